@@ -1,0 +1,1 @@
+//! The only crate of slurm-asg that names the AWS SDK

@@ -1,0 +1,23 @@
+//! The pure core of slurm-asg.
+//!
+//! [`plan::plan`] turns what was seen of Slurm and AWS ([`snapshot::Snapshot`]), what was
+//! decided before ([`memory::Memory`]) and what the administrator wants ([`policy::Policy`])
+//! into a list of actions and, for every node, the reason for what is or is not done.
+//! [`check::check`] is written apart from it and refuses actions that would break an invariant.
+//!
+//! This crate refuses to read a clock, a file, the environment or a network. Time comes in
+//! as data, and deadlines go out as data.
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod hostlist;
+pub mod ids;
+pub mod memory;
+pub mod node_state;
+pub mod plan;
+pub mod policy;
+pub mod snapshot;
+pub mod time;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,234 @@
+//! What was decided and cannot be seen again in Slurm or AWS. Small, and kept in a file.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::node_state::Phase;
+use crate::plan::{Action, Plan, TerminateCause, is_gone};
+use crate::snapshot::{Machine, Snapshot};
+use crate::time::Timestamp;
+
+/// The first wait after a failed call; it doubles with each further failure.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait between two tries.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// What the loop remembers from one look to the next, and over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Which instance serves which node. A binding ends when Slurm releases the node or the
+    /// instance is gone; an instance never gets a second name.
+    pub bindings: BTreeMap<NodeName, Binding>,
+    /// Instances that are to be terminated, until they are gone.
+    pub releases: BTreeMap<InstanceId, Release>,
+    /// Since when an instance has served no node and none has wanted it.
+    pub spare_since: BTreeMap<InstanceId, Timestamp>,
+    /// Groups whose last SetDesiredCapacity failed.
+    pub raise_retry: BTreeMap<AsgName, Retry>,
+}
+
+/// An instance in the service of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its Auto Scaling group.
+    pub asg: AsgName,
+    /// When it was given the node.
+    pub bound_at: Timestamp,
+    /// Since when it has not been found where it should be; `None` while it is there.
+    pub missing_since: Option<Timestamp>,
+}
+
+/// An instance that is to be terminated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Its Auto Scaling group.
+    pub asg: AsgName,
+    /// The node it served last, if any.
+    pub node: Option<NodeName>,
+    /// Why it goes.
+    pub cause: TerminateCause,
+    /// When the release was decided.
+    pub decided_at: Timestamp,
+    /// When AWS accepted the call, and whether capacity went down with it.
+    pub accepted: Option<Accepted>,
+    /// Set after a failure.
+    pub retry: Option<Retry>,
+}
+
+/// A terminate call that AWS has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {
+    /// When.
+    pub at: Timestamp,
+    /// ShouldDecrementDesiredCapacity was true.
+    pub decrement: bool,
+}
+
+/// When a failed call may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Failures in a row.
+    pub failures: u32,
+    /// Not before this time.
+    pub not_before: Timestamp,
+}
+
+impl Retry {
+    /// The pause after one more failure at `now`.
+    #[must_use]
+    pub fn after_failure(earlier: Option<Self>, now: Timestamp) -> Self {
+        let failures = earlier.map_or(0, |retry| retry.failures).saturating_add(1);
+        let factor = 1_u32 << (failures - 1).min(6);
+        let wait = RETRY_FIRST.saturating_mul(factor).min(RETRY_MAX);
+        Self { failures, not_before: now.after(wait) }
+    }
+}
+
+/// How carrying out one action ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, or it was done already.
+    Done,
+    /// Not done; the next plan sees the same need and comes back to it.
+    Failed {
+        /// Why, in one line.
+        why: String,
+    },
+}
+
+impl Memory {
+    /// Takes note of what a look shows, before a plan is made from it.
+    pub fn notice(&mut self, snapshot: &Snapshot) {
+        self.notice_missing(snapshot);
+        self.forget_finished_releases(snapshot);
+        self.forget_lost_bindings(snapshot);
+    }
+
+    /// Writes down what is about to be done. Saved before anything is done, so that a crash
+    /// in between leaves nothing that nobody knows of.
+    pub fn intend(&mut self, plan: &Plan, now: Timestamp) {
+        for action in &plan.actions {
+            match action {
+                Action::Bind(bind) => {
+                    self.spare_since.remove(&bind.instance);
+                    let bound_at = match self.bindings.get(&bind.node) {
+                        Some(old) if old.instance == bind.instance => old.bound_at,
+                        _ => now,
+                    };
+                    let binding = Binding {
+                        instance: bind.instance.clone(),
+                        asg: bind.asg.clone(),
+                        bound_at,
+                        missing_since: None,
+                    };
+                    self.bindings.insert(bind.node.clone(), binding);
+                }
+                Action::Terminate(terminate) => {
+                    self.spare_since.remove(&terminate.instance);
+                    self.bindings.retain(|_, binding| binding.instance != terminate.instance);
+                    self.releases.entry(terminate.instance.clone()).or_insert_with(|| Release {
+                        asg: terminate.asg.clone(),
+                        node: terminate.node.clone(),
+                        cause: terminate.cause,
+                        decided_at: now,
+                        accepted: None,
+                        retry: None,
+                    });
+                }
+                Action::SetDesired(_) | Action::MarkDown(_) | Action::PowerDown(_) => {}
+            }
+        }
+        for (instance, since) in &plan.spares {
+            self.spare_since.insert(instance.clone(), *since);
+        }
+        self.spare_since.retain(|instance, _| plan.spares.contains_key(instance));
+        for (node, binding) in &plan.adopted {
+            self.bindings.entry(node.clone()).or_insert_with(|| binding.clone());
+        }
+    }
+
+    /// Takes note of how the actions ended.
+    pub fn settle(&mut self, outcomes: &[(Action, Outcome)], now: Timestamp) {
+        for (action, outcome) in outcomes {
+            match (action, outcome) {
+                (Action::SetDesired(raise), Outcome::Done) => {
+                    self.raise_retry.remove(&raise.asg);
+                }
+                (Action::SetDesired(raise), Outcome::Failed { .. }) => {
+                    let earlier = self.raise_retry.get(&raise.asg).copied();
+                    self.raise_retry.insert(raise.asg.clone(), Retry::after_failure(earlier, now));
+                }
+                (Action::Terminate(terminate), outcome) => {
+                    let Some(release) = self.releases.get_mut(&terminate.instance) else {
+                        continue;
+                    };
+                    if *outcome == Outcome::Done {
+                        release.accepted =
+                            Some(Accepted { at: now, decrement: terminate.decrement });
+                        release.retry = None;
+                    } else {
+                        release.retry = Some(Retry::after_failure(release.retry, now));
+                    }
+                }
+                // Slurm's own state shows whether these were done.
+                (Action::Bind(_) | Action::MarkDown(_) | Action::PowerDown(_), _) => {}
+            }
+        }
+    }
+
+    fn notice_missing(&mut self, snapshot: &Snapshot) {
+        for binding in self.bindings.values_mut() {
+            let Some(asg) = snapshot.asg(&binding.asg) else {
+                continue;
+            };
+            if asg.instances.contains_key(&binding.instance) {
+                binding.missing_since = None;
+            } else {
+                binding.missing_since.get_or_insert(snapshot.now);
+            }
+        }
+    }
+
+    /// A release is over when the group lists the instance no more and EC2 does not call it alive.
+    fn forget_finished_releases(&mut self, snapshot: &Snapshot) {
+        self.releases.retain(|instance, release| {
+            let Some(asg) = snapshot.asg(&release.asg) else {
+                return true;
+            };
+            let alive = snapshot
+                .machines
+                .get(instance)
+                .and_then(Machine::facts)
+                .is_some_and(|facts| !facts.dead);
+            let fresh = snapshot.now.since(release.decided_at) < RETRY_MAX;
+            asg.instances.contains_key(instance)
+                || (alive && release.accepted.is_none())
+                // A read may be older than the launch: a moment of absence proves nothing.
+                || (fresh && release.accepted.is_none())
+        });
+    }
+
+    /// A binding to an instance that is gone ends once Slurm has closed the node as well.
+    fn forget_lost_bindings(&mut self, snapshot: &Snapshot) {
+        let Some(nodes) = snapshot.nodes.known() else {
+            return;
+        };
+        self.bindings.retain(|name, binding| {
+            let Some(node) = nodes.get(name) else {
+                return true;
+            };
+            let closed = matches!(node.state.phase(), Phase::Off | Phase::Releasing);
+            !(closed && is_gone(binding, snapshot))
+        });
+    }
+}

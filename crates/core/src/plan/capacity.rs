@@ -1,0 +1,155 @@
+//! The books of one group: what its Auto Scaling groups hold, and what may be added or taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::memory::Memory;
+use crate::policy::GroupPolicy;
+use crate::snapshot::{Asg, Machine, Member, Snapshot};
+
+/// One Auto Scaling group while a plan is made.
+pub struct Book<'a> {
+    pub name: &'a AsgName,
+    pub asg: &'a Asg,
+    /// What DesiredCapacity is, after accepted decrements that this read does not show yet.
+    desired: u32,
+    /// Decrements that this plan has spent.
+    taken: u32,
+    /// Instances that were asked for and are not listed yet.
+    outstanding: u32,
+    /// Instances that are dead or unhealthy: the group replaces them by itself.
+    replaced: BTreeSet<&'a InstanceId>,
+    /// Instances that serve no node, by id.
+    pub spares: BTreeMap<&'a InstanceId, &'a Member>,
+}
+
+impl<'a> Book<'a> {
+    /// Opens the books of an Auto Scaling group. `serving` are the instances that have a node.
+    pub fn open(
+        name: &'a AsgName,
+        asg: &'a Asg,
+        memory: &Memory,
+        snapshot: &Snapshot,
+        serving: &BTreeSet<&InstanceId>,
+    ) -> Self {
+        let mut stale_decrements = 0;
+        let mut capacity: u32 = 0;
+        let mut replaced = BTreeSet::new();
+        let mut spares = BTreeMap::new();
+        for (id, member) in &asg.instances {
+            if !member.lifecycle.is_capacity() {
+                continue;
+            }
+            let release = memory.releases.get(id);
+            if let Some(accepted) = release.and_then(|release| release.accepted) {
+                // The call was taken, so this read is older than the call.
+                stale_decrements += u32::from(accepted.decrement);
+                continue;
+            }
+            capacity += 1;
+            if release.is_some() {
+                continue;
+            }
+            let dead =
+                snapshot.machines.get(id).and_then(Machine::facts).is_some_and(|facts| facts.dead);
+            if dead || !member.healthy {
+                replaced.insert(id);
+            } else if !serving.contains(id) {
+                spares.insert(id, member);
+            }
+        }
+        let desired = asg.desired.saturating_sub(stale_decrements);
+        let outstanding = desired.saturating_sub(capacity);
+        Self { name, asg, desired, taken: 0, outstanding, replaced, spares }
+    }
+
+    /// Instances that come without anything being asked.
+    pub fn incoming(&self) -> u32 {
+        self.outstanding.saturating_add(u32::try_from(self.replaced.len()).unwrap_or(u32::MAX))
+    }
+
+    /// How many instances may still be added.
+    pub const fn room(&self) -> u32 {
+        self.asg.max.saturating_sub(self.desired)
+    }
+
+    /// What DesiredCapacity is now.
+    pub const fn desired(&self) -> u32 {
+        self.desired
+    }
+
+    /// Terminates an instance: no replacement comes for it any more. `true` if the desired
+    /// capacity may go down with it.
+    pub fn terminate(&mut self, id: &InstanceId) -> bool {
+        self.replaced.remove(id);
+        self.take()
+    }
+
+    /// Spends one decrement; `false` if the group would fall below its minimum.
+    pub const fn take(&mut self) -> bool {
+        let may = self.desired.saturating_sub(self.taken) > self.asg.min;
+        if may {
+            self.taken += 1;
+        }
+        may
+    }
+}
+
+/// A spare that may be given a node: nothing has ever named it.
+pub fn is_nameless(id: &InstanceId, snapshot: &Snapshot) -> bool {
+    snapshot.machines.get(id).and_then(Machine::facts).is_none_or(|facts| facts.node_tag.is_none())
+}
+
+/// The group's Auto Scaling groups that could be read, in order of preference.
+pub fn open_all<'a>(
+    group: &'a GroupPolicy,
+    memory: &Memory,
+    snapshot: &'a Snapshot,
+    serving: &BTreeSet<&InstanceId>,
+) -> Vec<Book<'a>> {
+    group
+        .asgs
+        .iter()
+        .filter_map(|name| snapshot.asg(name).map(|asg| (name, asg)))
+        .map(|(name, asg)| Book::open(name, asg, memory, snapshot, serving))
+        .collect()
+}
+
+/// Which instance the tag `slurm-asg:node` or an address gives to which node.
+pub struct Claims<'a> {
+    by_tag: BTreeMap<&'a NodeName, (&'a AsgName, &'a InstanceId)>,
+    by_address: BTreeMap<String, (&'a AsgName, &'a InstanceId)>,
+}
+
+impl<'a> Claims<'a> {
+    /// Collects the claims of spares.
+    pub fn of(books: &[Book<'a>], snapshot: &'a Snapshot) -> Self {
+        let mut claims = Self { by_tag: BTreeMap::new(), by_address: BTreeMap::new() };
+        for book in books {
+            for id in book.spares.keys() {
+                let Some(facts) = snapshot.machines.get(*id).and_then(Machine::facts) else {
+                    continue;
+                };
+                match (&facts.node_tag, facts.address) {
+                    (Some(node), _) => {
+                        claims.by_tag.insert(node, (book.name, id));
+                    }
+                    (None, Some(address)) => {
+                        claims.by_address.insert(address.to_string(), (book.name, id));
+                    }
+                    (None, None) => {}
+                }
+            }
+        }
+        claims
+    }
+
+    /// The instance that is this node's already, by its tag or by the address that Slurm has.
+    pub fn instance_of(
+        &self,
+        node: &NodeName,
+        address: &str,
+    ) -> Option<(&'a AsgName, &'a InstanceId)> {
+        self.by_tag.get(node).or_else(|| self.by_address.get(address)).copied()
+    }
+}

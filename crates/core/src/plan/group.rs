@@ -1,0 +1,552 @@
+//! One group's part of the plan.
+//!
+//! Order of the pass: give lost bindings back, look at every node, give spares to nodes that
+//! wait, raise capacity for what is still missing, let go of what nobody wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::capacity::{Book, Claims, is_nameless, open_all};
+use super::{
+    Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, SetDesired, TERMINATE_REPEAT,
+    Terminate, TerminateCause, Why, is_gone,
+};
+use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
+use crate::memory::{self, Binding, Memory};
+use crate::node_state::{NodeState, Phase};
+use crate::policy::GroupPolicy;
+use crate::snapshot::{Lifecycle, Machine, Node, Seen, Snapshot};
+use crate::time::Timestamp;
+
+/// Slurm's own words when a node did not register in time (power_save.c, 22.05 to 26.05).
+const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
+/// How reasons begin that slurm-asg has given.
+const OWN_REASON: &str = "(Code:";
+
+/// What one group's pass reads.
+pub struct Scene<'a> {
+    pub name: &'a GroupName,
+    pub group: &'a GroupPolicy,
+    pub memory: &'a Memory,
+    pub snapshot: &'a Snapshot,
+    pub nodes: &'a BTreeMap<NodeName, Node>,
+    /// Which node an instance serves, over all groups.
+    pub bound: &'a BTreeMap<&'a InstanceId, &'a NodeName>,
+}
+
+/// Adds one group's actions and reports to the plan.
+pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
+    let serving: BTreeSet<&InstanceId> = scene.bound.keys().copied().collect();
+    let mut pass = Pass {
+        scene,
+        books: open_all(scene.group, scene.memory, scene.snapshot, &serving),
+        report: GroupReport::default(),
+        waiting: Vec::new(),
+        spares_are_wanted: false,
+        unserved: 0,
+        plan,
+    };
+    pass.report_asgs();
+    pass.look_up_newcomers();
+    pass.adopt();
+    pass.judge_nodes();
+    pass.retry_releases();
+    pass.bind_spares();
+    pass.raise();
+    pass.let_orphans_go();
+    pass.replace_for_unserved();
+    pass.finish();
+}
+
+struct Pass<'a, 'p> {
+    scene: &'p Scene<'a>,
+    books: Vec<Book<'a>>,
+    report: GroupReport,
+    /// Nodes that Slurm wants and that have no instance.
+    waiting: Vec<&'a NodeName>,
+    /// Nodes wait for spares whose address is not known yet.
+    spares_are_wanted: bool,
+    /// Nodes that wait and that nothing is on its way for.
+    unserved: u32,
+    plan: &'p mut Plan,
+}
+
+impl<'a> Pass<'a, '_> {
+    fn report_asgs(&mut self) {
+        for name in &self.scene.group.asgs {
+            match self.scene.snapshot.asgs.get(name) {
+                Some(Seen::Known(asg)) => {
+                    self.report.min += asg.min;
+                    self.report.max += asg.max;
+                    self.report.desired += asg.desired;
+                    for member in asg.instances.values() {
+                        match member.lifecycle {
+                            Lifecycle::Pending => self.report.pending += 1,
+                            Lifecycle::InService => self.report.in_service += 1,
+                            Lifecycle::Terminating | Lifecycle::TerminatingWait => {
+                                self.report.releasing += 1;
+                            }
+                            Lifecycle::Other(_) => {}
+                        }
+                    }
+                }
+                Some(Seen::Unknown { why }) => self.report.problem = Some(why.clone()),
+                None => {
+                    let why = format!("Auto Scaling group {name} has not been looked at yet");
+                    self.report.problem.get_or_insert(why);
+                }
+            }
+        }
+    }
+
+    /// An instance without a known address cannot be given a node: ask for it.
+    fn look_up_newcomers(&mut self) {
+        for book in &self.books {
+            for (id, member) in &book.asg.instances {
+                let known = self.scene.snapshot.address(id).is_some();
+                if member.lifecycle.is_capacity() && !known {
+                    self.plan.look_up.insert(id.clone());
+                }
+            }
+        }
+    }
+
+    /// Gives back bindings that memory has lost: a tag or an address still tells them.
+    fn adopt(&mut self) {
+        let claims = Claims::of(&self.books, self.scene.snapshot);
+        for name in &self.scene.group.nodes {
+            let Some(node) = self.scene.nodes.get(name) else {
+                continue;
+            };
+            let in_use = matches!(node.state.phase(), Phase::Up | Phase::Wanted);
+            if !in_use || self.scene.memory.bindings.contains_key(name) {
+                continue;
+            }
+            let Some((asg, id)) = claims.instance_of(name, &node.address) else {
+                continue;
+            };
+            for book in &mut self.books {
+                book.spares.remove(id);
+            }
+            let binding = Binding {
+                instance: id.clone(),
+                asg: asg.clone(),
+                bound_at: self.scene.snapshot.now,
+                missing_since: None,
+            };
+            self.plan.adopted.insert(name.clone(), binding);
+        }
+    }
+
+    fn judge_nodes(&mut self) {
+        let group: &'a GroupPolicy = self.scene.group;
+        for name in &group.nodes {
+            let Some(node) = self.scene.nodes.get(name) else {
+                continue;
+            };
+            let phase = node.state.phase();
+            let binding = self
+                .scene
+                .memory
+                .bindings
+                .get(name)
+                .or_else(|| self.plan.adopted.get(name))
+                .cloned();
+            let why = match (phase, &binding) {
+                (Phase::Off, None) => {
+                    self.recover(name, node);
+                    continue;
+                }
+                (Phase::Off | Phase::Releasing, Some(binding)) => {
+                    self.judge_released(name, node, binding)
+                }
+                (Phase::Releasing, None) => {
+                    self.plan.in_transition = true;
+                    Some(Why::PoweringDown)
+                }
+                (Phase::Wanted, Some(binding)) => self.judge_wanted(name, node, binding),
+                (Phase::Wanted, None) => {
+                    self.waiting.push(name);
+                    None
+                }
+                (Phase::Up, Some(binding)) => Some(self.judge_up(name, node, binding)),
+                (Phase::Up, None) => Some(self.judge_unserved(node)),
+            };
+            let instance = binding.map(|binding| binding.instance);
+            if let Some(why) = why {
+                self.say(name, node, instance, why);
+            }
+        }
+    }
+
+    fn say(&mut self, name: &NodeName, node: &Node, instance: Option<InstanceId>, why: Why) {
+        let report =
+            NodeReport { phase: node.state.phase(), state: node.state.to_string(), instance, why };
+        self.plan.nodes.insert(name.clone(), report);
+    }
+
+    /// A node that Slurm has closed: its instance goes.
+    fn judge_released(&mut self, name: &NodeName, node: &Node, binding: &Binding) -> Option<Why> {
+        self.plan.in_transition = true;
+        if node.state.has_work() {
+            return Some(Why::ReleasedWithWork);
+        }
+        let never_registered = self.recover(name, node);
+        if is_gone(binding, self.scene.snapshot) {
+            return Some(Why::PoweringDown);
+        }
+        if self.scene.snapshot.asg(&binding.asg).is_none() {
+            return Some(Why::CloudUnknown);
+        }
+        let lifecycle = self.lifecycle(binding);
+        if !lifecycle.is_some_and(Lifecycle::is_capacity) {
+            // Not in this read of the list, or in a state in which the group does not count it:
+            // a terminate call would do something other than this read lets expect.
+            self.ask_if_missing(binding);
+            return Some(match lifecycle {
+                Some(Lifecycle::TerminatingWait) => Why::HeldByHook,
+                _ => Why::NotInGroup,
+            });
+        }
+        self.terminate(&binding.asg, &binding.instance, Some(name), TerminateCause::NodeReleased);
+        Some(if never_registered { Why::NeverRegistered } else { Why::Released })
+    }
+
+    /// A node that Slurm gave up because it never registered, or that this plugin set down, is
+    /// made available again by powering it down. What an administrator set down stays so.
+    fn recover(&mut self, name: &NodeName, node: &Node) -> bool {
+        let ours = node.reason.starts_with(RESUME_TIMEOUT) || node.reason.starts_with(OWN_REASON);
+        let stuck = node.state.is_down()
+            && node.state.phase() == Phase::Off
+            && !node.state.has(NodeState::POWER_DOWN | NodeState::COMPLETING);
+        if stuck && ours {
+            self.plan.in_transition = true;
+            self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone() }));
+        }
+        stuck && ours
+    }
+
+    /// A node that waits for its instance to register.
+    fn judge_wanted(&mut self, name: &'a NodeName, node: &Node, binding: &Binding) -> Option<Why> {
+        self.plan.in_transition = true;
+        if is_gone(binding, self.scene.snapshot) {
+            // Nothing has run on it: another instance takes the node over.
+            self.waiting.push(name);
+            return None;
+        }
+        self.report.booting += 1;
+        self.ask_if_missing(binding);
+        match self.scene.snapshot.address(&binding.instance) {
+            None => {
+                self.plan.look_up.insert(binding.instance.clone());
+                Some(Why::WaitsForAddress)
+            }
+            Some(address) if node.address != address.to_string() => {
+                self.plan.actions.push(Action::Bind(Bind {
+                    node: name.clone(),
+                    instance: binding.instance.clone(),
+                    asg: binding.asg.clone(),
+                    address,
+                }));
+                Some(Why::Bound)
+            }
+            Some(_) => Some(Why::Booting { since: binding.bound_at }),
+        }
+    }
+
+    /// A node in service.
+    fn judge_up(&mut self, name: &NodeName, node: &Node, binding: &Binding) -> Why {
+        if is_gone(binding, self.scene.snapshot) {
+            self.plan.in_transition = true;
+            if node.state.has(NodeState::POWER_DOWN) {
+                return Why::PowerDownAsked;
+            }
+            if !(node.state.is_down() && node.reason.starts_with(OWN_REASON)) {
+                let reason = format!("(Code:InstanceGone) {} is gone", binding.instance);
+                self.plan.actions.push(Action::MarkDown(MarkDown { node: name.clone(), reason }));
+            }
+            self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone() }));
+            return Why::InstanceGone;
+        }
+        self.ask_if_missing(binding);
+        if node.state.has(NodeState::NO_RESPOND) || node.state.is_down() {
+            self.plan.look_up.insert(binding.instance.clone());
+        }
+        let held = self.lifecycle(binding) == Some(&Lifecycle::TerminatingWait);
+        let why = self.judge_unserved(node);
+        match why {
+            Why::NoInstanceKnown if held => Why::HeldByHook,
+            Why::NoInstanceKnown => Why::Idle { since: node.idle_since },
+            why => why,
+        }
+    }
+
+    /// A node in service, leaving its instance aside.
+    fn judge_unserved(&mut self, node: &Node) -> Why {
+        if node.state.has_work() {
+            self.report.busy += 1;
+            return Why::Busy;
+        }
+        self.report.idle += 1;
+        if node.state.has(NodeState::POWER_DOWN) {
+            self.plan.in_transition = true;
+            return Why::PowerDownAsked;
+        }
+        Why::NoInstanceKnown
+    }
+
+    fn lifecycle(&self, binding: &Binding) -> Option<&'a Lifecycle> {
+        let asg = self.scene.snapshot.asg(&binding.asg)?;
+        asg.instances.get(&binding.instance).map(|member| &member.lifecycle)
+    }
+
+    fn ask_if_missing(&mut self, binding: &Binding) {
+        if let Some(since) = binding.missing_since {
+            self.plan.in_transition = true;
+            self.plan.look_up.insert(binding.instance.clone());
+            self.plan.wake(since.after(super::MISSING_GRACE));
+        }
+    }
+
+    /// Terminate calls that failed, or that were taken and show no effect.
+    fn retry_releases(&mut self) {
+        let now = self.scene.snapshot.now;
+        for (id, release) in &self.scene.memory.releases {
+            let Some(book) = self.books.iter().position(|book| *book.name == release.asg) else {
+                continue;
+            };
+            let listed = self.books.get(book).and_then(|book| book.asg.instances.get(id));
+            // The list may lag behind: an instance that is released and not listed may come yet.
+            let Some(member) = listed else { continue };
+            self.plan.in_transition = true;
+            if !member.lifecycle.is_capacity() {
+                continue;
+            }
+            let due = match (release.accepted, release.retry) {
+                (Some(accepted), _) => accepted.at.after(TERMINATE_REPEAT),
+                (None, Some(retry)) => retry.not_before,
+                (None, None) => now,
+            };
+            if due > now {
+                self.plan.wake(due);
+                continue;
+            }
+            self.terminate(&release.asg, id, release.node.as_ref(), release.cause);
+        }
+    }
+
+    /// Gives nodes that wait the instances that are there.
+    fn bind_spares(&mut self) {
+        let mut ready = Vec::new();
+        for book in &self.books {
+            for (id, member) in &book.spares {
+                let usable = matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService);
+                if let Some(address) = self.scene.snapshot.address(id)
+                    && usable
+                    && is_nameless(id, self.scene.snapshot)
+                {
+                    ready.push((book.name, *id, address));
+                }
+            }
+        }
+        let pairs = self.waiting.len().min(ready.len());
+        for (name, (asg, id, address)) in self.waiting.drain(..pairs).zip(ready) {
+            for book in &mut self.books {
+                book.spares.remove(id);
+            }
+            self.plan.in_transition = true;
+            self.report.booting += 1;
+            self.plan.actions.push(Action::Bind(Bind {
+                node: name.clone(),
+                instance: id.clone(),
+                asg: asg.clone(),
+                address,
+            }));
+            if let Some(node) = self.scene.nodes.get(name) {
+                let report = NodeReport {
+                    phase: Phase::Wanted,
+                    state: node.state.to_string(),
+                    instance: Some(id.clone()),
+                    why: Why::Bound,
+                };
+                self.plan.nodes.insert(name.clone(), report);
+            }
+        }
+    }
+
+    /// Raises capacity for the nodes that no instance is there or on its way for.
+    fn raise(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.report.booting += count(waiting.len());
+        self.plan.in_transition |= waiting.len() > 0;
+        let addressless = self.nameless_spares();
+        self.spares_are_wanted = addressless > 0 && waiting.len() > 0;
+        for (due, why) in [
+            (addressless, Why::WaitsForAddress),
+            (self.books.iter().map(|book| book.incoming()).sum(), Why::WaitsForLaunch),
+        ] {
+            for name in waiting.by_ref().take(due as usize) {
+                self.wait_with(name, why.clone());
+            }
+        }
+        let now = self.scene.snapshot.now;
+        let mut blocked = None;
+        for at in 0..self.books.len() {
+            let Some(book) = self.books.get(at) else {
+                continue;
+            };
+            let retry: Option<&memory::Retry> = self.scene.memory.raise_retry.get(book.name);
+            if let Some(retry) = retry.filter(|retry| retry.not_before > now) {
+                if waiting.len() > 0 {
+                    self.plan.wake(retry.not_before);
+                    blocked = Some(Why::RetryAt { at: retry.not_before });
+                }
+                continue;
+            }
+            let more = book.room().min(count(waiting.len()));
+            if more == 0 {
+                continue;
+            }
+            let raise = SetDesired {
+                asg: book.name.clone(),
+                from: book.desired(),
+                to: book.desired() + more,
+            };
+            self.plan.actions.push(Action::SetDesired(raise));
+            for name in waiting.by_ref().take(more as usize) {
+                self.wait_with(name, Why::Raised);
+            }
+        }
+        let rest = if self.books.len() < self.scene.group.asgs.len() {
+            Why::CloudUnknown
+        } else {
+            blocked.unwrap_or(Why::AtMax { max: self.report.max })
+        };
+        self.unserved = count(waiting.len());
+        for name in waiting {
+            self.wait_with(name, rest.clone());
+        }
+    }
+
+    /// While nodes wait and the groups are full, what is terminated is replaced: capacity that
+    /// would be given back now would only be asked for again with the next plan.
+    fn replace_for_unserved(&mut self) {
+        let books = &self.books;
+        self.plan
+            .actions
+            .iter_mut()
+            .filter_map(|action| match action {
+                Action::Terminate(terminate) => Some(terminate),
+                Action::SetDesired(_)
+                | Action::MarkDown(_)
+                | Action::PowerDown(_)
+                | Action::Bind(_) => None,
+            })
+            .filter(|terminate| terminate.decrement)
+            .filter(|terminate| books.iter().any(|book| *book.name == terminate.asg))
+            .take(self.unserved as usize)
+            .for_each(|terminate| terminate.decrement = false);
+    }
+
+    fn wait_with(&mut self, name: &NodeName, why: Why) {
+        if let Some(node) = self.scene.nodes.get(name) {
+            self.say(name, node, None, why);
+        }
+    }
+
+    fn nameless_spares(&self) -> u32 {
+        let spares = self.books.iter().flat_map(|book| book.spares.keys());
+        count(spares.filter(|id| is_nameless(id, self.scene.snapshot)).count())
+    }
+
+    /// Instances that serve no node and that no node wants, once their grace is over.
+    fn let_orphans_go(&mut self) {
+        let now = self.scene.snapshot.now;
+        let mut due = Vec::new();
+        for book in &self.books {
+            for id in book.spares.keys() {
+                let since = self.spare_since(id, now);
+                self.plan.spares.insert((*id).clone(), since);
+                self.report.spare += 1;
+                let end = since.after(self.scene.group.orphan_grace);
+                if self.spares_are_wanted && is_nameless(id, self.scene.snapshot) {
+                    // It is about to be given a node.
+                    self.plan.spares.insert((*id).clone(), now);
+                } else if end > now {
+                    self.plan.wake(end);
+                } else {
+                    due.push((book.name, *id));
+                }
+            }
+        }
+        if self.books.len() < self.scene.group.asgs.len() {
+            // What could not be seen keeps its age.
+            for (id, since) in &self.scene.memory.spare_since {
+                self.plan.spares.entry(id.clone()).or_insert(*since);
+            }
+        }
+        for (asg, id) in due {
+            let may = self.books.iter_mut().find(|book| book.name == asg).is_some_and(Book::take);
+            if may {
+                // Below its minimum the group would only launch another: base instances stay.
+                self.push_terminate(asg, id, None, true, TerminateCause::Orphan);
+            }
+        }
+    }
+
+    fn spare_since(&self, id: &InstanceId, now: Timestamp) -> Timestamp {
+        self.scene.memory.spare_since.get(id).copied().unwrap_or(now)
+    }
+
+    /// Terminates an instance. At the group's minimum it is replaced instead: the newcomer is
+    /// fresh, while this one has had its name.
+    fn terminate(
+        &mut self,
+        asg: &AsgName,
+        id: &InstanceId,
+        node: Option<&NodeName>,
+        cause: TerminateCause,
+    ) {
+        self.plan.in_transition = true;
+        let book = self.books.iter_mut().find(|book| book.name == asg);
+        let decrement = book.is_some_and(|book| book.terminate(id));
+        self.push_terminate(asg, id, node, decrement, cause);
+    }
+
+    fn push_terminate(
+        &mut self,
+        asg: &AsgName,
+        id: &InstanceId,
+        node: Option<&NodeName>,
+        decrement: bool,
+        cause: TerminateCause,
+    ) {
+        self.plan.actions.push(Action::Terminate(Terminate {
+            instance: id.clone(),
+            asg: asg.clone(),
+            node: node.cloned(),
+            decrement,
+            cause,
+        }));
+    }
+
+    fn finish(self) {
+        let mut report = self.report;
+        report.demand = report.busy + report.idle + report.booting;
+        let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
+        self.plan.in_transition |= incoming > 0;
+        // Asking again about instances that EC2 has just described would be a busy loop.
+        self.plan.look_up.retain(|id| {
+            self.scene
+                .snapshot
+                .machines
+                .get(id)
+                .and_then(Machine::facts)
+                .is_none_or(|facts| !facts.dead)
+        });
+        self.plan.groups.insert(self.scene.name.clone(), report);
+    }
+}
+
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,210 @@
+//! The one decision: from policy, memory and snapshot to a plan.
+//!
+//! A plan leaves no choice to whoever carries it out. It has no effect by itself, reads no
+//! clock, and for the same input it is the same, byte for byte.
+
+mod capacity;
+mod group;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use report::{GroupReport, NodeReport, Why};
+
+use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
+use crate::memory::{Binding, Memory};
+use crate::policy::Policy;
+use crate::snapshot::{Lifecycle, Machine, Seen, Snapshot};
+use crate::time::Timestamp;
+
+/// How many actions one plan may have. What is left over comes with the next plan.
+pub const ACTIONS_MAX: usize = 10_000;
+/// How long an instance must be absent from its group and from EC2 to count as gone.
+pub const MISSING_GRACE: Duration = Duration::from_secs(60);
+/// After this time a terminate call that was taken but shows no effect is made again.
+pub const TERMINATE_REPEAT: Duration = Duration::from_secs(60);
+
+/// What is to be done now, and for every node that is not off, why nothing else is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// In the order in which they are to begin.
+    pub actions: Vec<Action>,
+    /// The state of things, per group.
+    pub groups: BTreeMap<GroupName, GroupReport>,
+    /// Every node of a group that is not powered down and unneeded.
+    pub nodes: BTreeMap<NodeName, NodeReport>,
+    /// Bindings that memory had lost and that names and addresses give back.
+    #[serde(skip)]
+    pub adopted: BTreeMap<NodeName, Binding>,
+    /// Instances that serve no node, with the time since when.
+    #[serde(skip)]
+    pub spares: BTreeMap<InstanceId, Timestamp>,
+    /// Instances about which EC2 is to be asked with the next look.
+    pub look_up: BTreeSet<InstanceId>,
+    /// Something is on its way that the next look at AWS may show.
+    pub in_transition: bool,
+    /// When the plan may change without anything else happening.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One thing to do. Doing it twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Action {
+    /// Raise the desired capacity.
+    SetDesired(SetDesired),
+    /// Set a node DOWN: its machine is gone.
+    MarkDown(MarkDown),
+    /// Ask Slurm to power a node down, which makes it available again.
+    PowerDown(PowerDown),
+    /// Give an instance its node name, and Slurm the instance's address.
+    Bind(Bind),
+    /// Terminate an instance, by id.
+    Terminate(Terminate),
+}
+
+/// Raise the desired capacity of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SetDesired {
+    /// The Auto Scaling group.
+    pub asg: AsgName,
+    /// What it is now.
+    pub from: u32,
+    /// What it is to be: more, and at most the maximum.
+    pub to: u32,
+}
+
+/// Set a node DOWN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MarkDown {
+    /// The node.
+    pub node: NodeName,
+    /// Its reason, for `sinfo -R`.
+    pub reason: String,
+}
+
+/// Power a node down through Slurm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PowerDown {
+    /// The node.
+    pub node: NodeName,
+}
+
+/// Give an instance a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bind {
+    /// The node.
+    pub node: NodeName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The instance's Auto Scaling group.
+    pub asg: AsgName,
+    /// The instance's private address.
+    pub address: IpAddr,
+}
+
+/// Terminate an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Terminate {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its Auto Scaling group.
+    pub asg: AsgName,
+    /// The node it served, if any.
+    pub node: Option<NodeName>,
+    /// Whether the desired capacity goes down with it. If not, the group replaces it.
+    pub decrement: bool,
+    /// Why it goes.
+    pub cause: TerminateCause,
+}
+
+/// Why an instance is terminated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TerminateCause {
+    /// Slurm has powered the node down.
+    NodeReleased,
+    /// It never served a node, or serves none any more, and none wants it.
+    Orphan,
+}
+
+/// Makes the plan.
+#[must_use]
+pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
+    let mut plan = Plan::default();
+    let nodes = match &snapshot.nodes {
+        Seen::Known(nodes) => nodes,
+        Seen::Unknown { why } => {
+            // Nothing is decided over nodes that cannot be seen; spares keep their age.
+            plan.spares.clone_from(&memory.spare_since);
+            for name in policy.groups.keys() {
+                let report = GroupReport { problem: Some(why.clone()), ..GroupReport::default() };
+                plan.groups.insert(name.clone(), report);
+            }
+            return plan;
+        }
+    };
+    let bound: BTreeMap<&InstanceId, &NodeName> =
+        memory.bindings.iter().map(|(node, binding)| (&binding.instance, node)).collect();
+    for (name, group) in &policy.groups {
+        group::plan_group(
+            &group::Scene { name, group, memory, snapshot, nodes, bound: &bound },
+            &mut plan,
+        );
+    }
+    // One order for all groups: what makes jobs wait least comes first.
+    plan.actions.sort_by_key(Action::rank);
+    if plan.actions.len() > ACTIONS_MAX {
+        plan.actions.truncate(ACTIONS_MAX);
+        plan.wake(snapshot.now);
+    }
+    plan
+}
+
+impl Plan {
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+impl Action {
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::SetDesired(_) => 0,
+            Self::MarkDown(_) => 1,
+            Self::PowerDown(_) => 2,
+            Self::Bind(_) => 3,
+            Self::Terminate(_) => 4,
+        }
+    }
+}
+
+/// Whether a bound instance is certainly gone. What was not seen is not gone.
+#[must_use]
+pub fn is_gone(binding: &Binding, snapshot: &Snapshot) -> bool {
+    let Some(asg) = snapshot.asg(&binding.asg) else {
+        return false;
+    };
+    let machine = snapshot.machines.get(&binding.instance);
+    if let Some(Machine::Known(facts)) = machine
+        && facts.dead
+    {
+        return true;
+    }
+    match asg.instances.get(&binding.instance) {
+        Some(member) => member.lifecycle == Lifecycle::Terminating,
+        None => {
+            machine == Some(&Machine::NotFound)
+                && binding
+                    .missing_since
+                    .is_some_and(|since| snapshot.now.since(since) >= MISSING_GRACE)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

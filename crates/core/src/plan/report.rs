@@ -1,0 +1,133 @@
+//! What a plan says to the reader.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::ids::InstanceId;
+use crate::node_state::Phase;
+use crate::time::Timestamp;
+
+/// The state of one group, in numbers of nodes and instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GroupReport {
+    /// MinSize over its Auto Scaling groups.
+    pub min: u32,
+    /// DesiredCapacity over its Auto Scaling groups, before this plan.
+    pub desired: u32,
+    /// MaxSize over its Auto Scaling groups.
+    pub max: u32,
+    /// Instances in service.
+    pub in_service: u32,
+    /// Instances on their way.
+    pub pending: u32,
+    /// Nodes with work.
+    pub busy: u32,
+    /// Nodes up without work.
+    pub idle: u32,
+    /// Nodes that wait for their machine to register.
+    pub booting: u32,
+    /// Instances that nodes in service or wanted by Slurm need.
+    pub demand: u32,
+    /// Instances that serve no node.
+    pub spare: u32,
+    /// Instances that are being terminated.
+    pub releasing: u32,
+    /// What keeps the group from being served, in one line.
+    pub problem: Option<String>,
+}
+
+/// One node in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeReport {
+    /// What Slurm's state says about its machine.
+    pub phase: Phase,
+    /// Its state in Slurm's words.
+    pub state: String,
+    /// The instance that serves it.
+    pub instance: Option<InstanceId>,
+    /// Why the node is as it is, and what it waits for.
+    pub why: Why,
+}
+
+/// Why a node's machine is kept, comes or goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "why")]
+pub enum Why {
+    /// Jobs run on it.
+    Busy,
+    /// Slurm's SuspendTime decides.
+    Idle {
+        /// Since when, if Slurm says.
+        since: Option<Timestamp>,
+    },
+    /// Its instance has the name and has not registered yet.
+    Booting {
+        /// When it was given the name.
+        since: Timestamp,
+    },
+    /// It gets this instance now.
+    Bound,
+    /// An instance is there, its address is not known yet.
+    WaitsForAddress,
+    /// The group is launching an instance for it.
+    WaitsForLaunch,
+    /// The capacity is raised for it now.
+    Raised,
+    /// The groups are at their maximum.
+    AtMax {
+        /// MaxSize over the group's Auto Scaling groups.
+        max: u32,
+    },
+    /// The last call failed; it is repeated then.
+    RetryAt {
+        /// Not before.
+        at: Timestamp,
+    },
+    /// The Auto Scaling group could not be read.
+    CloudUnknown,
+    /// The node is up, and no instance is known for it.
+    NoInstanceKnown,
+    /// Its instance is terminated now.
+    Released,
+    /// Its instance has been terminated, or has none; Slurm's SuspendTimeout runs.
+    PoweringDown,
+    /// Slurm released it, but still shows work on it: the instance is kept.
+    ReleasedWithWork,
+    /// Its instance is gone: the node is set down and powered down, so that jobs requeue.
+    InstanceGone,
+    /// It never registered within ResumeTimeout, and is made available again.
+    NeverRegistered,
+    /// It was asked to power down, and Slurm waits for it to be idle.
+    PowerDownAsked,
+    /// Slurm released it, but its group does not count its instance: missing, detached, standby.
+    NotInGroup,
+    /// The group is about to take its instance; a life-cycle hook still holds it.
+    HeldByHook,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "jobs run on it",
+            Self::Idle { .. } => "idle; Slurm's SuspendTime decides",
+            Self::Booting { .. } => "waits for its instance to register",
+            Self::Bound => "gets its instance now",
+            Self::WaitsForAddress => "its instance is launched; waits for the address",
+            Self::WaitsForLaunch => "waits for the group to launch an instance",
+            Self::Raised => "capacity is being raised for it",
+            Self::AtMax { max } => return write!(f, "waits: the group is at its maximum of {max}"),
+            Self::RetryAt { .. } => "waits: the last AWS call failed and will be repeated",
+            Self::CloudUnknown => "waits: the Auto Scaling group could not be read",
+            Self::NoInstanceKnown => "up, but no instance is known for it",
+            Self::Released => "released by Slurm; its instance is being terminated",
+            Self::PoweringDown => "powering down; Slurm's SuspendTimeout runs",
+            Self::ReleasedWithWork => "released by Slurm, but work is left on it; kept",
+            Self::InstanceGone => "its instance is gone; set down, jobs requeue",
+            Self::NeverRegistered => "never registered; made available again",
+            Self::PowerDownAsked => "waits for Slurm to power it down",
+            Self::NotInGroup => "released by Slurm; its instance is not in its group",
+            Self::HeldByHook => "its instance is being terminated; a life-cycle hook holds it",
+        })
+    }
+}

@@ -1,0 +1,436 @@
+//! The rules as tables, and the invariants as properties.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::memory::Outcome;
+use crate::node_state::NodeState;
+use crate::snapshot::Machine;
+use crate::testing::{STATES, World, state, told};
+
+fn check(min: u32, max: u32, lines: &[&str], actions: &[&str]) {
+    let mut world = World::new(min, max, lines);
+    let plan = world.plan();
+    assert_eq!(told(&plan), actions, "{lines:?}");
+}
+
+#[test]
+fn a_node_that_slurm_wants_raises_capacity_by_one() {
+    check(0, 8, &["n1 powering_up"], &["desired 0 -> 1"]);
+    check(0, 8, &["n1 alloc_off"], &["desired 0 -> 1"]);
+    check(0, 8, &["n1 idle on=i-1", "n2 powering_up"], &["desired 1 -> 2"]);
+    check(0, 8, &["n1 off", "n2 down_off", "n3 idle"], &[]);
+}
+
+#[test]
+fn capacity_is_raised_in_one_call_and_never_above_the_maximum() {
+    check(0, 2, &["n1 powering_up", "n2 powering_up", "n3 powering_up"], &["desired 0 -> 2"]);
+    let mut world = World::new(0, 1, &["n1 powering_up", "n2 powering_up"]);
+    let plan = world.plan();
+    assert_eq!(plan.nodes[&"n1".into()].why, Why::Raised);
+    assert_eq!(plan.nodes[&"n2".into()].why, Why::AtMax { max: 1 });
+}
+
+#[test]
+fn a_spare_serves_before_another_instance_is_asked_for() {
+    check(0, 8, &["n1 powering_up", "i-1 spare"], &["bind n1 i-1"]);
+    check(
+        0,
+        8,
+        &["n1 powering_up", "n2 powering_up", "i-1 spare"],
+        &["desired 1 -> 2", "bind n1 i-1"],
+    );
+}
+
+#[test]
+fn what_is_being_launched_is_not_asked_for_again() {
+    let mut world = World::new(0, 8, &["n1 powering_up"]);
+    world.asg_mut().desired = 1;
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.nodes[&"n1".into()].why, Why::WaitsForLaunch);
+    assert!(plan.in_transition);
+}
+
+#[test]
+fn an_instance_whose_address_is_not_known_is_waited_for() {
+    let mut world = World::new(0, 8, &["n1 powering_up", "i-1 spare"]);
+    world.snapshot.machines.clear();
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.nodes[&"n1".into()].why, Why::WaitsForAddress);
+    assert!(plan.look_up.contains(&"i-1".into()));
+}
+
+#[test]
+fn slurm_is_told_an_address_again_if_it_has_another() {
+    let mut world = World::new(0, 8, &["n1 powering_up on=i-1"]);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    world.node_mut("n1").address = "n1".into();
+    assert_eq!(told(&world.plan()), ["bind n1 i-1"]);
+    // A node in service may register from any address (cloud_reg_addrs).
+    world.node_mut("n1").state = NodeState(state("idle"));
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+#[test]
+fn exactly_the_instance_behind_a_released_node_goes() {
+    check(0, 8, &["n1 idle on=i-1", "n2 powering_down on=i-2"], &["terminate i-2"]);
+    check(0, 8, &["n1 off on=i-1", "n2 alloc on=i-2"], &["terminate i-1"]);
+}
+
+#[test]
+fn a_node_with_work_keeps_its_instance() {
+    for word in ["alloc", "mixed", "completing", "alloc_powering_down", "alloc_powering_up"] {
+        check(0, 8, &[&format!("n1 {word} on=i-1")], &[]);
+    }
+}
+
+#[test]
+fn at_the_minimum_an_instance_is_replaced_and_capacity_stays() {
+    check(1, 8, &["n1 powering_down on=i-1"], &["replace i-1"]);
+    check(1, 8, &["n1 off on=i-1", "n2 off on=i-2"], &["terminate i-1", "replace i-2"]);
+}
+
+#[test]
+fn in_a_full_group_an_instance_is_replaced_for_a_node_that_waits() {
+    check(0, 1, &["n1 powering_down on=i-1", "n2 powering_up"], &["replace i-1"]);
+}
+
+#[test]
+fn an_unreadable_cloud_never_releases() {
+    let mut world =
+        World::new(0, 8, &["n1 powering_down on=i-1", "n2 powering_up", "n3 idle on=i-3"]);
+    world.snapshot.asgs.insert("a".into(), Seen::Unknown { why: "throttled".into() });
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.groups[&"g".into()].problem.as_deref(), Some("throttled"));
+    assert_eq!(plan.nodes[&"n2".into()].why, Why::CloudUnknown);
+}
+
+#[test]
+fn an_unreadable_slurm_does_nothing_and_forgets_nothing() {
+    let mut world = World::new(0, 8, &["i-1 spare"]);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    let since = world.memory.spare_since.clone();
+    assert_eq!(since.len(), 1);
+    world.snapshot.nodes = Seen::Unknown { why: "no answer".into() };
+    world.pass(10_000);
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    world.carry_out(&plan);
+    assert_eq!(world.memory.spare_since, since);
+}
+
+#[test]
+fn an_orphan_goes_after_its_grace_and_not_before() {
+    let mut world = World::new(0, 8, &["i-1 spare"]);
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.wake_at, Some(world.snapshot.now.after(Duration::from_secs(300))));
+    world.carry_out(&plan);
+    world.pass(299);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    world.pass(1);
+    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+}
+
+#[test]
+fn base_instances_without_a_node_stay() {
+    let mut world = World::new(1, 8, &["i-1 spare", "i-2 spare"]);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.pass(400);
+    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+}
+
+#[test]
+fn an_instance_that_dies_under_a_node_sets_it_down_and_powers_it_down() {
+    let mut world = World::new(0, 8, &["n1 alloc on=i-1", "n2 alloc on=i-2"]);
+    world.die("i-1");
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["down n1", "power_down n1"]);
+    world.carry_out(&plan);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    assert!(!world.memory.bindings.contains_key(&"n1".into()));
+}
+
+#[test]
+fn an_instance_that_dies_while_it_boots_is_followed_by_another() {
+    let mut world = World::new(0, 8, &["n1 alloc_powering_up on=i-1"]);
+    world.die("i-1");
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.nodes[&"n1".into()].why, Why::WaitsForLaunch, "the group replaces it");
+    world.launch("i-2", crate::snapshot::Lifecycle::Pending);
+    assert_eq!(told(&world.plan()), ["bind n1 i-2"]);
+}
+
+#[test]
+fn a_missing_instance_is_gone_only_when_ec2_says_so_for_a_minute() {
+    let mut world = World::new(0, 8, &["n1 alloc on=i-1"]);
+    world.asg_mut().instances.clear();
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert!(plan.look_up.contains(&"i-1".into()));
+    world.snapshot.machines.insert("i-1".into(), Machine::NotFound);
+    world.pass(59);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    world.pass(1);
+    assert_eq!(told(&world.plan()), ["down n1", "power_down n1"]);
+}
+
+#[test]
+fn a_node_that_never_registered_comes_back_and_its_instance_goes() {
+    check(
+        0,
+        8,
+        &["n1 down_off on=i-1 reason=ResumeTimeout_reached"],
+        &["power_down n1", "terminate i-1"],
+    );
+    check(0, 8, &["n1 down_off reason=ResumeTimeout_reached"], &["power_down n1"]);
+    check(0, 8, &["n1 down_off reason=broken_fan"], &[]);
+}
+
+#[test]
+fn a_failed_terminate_is_repeated_with_growing_pauses() {
+    let mut world = World::new(0, 8, &["n1 powering_down on=i-1"]);
+    let plan = world.plan();
+    world.memory.intend(&plan, world.snapshot.now);
+    let failed = Outcome::Failed { why: "throttled".into() };
+    let outcomes = vec![(plan.actions[0].clone(), failed)];
+    world.memory.settle(&outcomes, world.snapshot.now);
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.wake_at, Some(world.snapshot.now.after(Duration::from_secs(1))));
+    world.pass(1);
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["terminate i-1"]);
+    world.memory.settle(&outcomes, world.snapshot.now);
+    world.pass(1);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    world.pass(1);
+    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+}
+
+#[test]
+fn a_read_from_before_an_accepted_terminate_changes_nothing() {
+    let mut world = World::new(0, 8, &["n1 powering_down on=i-1", "n2 powering_up"]);
+    let before = world.snapshot.asgs.clone();
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["desired 1 -> 2", "terminate i-1"]);
+    world.carry_out(&plan);
+    world.snapshot.asgs = before;
+    let plan = world.plan();
+    // The instance that goes is not taken for capacity, and the call is not made again.
+    assert_eq!(told(&plan), ["desired 0 -> 1"]);
+}
+
+#[test]
+fn lost_memory_is_rebuilt_from_addresses_and_tags() {
+    let mut world =
+        World::new(0, 8, &["n1 alloc on=i-1", "n2 idle on=i-2", "n3 powering_up on=i-3"]);
+    world.memory = crate::memory::Memory::default();
+    if let Some(Machine::Known(facts)) = world.snapshot.machines.get_mut(&"i-3".into()) {
+        facts.node_tag = Some("n3".into());
+    }
+    world.node_mut("n3").address = "n3".into();
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["bind n3 i-3"]);
+    world.carry_out(&plan);
+    assert_eq!(world.memory.bindings.len(), 3);
+    assert_eq!(world.memory.bindings[&"n2".into()].instance, "i-2".into());
+}
+
+#[test]
+fn an_instance_that_had_a_name_never_gets_another() {
+    let mut world = World::new(0, 8, &["n1 powering_up", "i-1 spare"]);
+    if let Some(Machine::Known(facts)) = world.snapshot.machines.get_mut(&"i-1".into()) {
+        facts.node_tag = Some("n7".into());
+    }
+    assert_eq!(told(&world.plan()), ["desired 1 -> 2"]);
+}
+
+#[test]
+fn groups_are_used_in_order_of_preference() {
+    let mut world = World::new(0, 1, &["n1 powering_up", "n2 powering_up"]);
+    let text = "[[group]]\nname = \"g\"\nnodes = \"n[1-64]\"\nasg = [\"a\", \"b\"]";
+    world.policy = crate::policy::parse(std::path::Path::new("asg.toml"), text).unwrap();
+    let second = crate::snapshot::Asg { max: 5, ..Default::default() };
+    world.snapshot.asgs.insert("b".into(), Seen::Known(second));
+    let plan = world.plan();
+    let raises: Vec<_> = plan
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::SetDesired(raise) => Some((raise.asg.as_str(), raise.to)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(raises, [("a", 1), ("b", 1)]);
+}
+
+/// One node or instance of a random world.
+#[derive(Clone, Debug)]
+struct Piece {
+    state: usize,
+    served: bool,
+    dead: bool,
+    listed: bool,
+    asked: bool,
+    tagged: bool,
+    told: bool,
+    lifecycle: u8,
+    healthy: bool,
+    own_reason: bool,
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    let flags = proptest::collection::vec(any::<bool>(), 3);
+    let often = || prop::bool::weighted(0.85);
+    (0..STATES.len(), often(), flags, often(), often(), often(), 0..12u8, often(), any::<bool>())
+        .prop_map(|(state, served, flags, listed, asked, told, lifecycle, healthy, own)| Piece {
+            state,
+            served,
+            dead: flags[0] && flags[1],
+            listed,
+            asked,
+            tagged: flags[2],
+            told,
+            lifecycle,
+            healthy,
+            own_reason: own,
+        })
+}
+
+/// What one random world is made of: pieces, minimum, room above, launches asked, spares, age.
+type Recipe = (Vec<Piece>, u32, u32, u32, usize, u64, bool);
+
+fn recipe() -> impl Strategy<Value = Recipe> {
+    (
+        proptest::collection::vec(piece(), 0..24),
+        0..4u32,
+        0..12u32,
+        0..4u32,
+        0..4usize,
+        0..700u64,
+        prop::bool::weighted(0.05),
+    )
+}
+
+fn build((pieces, min, room, asked, spares, age, blind): Recipe) -> World {
+    let mut world = World::new(0, 0, &[]);
+    for (at, piece) in pieces.iter().enumerate() {
+        let (node, id) = (format!("n{}", at + 1), format!("i-{}", at + 1));
+        world.node_mut(&node).state = NodeState(state(STATES[piece.state]));
+        world.node_mut(&node).address.clone_from(&node);
+        if piece.own_reason {
+            world.node_mut(&node).reason = "ResumeTimeout reached".into();
+        }
+        if piece.served {
+            let lifecycle = ["InService", "Pending", "Terminating", "Terminating:Wait", "Standby"]
+                .get(usize::from(piece.lifecycle))
+                .copied()
+                .unwrap_or("InService");
+            world.launch(&id, Lifecycle::parse(lifecycle));
+            world.bind(&node, &id);
+            world.asg_mut().instances.get_mut(&InstanceId::new(&id)).unwrap().healthy =
+                piece.healthy;
+        }
+        if piece.dead {
+            world.die(&id);
+        }
+        if piece.tagged
+            && let Some(Machine::Known(facts)) =
+                world.snapshot.machines.get_mut(&InstanceId::new(&id))
+        {
+            facts.node_tag = Some(node.as_str().into());
+        }
+        if !piece.listed {
+            world.asg_mut().instances.remove(&InstanceId::new(&id));
+        }
+        if !piece.asked {
+            world.snapshot.machines.remove(&InstanceId::new(&id));
+        }
+        if !piece.told {
+            world.memory.bindings.remove(&NodeName::new(&node));
+        }
+    }
+    for spare in 0..spares {
+        let id = format!("i-{}", 100 + spare);
+        world.launch(&id, Lifecycle::Pending);
+        world.memory.spare_since.insert(id.as_str().into(), world.snapshot.now);
+    }
+    let asg = world.asg_mut();
+    let living = asg.instances.values().filter(|member| member.lifecycle.is_capacity()).count();
+    let living = u32::try_from(living).unwrap();
+    asg.desired = living + asked;
+    asg.min = min.min(asg.desired);
+    asg.max = asg.desired + room;
+    world.pass(age);
+    if blind {
+        world.snapshot.asgs.insert("a".into(), Seen::Unknown { why: "throttled".into() });
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var_os("SLURM_ASG_CASES")
+            .and_then(|cases| cases.to_str()?.parse().ok())
+            .unwrap_or(10_000)
+    ))]
+
+    /// Invariants 1 to 6: deterministic, checked, explained, and done when carried out.
+    #[test]
+    fn a_plan_keeps_its_rules_and_leaves_nothing_to_do(recipe in recipe()) {
+        let mut world = build(recipe);
+        let plan = world.plan();
+        prop_assert!(plan.actions.len() <= ACTIONS_MAX);
+        for action in &plan.actions {
+            if let Action::Terminate(terminate) = action
+                && let Some(node) = &terminate.node
+            {
+                let node = &world.snapshot.nodes.known().unwrap()[node];
+                prop_assert!(!node.state.has_work());
+            }
+        }
+        if world.snapshot.asg(&"a".into()).is_none() {
+            prop_assert!(!plan.actions.iter().any(|action| matches!(
+                action,
+                Action::Terminate(_) | Action::SetDesired(_) | Action::MarkDown(_)
+            )));
+            return Ok(());
+        }
+        world.carry_out(&plan);
+        let asg = world.asg_mut().clone();
+        prop_assert!(asg.min <= asg.desired && asg.desired <= asg.max);
+        let next = told(&world.plan());
+        prop_assert!(next.is_empty(), "planned again: {next:?} after {:?}", told(&plan));
+    }
+
+    /// Invariant 2: taking knowledge away never adds a release.
+    #[test]
+    fn knowing_less_never_releases_more(recipe in recipe()) {
+        let mut world = build(recipe);
+        let terminated = |plan: &Plan| -> Vec<InstanceId> {
+            plan.actions.iter().filter_map(|action| match action {
+                Action::Terminate(terminate) => Some(terminate.instance.clone()),
+                _ => None,
+            }).collect()
+        };
+        let all = terminated(&world.plan());
+        world.snapshot.machines.clear();
+        for id in terminated(&world.plan()) {
+            // Without EC2's answer a dead instance counts as living: it may be let go, as then.
+            let listed = all.contains(&id) || world.memory.releases.contains_key(&id)
+                || world.memory.bindings.values().any(|binding| binding.instance == id);
+            prop_assert!(listed || world.memory.spare_since.contains_key(&id), "{id} is released blindly");
+        }
+        world.snapshot.nodes = Seen::Unknown { why: "no answer".into() };
+        prop_assert!(terminated(&world.plan()).is_empty());
+    }
+}

@@ -1,0 +1,320 @@
+//! What the administrator wants: asg.toml, parsed into a form in which bad values cannot exist.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::hostlist;
+use crate::ids::{AsgName, GroupName, NodeName};
+
+/// How many groups one configuration may have.
+pub const GROUPS_MAX: usize = 64;
+/// Where the plugin's socket is if asg.toml does not say.
+pub const DEFAULT_SOCKET: &str = "/run/slurm-asg/asg.sock";
+
+/// The parsed asg.toml.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// AWS region; `None` leaves it to the SDK's own chain.
+    pub region: Option<String>,
+    /// Where state is kept; `None` is `asg` below slurm.conf's StateSaveLocation.
+    pub state_dir: Option<PathBuf>,
+    /// The socket for the programs and the command line.
+    pub socket: PathBuf,
+    /// The groups, by name.
+    pub groups: BTreeMap<GroupName, GroupPolicy>,
+    group_of: Arc<BTreeMap<NodeName, GroupName>>,
+}
+
+/// What one `[[group]]` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupPolicy {
+    /// Slurm nodes of the group, in the order of the expression.
+    pub nodes: Vec<NodeName>,
+    /// Auto Scaling groups that serve them, in order of preference. Never empty.
+    pub asgs: Vec<AsgName>,
+    /// How long an instance that serves no node and is not wanted may live.
+    pub orphan_grace: Duration,
+}
+
+impl Policy {
+    /// The group that a node belongs to, if slurm-asg cares for it.
+    #[must_use]
+    pub fn group_of(&self, node: &NodeName) -> Option<&GroupName> {
+        self.group_of.get(node)
+    }
+
+    /// All Auto Scaling groups, each once, in the order of the groups.
+    #[must_use]
+    pub fn asgs(&self) -> Vec<AsgName> {
+        self.groups.values().flat_map(|group| group.asgs.iter().cloned()).collect()
+    }
+}
+
+/// What is wrong with asg.toml: one line, with the place and what to write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {message}")]
+pub struct PolicyError {
+    file: String,
+    line: usize,
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    region: Option<toml::Spanned<String>>,
+    state_dir: Option<toml::Spanned<PathBuf>>,
+    socket: Option<toml::Spanned<PathBuf>>,
+    #[serde(default)]
+    group: Vec<toml::Spanned<FileGroup>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileGroup {
+    name: toml::Spanned<String>,
+    nodes: toml::Spanned<String>,
+    asg: toml::Spanned<OneOrMore>,
+    orphan_grace: Option<toml::Spanned<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a name in quotes, or a list of names")]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// Parses asg.toml. `file` is only named in errors.
+///
+/// # Errors
+/// The first thing that is wrong, with file, line and what to write instead.
+pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
+    let source = Source { file, text };
+    let raw: File = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        source.error(at, error.message().replace('\n', "; "))
+    })?;
+    if raw.group.is_empty() {
+        let hint = "no [[group]]; write [[group]] with name, nodes and asg";
+        return Err(source.error(text.len(), hint.to_owned()));
+    }
+    if raw.group.len() > GROUPS_MAX {
+        return Err(source.error(text.len(), format!("more than {GROUPS_MAX} groups")));
+    }
+    let mut policy = Policy {
+        region: raw.region.map(|region| source.region(region)).transpose()?,
+        state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
+        socket: match raw.socket {
+            Some(socket) => source.absolute("socket", socket)?,
+            None => PathBuf::from(DEFAULT_SOCKET),
+        },
+        groups: BTreeMap::new(),
+        group_of: Arc::default(),
+    };
+    let mut taken = Taken::default();
+    for group in raw.group {
+        let (name, group) = source.group(group.into_inner(), &mut taken)?;
+        policy.groups.insert(name, group);
+    }
+    policy.group_of = Arc::new(taken.nodes);
+    Ok(policy)
+}
+
+/// What earlier groups have claimed.
+#[derive(Default)]
+struct Taken {
+    names: BTreeMap<GroupName, ()>,
+    nodes: BTreeMap<NodeName, GroupName>,
+    asgs: BTreeMap<AsgName, GroupName>,
+}
+
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn error(&self, at: usize, message: String) -> PolicyError {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        PolicyError { file: self.file.display().to_string(), line, message }
+    }
+
+    fn region(&self, region: toml::Spanned<String>) -> Result<String, PolicyError> {
+        let name = region.get_ref();
+        let plausible = name.len() >= 4
+            && name.contains('-')
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if plausible {
+            return Ok(region.into_inner());
+        }
+        let message =
+            format!("region `{name}` is not an AWS region; write for instance \"eu-west-1\"");
+        Err(self.error(region.span().start, message))
+    }
+
+    fn absolute(&self, key: &str, path: toml::Spanned<PathBuf>) -> Result<PathBuf, PolicyError> {
+        if path.get_ref().is_absolute() {
+            return Ok(path.into_inner());
+        }
+        let message = format!("{key} must be an absolute path, beginning with /");
+        Err(self.error(path.span().start, message))
+    }
+
+    fn group(
+        &self,
+        raw: FileGroup,
+        taken: &mut Taken,
+    ) -> Result<(GroupName, GroupPolicy), PolicyError> {
+        let name_at = raw.name.span().start;
+        let name = GroupName::new(raw.name.get_ref());
+        if !is_plain(name.as_str()) {
+            let message =
+                format!("group name `{name}` may have letters, digits, `-`, `_` and `.` only");
+            return Err(self.error(name_at, message));
+        }
+        if taken.names.insert(name.clone(), ()).is_some() {
+            return Err(self.error(name_at, format!("a group `{name}` is there already")));
+        }
+        let nodes = self.nodes(&name, &raw.nodes, taken)?;
+        let asgs = self.asgs(&name, raw.asg, taken)?;
+        let orphan_grace = match raw.orphan_grace {
+            None => Duration::from_secs(300),
+            Some(secs) if (1..=86_400).contains(secs.get_ref()) => {
+                Duration::from_secs(secs.into_inner())
+            }
+            Some(secs) => {
+                let message = "orphan_grace is in seconds, from 1 to 86400".to_owned();
+                return Err(self.error(secs.span().start, message));
+            }
+        };
+        Ok((name, GroupPolicy { nodes, asgs, orphan_grace }))
+    }
+
+    fn nodes(
+        &self,
+        group: &GroupName,
+        raw: &toml::Spanned<String>,
+        taken: &mut Taken,
+    ) -> Result<Vec<NodeName>, PolicyError> {
+        let at = raw.span().start;
+        let nodes = hostlist::expand(raw.get_ref())
+            .map_err(|error| self.error(at, format!("nodes: {error}")))?;
+        for node in &nodes {
+            if let Some(other) = taken.nodes.insert(node.clone(), group.clone()) {
+                let message = format!(
+                    "node {node} of group `{group}` is in group `{other}` already; a node has one group"
+                );
+                return Err(self.error(at, message));
+            }
+        }
+        Ok(nodes)
+    }
+
+    fn asgs(
+        &self,
+        group: &GroupName,
+        raw: toml::Spanned<OneOrMore>,
+        taken: &mut Taken,
+    ) -> Result<Vec<AsgName>, PolicyError> {
+        let at = raw.span().start;
+        let names = match raw.into_inner() {
+            OneOrMore::One(name) => vec![name],
+            OneOrMore::More(names) => names,
+        };
+        if names.is_empty() || names.iter().any(String::is_empty) {
+            let message = "asg must name an Auto Scaling group, or list some".to_owned();
+            return Err(self.error(at, message));
+        }
+        let names: Vec<AsgName> = names.iter().map(|name| AsgName::new(name)).collect();
+        for name in &names {
+            if let Some(other) = taken.asgs.insert(name.clone(), group.clone()) {
+                let message = format!(
+                    "Auto Scaling group {name} serves group `{other}` already; give each its own"
+                );
+                return Err(self.error(at, message));
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        parse(Path::new("asg.toml"), text).unwrap_err().to_string()
+    }
+
+    const GROUP: &str = "[[group]]\nname = \"c\"\nnodes = \"c[1-2]\"\nasg = \"a\"\n";
+
+    #[test]
+    fn the_shortest_file_has_one_group() {
+        let policy = parse(Path::new("asg.toml"), GROUP).unwrap();
+        let group = &policy.groups[&GroupName::new("c")];
+        assert_eq!(group.nodes, ["c1".into(), "c2".into()]);
+        assert_eq!(group.asgs, [AsgName::new("a")]);
+        assert_eq!(group.orphan_grace, Duration::from_secs(300));
+        assert_eq!(policy.socket, Path::new(DEFAULT_SOCKET));
+        assert_eq!(policy.group_of(&"c2".into()), Some(&GroupName::new("c")));
+        assert_eq!(policy.group_of(&"d1".into()), None);
+    }
+
+    #[test]
+    fn every_error_names_file_line_and_what_to_write() {
+        let table = [
+            ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
+            (
+                "regoin = \"eu-west-1\"",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `group`",
+            ),
+            (
+                "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",
+                "asg.toml:1: region `Ireland` is not an AWS region; write for instance \"eu-west-1\"",
+            ),
+            (
+                "socket = \"run/x\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",
+                "asg.toml:1: socket must be an absolute path, beginning with /",
+            ),
+            (
+                "[[group]]\nname = \"c\"\nnodes = \"c[1-\"\nasg = \"a\"",
+                "asg.toml:3: nodes: `c[1-` has a bracket without its partner; write for instance compute-[1-8]",
+            ),
+            (
+                "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = []",
+                "asg.toml:4: asg must name an Auto Scaling group, or list some",
+            ),
+            (
+                "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = 3",
+                "asg.toml:4: expected a name in quotes, or a list of names",
+            ),
+            (
+                "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"\norphan_grace = 0",
+                "asg.toml:5: orphan_grace is in seconds, from 1 to 86400",
+            ),
+            (
+                "[[group]]\nname = \"c c\"\nnodes = \"c1\"\nasg = \"a\"",
+                "asg.toml:2: group name `c c` may have letters, digits, `-`, `_` and `.` only",
+            ),
+        ];
+        for (text, message) in table {
+            assert_eq!(error(text), message, "{text}");
+        }
+        let twice = "[[group]]\nname = \"d\"\nnodes = \"c2\"\nasg = \"b\"\n";
+        assert!(error(&format!("{GROUP}{twice}")).contains("node c2 of group `d` is in group `c`"));
+        let shared = "[[group]]\nname = \"d\"\nnodes = \"d1\"\nasg = \"a\"\n";
+        assert!(error(&format!("{GROUP}{shared}")).contains("asg.toml:8: Auto Scaling group a"));
+        assert!(error("region = ").starts_with("asg.toml:1: "));
+        assert!(!error("region = ").contains('\n'));
+    }
+}

@@ -1,0 +1,168 @@
+//! What was seen, at one moment, of Slurm and of AWS.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::node_state::NodeState;
+use crate::time::Timestamp;
+
+/// Something that was looked at: known, or not known. Unknown is never taken for absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen<T> {
+    /// What was seen.
+    Known(T),
+    /// The look failed, or there was none yet.
+    Unknown {
+        /// Why, in one line for the reader.
+        why: String,
+    },
+}
+
+impl<T> Seen<T> {
+    /// The value, if it is known.
+    #[must_use]
+    pub const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// Everything that a plan is made from, beside policy and memory.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub now: Timestamp,
+    /// Slurm's nodes: all of them, not only those of groups.
+    pub nodes: Seen<Arc<BTreeMap<NodeName, Node>>>,
+    /// The Auto Scaling groups of the policy. One that is not in the map was not looked at.
+    pub asgs: BTreeMap<AsgName, Seen<Asg>>,
+    /// What EC2 said of single instances. One that is not in the map was not asked for.
+    pub machines: BTreeMap<InstanceId, Machine>,
+}
+
+impl Snapshot {
+    /// The group as it was seen, if it was.
+    #[must_use]
+    pub fn asg(&self, name: &AsgName) -> Option<&Asg> {
+        self.asgs.get(name).and_then(Seen::known)
+    }
+
+    /// The private address of an instance, if EC2 has said it.
+    #[must_use]
+    pub fn address(&self, instance: &InstanceId) -> Option<IpAddr> {
+        self.machines.get(instance).and_then(Machine::facts).and_then(|facts| facts.address)
+    }
+}
+
+/// A node as slurmctld sees it (`node_info_t`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// `node_state`.
+    pub state: NodeState,
+    /// `node_addr`: where slurmctld reaches the node.
+    pub address: String,
+    /// `reason`, empty if there is none.
+    pub reason: String,
+    /// Since when the node has been idle: `last_busy`. `None` if it never was or is busy.
+    pub idle_since: Option<Timestamp>,
+}
+
+/// An Auto Scaling group (DescribeAutoScalingGroups).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asg {
+    /// MinSize, instances.
+    pub min: u32,
+    /// MaxSize, instances.
+    pub max: u32,
+    /// DesiredCapacity, instances.
+    pub desired: u32,
+    /// The instances it lists, by id.
+    pub instances: BTreeMap<InstanceId, Member>,
+}
+
+/// An instance in the list of its group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// LifecycleState.
+    pub lifecycle: Lifecycle,
+    /// HealthStatus is `Healthy`.
+    pub healthy: bool,
+    /// AvailabilityZone.
+    pub zone: String,
+    /// ProtectedFromScaleIn.
+    pub protected: bool,
+}
+
+/// LifecycleState, as far as decisions depend on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifecycle {
+    /// `Pending`, `Pending:Wait`, `Pending:Proceed`: on its way, may have an address already.
+    Pending,
+    /// `InService`.
+    InService,
+    /// `Terminating:Wait`: the group has given it up, a hook still holds it.
+    TerminatingWait,
+    /// `Terminating`, `Terminating:Proceed`, `Terminated`: it goes, whatever anyone says.
+    Terminating,
+    /// Anything else, carried as it was: standby, detached, warm pool, states of the future.
+    Other(String),
+}
+
+impl Lifecycle {
+    /// Reads the API's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "Pending" | "Pending:Wait" | "Pending:Proceed" => Self::Pending,
+            "InService" => Self::InService,
+            "Terminating:Wait" => Self::TerminatingWait,
+            "Terminating" | "Terminating:Proceed" | "Terminated" => Self::Terminating,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Whether the instance counts towards the group's capacity.
+    #[must_use]
+    pub const fn is_capacity(&self) -> bool {
+        matches!(self, Self::Pending | Self::InService)
+    }
+}
+
+/// What EC2 answered for an instance id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Machine {
+    /// EC2 knows it.
+    Known(MachineFacts),
+    /// EC2 does not know it: long gone, or too young for an eventually consistent answer.
+    NotFound,
+}
+
+impl Machine {
+    /// What EC2 knows, if it knows the instance.
+    #[must_use]
+    pub const fn facts(&self) -> Option<&MachineFacts> {
+        match self {
+            Self::Known(facts) => Some(facts),
+            Self::NotFound => None,
+        }
+    }
+}
+
+/// An instance as DescribeInstances shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineFacts {
+    /// `shutting-down`, `terminated`, `stopping` or `stopped`: nothing runs on it any more.
+    pub dead: bool,
+    /// PrivateIpAddress.
+    pub address: Option<IpAddr>,
+    /// LaunchTime.
+    pub launched: Option<Timestamp>,
+    /// The value of its tag `slurm-asg:node`: the node name it was given.
+    pub node_tag: Option<NodeName>,
+}

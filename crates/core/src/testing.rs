@@ -1,0 +1,226 @@
+//! Nodes, instances and groups in a few words, and a world that carries plans out.
+//!
+//! A line is a node, its state, and what serves it: `n1 idle on=i-1`, `n2 powering_up`,
+//! `n3 alloc on=i-3`. `i-7 spare` is an instance of the group without a node.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::check;
+use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::memory::{Binding, Memory, Outcome};
+use crate::node_state::NodeState;
+use crate::plan::{Action, Plan, plan};
+use crate::policy::{self, Policy};
+use crate::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member, Node, Seen, Snapshot};
+use crate::time::Timestamp;
+
+pub struct World {
+    pub policy: Policy,
+    pub memory: Memory,
+    pub snapshot: Snapshot,
+}
+
+pub fn address(id: &str) -> IpAddr {
+    let number: u32 = id.trim_start_matches("i-").parse().unwrap();
+    IpAddr::V4(Ipv4Addr::from(0x7f4d_0000 + number))
+}
+
+pub fn state(word: &str) -> u32 {
+    match word {
+        "idle" => NodeState::IDLE,
+        "alloc" => NodeState::ALLOCATED,
+        "mixed" => NodeState::MIXED,
+        "completing" => NodeState::IDLE | NodeState::COMPLETING,
+        "down" => NodeState::DOWN,
+        "off" => NodeState::IDLE | NodeState::POWERED_DOWN,
+        "down_off" => NodeState::DOWN | NodeState::POWERED_DOWN,
+        "alloc_off" => NodeState::ALLOCATED | NodeState::POWERED_DOWN,
+        "powering_up" => NodeState::IDLE | NodeState::POWERING_UP,
+        "alloc_powering_up" => NodeState::ALLOCATED | NodeState::POWERING_UP,
+        "powering_down" => NodeState::IDLE | NodeState::POWERING_DOWN,
+        "alloc_powering_down" => NodeState::ALLOCATED | NodeState::POWERING_DOWN,
+        "power_down" => NodeState::IDLE | NodeState::POWER_DOWN,
+        other => panic!("no state {other}"),
+    }
+}
+
+pub const STATES: [&str; 13] = [
+    "idle",
+    "alloc",
+    "mixed",
+    "completing",
+    "down",
+    "off",
+    "down_off",
+    "alloc_off",
+    "powering_up",
+    "alloc_powering_up",
+    "powering_down",
+    "alloc_powering_down",
+    "power_down",
+];
+
+impl World {
+    /// One group of nodes n1…n64 in one Auto Scaling group `a`, with `min`, `max`, and desired
+    /// as many as instances are there.
+    pub fn new(min: u32, max: u32, lines: &[&str]) -> Self {
+        let text = "[[group]]\nname = \"g\"\nnodes = \"n[1-64]\"\nasg = \"a\"";
+        let policy = policy::parse(Path::new("asg.toml"), text).unwrap();
+        let mut world = Self {
+            policy,
+            memory: Memory::default(),
+            snapshot: Snapshot {
+                now: Timestamp::from_secs(1_000_000),
+                nodes: Seen::Known(Arc::default()),
+                asgs: BTreeMap::new(),
+                machines: BTreeMap::new(),
+            },
+        };
+        world.snapshot.asgs.insert("a".into(), Seen::Known(Asg { min, max, ..Asg::default() }));
+        for line in lines {
+            world.add(line);
+        }
+        let asg = world.asg_mut();
+        asg.desired = u32::try_from(asg.instances.len()).unwrap().max(min);
+        world
+    }
+
+    pub fn asg_mut(&mut self) -> &mut Asg {
+        match self.snapshot.asgs.get_mut(&AsgName::new("a")) {
+            Some(Seen::Known(asg)) => asg,
+            _ => panic!("the group is not known"),
+        }
+    }
+
+    pub fn node_mut(&mut self, name: &str) -> &mut Node {
+        let Seen::Known(nodes) = &mut self.snapshot.nodes else { panic!("nodes are not known") };
+        Arc::make_mut(nodes).entry(name.into()).or_default()
+    }
+
+    fn add(&mut self, line: &str) {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap();
+        let word = words.next().unwrap();
+        if word == "spare" {
+            self.launch(name, Lifecycle::InService);
+            return;
+        }
+        self.node_mut(name).state = NodeState(state(word));
+        self.node_mut(name).address = name.to_owned();
+        for word in words {
+            if let Some(id) = word.strip_prefix("on=") {
+                self.launch(id, Lifecycle::InService);
+                self.bind(name, id);
+            } else if let Some(reason) = word.strip_prefix("reason=") {
+                self.node_mut(name).reason = reason.replace('_', " ");
+            } else {
+                panic!("no word {word}");
+            }
+        }
+    }
+
+    pub fn launch(&mut self, id: &str, lifecycle: Lifecycle) {
+        let member = Member { lifecycle, healthy: true, zone: "z".into(), protected: false };
+        self.asg_mut().instances.insert(id.into(), member);
+        let facts = MachineFacts {
+            dead: false,
+            address: Some(address(id)),
+            launched: Some(self.snapshot.now),
+            node_tag: None,
+        };
+        self.snapshot.machines.insert(id.into(), Machine::Known(facts));
+    }
+
+    pub fn bind(&mut self, node: &str, id: &str) {
+        self.node_mut(node).address = address(id).to_string();
+        let binding = Binding {
+            instance: id.into(),
+            asg: "a".into(),
+            bound_at: self.snapshot.now,
+            missing_since: None,
+        };
+        self.memory.bindings.insert(node.into(), binding);
+    }
+
+    /// The instance loses power, and EC2 knows.
+    pub fn die(&mut self, id: &str) {
+        if let Some(Machine::Known(facts)) = self.snapshot.machines.get_mut(&InstanceId::new(id)) {
+            facts.dead = true;
+        }
+    }
+
+    pub fn pass(&mut self, secs: u64) {
+        self.snapshot.now = self.snapshot.now.after(std::time::Duration::from_secs(secs));
+    }
+
+    /// Looks, plans, and has the plan checked.
+    pub fn plan(&mut self) -> Plan {
+        self.memory.notice(&self.snapshot);
+        let made = plan(&self.policy, &self.memory, &self.snapshot);
+        let again = plan(&self.policy, &self.memory, &self.snapshot);
+        assert_eq!(
+            serde_json::to_string(&made).unwrap(),
+            serde_json::to_string(&again).unwrap(),
+            "the same input gave two plans"
+        );
+        let broken = check::check(&self.policy, &self.memory, &self.snapshot, &made);
+        assert_eq!(broken, [], "the plan breaks its rules");
+        let silent = check::unexplained(&self.policy, &self.snapshot, &made);
+        assert_eq!(silent, Vec::<NodeName>::new(), "nodes without a word");
+        made
+    }
+
+    /// Carries a plan out as Slurm and AWS would, without fault or delay.
+    pub fn carry_out(&mut self, made: &Plan) {
+        let now = self.snapshot.now;
+        self.memory.intend(made, now);
+        let mut outcomes = Vec::new();
+        for action in &made.actions {
+            match action {
+                Action::SetDesired(raise) => self.asg_mut().desired = raise.to,
+                Action::Bind(bind) => {
+                    self.node_mut(bind.node.as_str()).address = bind.address.to_string();
+                }
+                Action::MarkDown(down) => {
+                    let node = self.node_mut(down.node.as_str());
+                    node.state = NodeState(NodeState::DOWN);
+                    node.reason.clone_from(&down.reason);
+                }
+                Action::PowerDown(down) => {
+                    let node = self.node_mut(down.node.as_str());
+                    node.state = NodeState(state("powering_down"));
+                }
+                Action::Terminate(terminate) => {
+                    let asg = self.asg_mut();
+                    asg.instances.remove(&terminate.instance);
+                    asg.desired -= u32::from(terminate.decrement);
+                    self.die(terminate.instance.as_str());
+                }
+            }
+            outcomes.push((action.clone(), Outcome::Done));
+        }
+        self.memory.settle(&outcomes, now);
+    }
+}
+
+/// An action in the language of the tables.
+pub fn tell(action: &Action) -> String {
+    match action {
+        Action::SetDesired(raise) => format!("desired {} -> {}", raise.from, raise.to),
+        Action::Bind(bind) => format!("bind {} {}", bind.node, bind.instance),
+        Action::MarkDown(down) => format!("down {}", down.node),
+        Action::PowerDown(down) => format!("power_down {}", down.node),
+        Action::Terminate(terminate) if terminate.decrement => {
+            format!("terminate {}", terminate.instance)
+        }
+        Action::Terminate(terminate) => format!("replace {}", terminate.instance),
+    }
+}
+
+/// The actions of a plan in the language of the tables.
+pub fn told(plan: &Plan) -> Vec<String> {
+    plan.actions.iter().map(tell).collect()
+}

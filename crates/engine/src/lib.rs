@@ -1,0 +1,1 @@
+//! Observe, plan, check, execute, remember: the loop of slurm-asg over narrow traits

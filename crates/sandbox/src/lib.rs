@@ -1,0 +1,37 @@
+//! An AWS endpoint on loopback whose instances are processes on this machine: Auto Scaling, EC2 and instance metadata,
+//! enough for an autoscaler to be shown and tested without an account, with faults to inject.
+//!
+//! It checks no signatures and bills nobody, so it listens on loopback addresses only.
+//!
+//! The parts: [`world`] holds all state and changes it by pure-ish transitions that are given the time; [`server`] owns the
+//! clock, the socket and the one task that steps the world; [`process`] starts and kills what the world says.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")
+)]
+
+pub mod autoscaling;
+pub mod calls;
+pub mod client;
+pub mod config;
+pub mod control;
+pub mod ec2;
+pub mod error;
+pub mod faults;
+pub mod frontend;
+pub mod imds;
+pub mod process;
+pub mod query;
+pub mod server;
+pub mod world;
+pub mod xml;
+
+pub use calls::Call;
+pub use client::{ClientError, SandboxClient};
+pub use config::{Config, GroupConfig};
+pub use control::{GroupState, InstanceState, State};
+pub use faults::{Fault, FaultInForce};
+pub use server::Sandbox;
+pub use world::GroupChange;

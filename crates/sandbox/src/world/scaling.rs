@@ -1,0 +1,226 @@
+//! What a group does by itself: launch what is missing, end what is too much, replace what died.
+
+use super::model::{Group, Instance, Lifecycle};
+use super::{Effect, TERMINATED_SHOWN_MS, World, scramble, time_text};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// Why an instance is terminated, in the words of the activity's cause.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reason<'a> {
+    /// By TerminateInstanceInAutoScalingGroup; with the words on the change of capacity.
+    Request(&'a str),
+    /// The desired capacity was lowered by number.
+    ScaleIn,
+    /// It died.
+    Health,
+}
+
+impl World {
+    pub(super) fn make_due_transitions(&mut self, now_ms: u64) {
+        let due = |instance: &&Instance| instance.next_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        let ids: Vec<String> = self.cloud.instances.values().filter(due).map(|instance| instance.id.clone()).collect();
+        for id in ids {
+            self.advance(&id, now_ms);
+        }
+        let launch = |group: &&Group| group.launch_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        let names: Vec<String> = self.cloud.groups.values().filter(launch).map(|group| group.config.name.clone()).collect();
+        for name in names {
+            self.launch_missing(&name, now_ms);
+        }
+    }
+
+    /// An instance's next transition, which is due.
+    fn advance(&mut self, id: &str, now_ms: u64) {
+        let Some(instance) = self.cloud.instances.get_mut(id) else { return };
+        instance.next_at_ms = None;
+        match (instance.lifecycle, instance.alive) {
+            (Lifecycle::Pending, true) => self.enter_service(id, now_ms),
+            (Lifecycle::Pending | Lifecycle::InService, false) => self.notice_death(id, now_ms),
+            (Lifecycle::Terminating, _) => self.leave_group(id, now_ms),
+            (Lifecycle::Gone, _) => {
+                self.cloud.instances.remove(id);
+            }
+            (Lifecycle::InService, true) => {}
+        }
+    }
+
+    fn enter_service(&mut self, id: &str, now_ms: u64) {
+        let Some(instance) = self.cloud.instances.get_mut(id) else { return };
+        instance.lifecycle = Lifecycle::InService;
+        if instance.boots {
+            self.effects.push(Effect::Boot(id.into()));
+        }
+        self.finish_activities(id, now_ms);
+    }
+
+    fn notice_death(&mut self, id: &str, now_ms: u64) {
+        if let Some(instance) = self.cloud.instances.get_mut(id) {
+            instance.healthy = false;
+        }
+        self.begin_termination(id, Reason::Health, now_ms);
+    }
+
+    fn leave_group(&mut self, id: &str, now_ms: u64) {
+        if let Some(instance) = self.cloud.instances.get_mut(id) {
+            instance.lifecycle = Lifecycle::Gone;
+            instance.next_at_ms = Some(now_ms + TERMINATED_SHOWN_MS);
+        }
+        self.finish_activities(id, now_ms);
+    }
+
+    fn finish_activities(&mut self, id: &str, now_ms: u64) {
+        let open = |activity: &&mut super::Activity| activity.instance.as_deref() == Some(id) && activity.end_ms.is_none();
+        for activity in self.cloud.activities.iter_mut().filter(open) {
+            activity.end_ms = Some(now_ms);
+            activity.status = "Successful";
+        }
+    }
+
+    /// Takes an instance out: power off now, out of the group after `terminate_delay_ms`.
+    pub(super) fn begin_termination(&mut self, id: &str, reason: Reason<'_>, now_ms: u64) {
+        // A launch that is cut short counts as done, as the instance existed.
+        self.finish_activities(id, now_ms);
+        let Some(instance) = self.cloud.instances.get_mut(id) else { return };
+        instance.lifecycle = Lifecycle::Terminating;
+        instance.alive = false;
+        instance.next_at_ms = Some(now_ms + self.config.terminate_delay_ms);
+        let (group, zone) = (instance.group.clone(), instance.zone.clone());
+        self.effects.push(Effect::Kill(id.into()));
+        let at = time_text(now_ms);
+        let mut activity = self.activity(&group, Some(id), &zone, now_ms);
+        activity.description = format!("Terminating EC2 instance: {id}");
+        activity.cause = match reason {
+            Reason::Request(words) => format!("At {at} instance {id} was taken out of service in response to a user request{words}."),
+            Reason::ScaleIn => format!(
+                "At {at} an instance was taken out of service in response to a difference between desired and actual capacity. At {at} instance {id} was selected for termination."
+            ),
+            Reason::Health => format!(
+                "At {at} an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped."
+            ),
+        };
+        self.record(activity);
+    }
+
+    /// Ends surplus instances and sees to it that missing ones will be launched.
+    pub(super) fn reconcile(&mut self, name: &str, now_ms: u64) {
+        let size = self.cloud.size(name);
+        let Some(group) = self.cloud.groups.get_mut(name) else { return };
+        if size < group.desired {
+            group.launch_at_ms.get_or_insert(now_ms + self.config.launch_delay_ms);
+            return;
+        }
+        group.launch_at_ms = None;
+        let surplus = usize::try_from(size - group.desired).unwrap_or(0);
+        let victims: Vec<String> = self
+            .cloud
+            .members(name)
+            .into_iter()
+            .filter(|instance| instance.counts() && !instance.protected)
+            .take(surplus)
+            .map(|instance| instance.id.clone())
+            .collect();
+        for id in victims {
+            self.begin_termination(&id, Reason::ScaleIn, now_ms);
+        }
+    }
+
+    fn launch_missing(&mut self, name: &str, now_ms: u64) {
+        let Some(group) = self.cloud.groups.get_mut(name) else { return };
+        group.launch_at_ms = None;
+        let missing = group.desired.saturating_sub(self.cloud.size(name));
+        for _ in 0..missing {
+            if let Some(message) = self.faults.refuses_launch(name) {
+                self.fail_launch(name, message, now_ms);
+                return;
+            }
+            self.launch(name, now_ms);
+        }
+    }
+
+    fn launch(&mut self, name: &str, now_ms: u64) {
+        let (size, zone) = (self.cloud.size(name), self.emptiest_zone(name));
+        let Some(group) = self.cloud.groups.get(name) else { return };
+        let (protected, instance_type) = (group.protects_new, group.config.instance_type.clone());
+        let cause = format!(
+            "{} At {} an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {size} to {}.",
+            group.cause,
+            time_text(now_ms),
+            size + 1
+        );
+        let (serial, ip) = self.next_serial_and_address();
+        let id = format!("i-0{:016x}", scramble(serial + 1));
+        let boots = !self.faults.prevents_boot();
+        let boot_delay_ms = self.faults.boot_delay_ms().unwrap_or(self.config.boot_delay_ms);
+        let instance = Instance {
+            id: id.clone(),
+            serial,
+            group: name.into(),
+            ip,
+            zone: zone.clone(),
+            instance_type,
+            lifecycle: Lifecycle::Pending,
+            healthy: true,
+            alive: true,
+            ec2_terminating: false,
+            protected,
+            tags: BTreeMap::from([("aws:autoscaling:groupName".to_owned(), name.to_owned())]),
+            pid: None,
+            boots,
+            launched_at_ms: now_ms,
+            next_at_ms: Some(now_ms + boot_delay_ms),
+        };
+        self.cloud.instances.insert(id.clone(), instance);
+        let mut activity = self.activity(name, Some(&id), &zone, now_ms);
+        activity.description = format!("Launching a new EC2 instance: {id}");
+        activity.cause = cause;
+        self.record(activity);
+    }
+
+    /// Records the failure in the words seen from AWS, and has the group try again.
+    fn fail_launch(&mut self, name: &str, message: Option<String>, now_ms: u64) {
+        let zone = self.emptiest_zone(name);
+        let Some(group) = self.cloud.groups.get_mut(name) else { return };
+        group.launch_at_ms = Some(now_ms + self.config.retry_delay_ms);
+        let cause = group.cause.clone();
+        let message = message.unwrap_or_else(|| no_capacity(group, &zone));
+        let mut activity = self.activity(name, None, &zone, now_ms);
+        activity.description = format!("Launching a new EC2 instance.  Status Reason: {message}");
+        activity.cause = format!("{cause} At {} an instance was started in response to a difference between desired and actual capacity.", time_text(now_ms));
+        activity.end_ms = Some(now_ms);
+        activity.status = "Failed";
+        activity.message = Some(message);
+        self.record(activity);
+    }
+
+    fn emptiest_zone(&self, name: &str) -> String {
+        let zones = self.cloud.groups.get(name).map_or(&[][..], |group| &group.config.zones);
+        let members = self.cloud.members(name);
+        let load = |zone: &&String| members.iter().filter(|instance| instance.counts() && instance.zone == **zone).count();
+        zones.iter().min_by_key(load).cloned().unwrap_or_default()
+    }
+
+    /// Addresses follow the launches through 127.77.0.0/16, leaving out .0, .255 and those in use.
+    fn next_serial_and_address(&mut self) -> (u64, Ipv4Addr) {
+        loop {
+            let serial = self.serial;
+            self.serial += 1;
+            let third = u8::try_from(serial / 254 % 256).unwrap_or(0);
+            let fourth = u8::try_from(serial % 254 + 1).unwrap_or(1);
+            let ip = Ipv4Addr::new(127, 77, third, fourth);
+            let taken = |instance: &Instance| instance.ip == ip && instance.lifecycle != Lifecycle::Gone;
+            if !self.cloud.instances.values().any(taken) {
+                return (serial, ip);
+            }
+        }
+    }
+}
+
+fn no_capacity(group: &Group, zone: &str) -> String {
+    let kind = &group.config.instance_type;
+    let others: Vec<&str> = group.config.zones.iter().map(String::as_str).filter(|other| *other != zone).collect();
+    let elsewhere = if others.is_empty() { String::new() } else { format!(" or choosing {}", others.join(", ")) };
+    format!(
+        "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not have sufficient {kind} capacity in the Availability Zone you requested ({zone}). Our system will be working on provisioning additional capacity. You can currently get {kind} capacity by not specifying an Availability Zone in your request{elsewhere}. Launching EC2 instance failed."
+    )
+}

@@ -1,0 +1,1 @@
+//! The messages on slurm-asg's socket, and a small blocking client

@@ -1,1 +1,19 @@
-//! placeholder
+//! `job_submit_asg.so`: the slurmctld plugin of slurm-asg.
+//!
+//! slurmctld loads it with `JobSubmitPlugins=asg`. [`abi`] is the face that slurmctld sees; it
+//! wakes the loop and nothing more. [`controller`] runs the loop on a thread of its own, with
+//! Slurm behind [`scheduler`], AWS behind `slurm-asg-aws`, and clients behind [`server`].
+//! This is the only crate with unsafe code, and only [`abi`] and [`slurm`] have any.
+
+mod abi;
+mod config;
+mod controller;
+mod guard;
+mod hook;
+mod lock;
+mod logging;
+mod pace;
+mod scheduler;
+mod server;
+mod slurm;
+mod status;

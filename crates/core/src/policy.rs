@@ -12,8 +12,6 @@ use crate::ids::{AsgName, GroupName, NodeName};
 
 /// How many groups one configuration may have.
 pub const GROUPS_MAX: usize = 64;
-/// Where the plugin's socket is if asg.toml does not say.
-pub const DEFAULT_SOCKET: &str = "/run/slurm-asg/asg.sock";
 
 /// The parsed asg.toml.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +20,8 @@ pub struct Policy {
     pub region: Option<String>,
     /// Where state is kept; `None` is `asg` below slurm.conf's StateSaveLocation.
     pub state_dir: Option<PathBuf>,
-    /// The socket for the programs and the command line.
-    pub socket: PathBuf,
+    /// The socket for the programs and the command line; `None` is the usual place.
+    pub socket: Option<PathBuf>,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
     group_of: Arc<BTreeMap<NodeName, GroupName>>,
@@ -109,10 +107,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
     let mut policy = Policy {
         region: raw.region.map(|region| source.region(region)).transpose()?,
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
-        socket: match raw.socket {
-            Some(socket) => source.absolute("socket", socket)?,
-            None => PathBuf::from(DEFAULT_SOCKET),
-        },
+        socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
         groups: BTreeMap::new(),
         group_of: Arc::default(),
     };
@@ -265,7 +260,7 @@ mod tests {
         assert_eq!(group.nodes, ["c1".into(), "c2".into()]);
         assert_eq!(group.asgs, [AsgName::new("a")]);
         assert_eq!(group.orphan_grace, Duration::from_secs(300));
-        assert_eq!(policy.socket, Path::new(DEFAULT_SOCKET));
+        assert_eq!(policy.socket, None);
         assert_eq!(policy.group_of(&"c2".into()), Some(&GroupName::new("c")));
         assert_eq!(policy.group_of(&"d1".into()), None);
     }

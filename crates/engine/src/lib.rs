@@ -1,1 +1,27 @@
-//! Observe, plan, check, execute, remember: the loop of slurm-asg over narrow traits
+//! The loop of slurm-asg: observe, plan, check, execute, remember.
+//!
+//! Everything that touches the world comes in through four narrow traits ([`Cloud`],
+//! [`Scheduler`], [`Clock`], [`Store`]), so that the same loop runs in slurmctld, in tests and
+//! in a simulation. The loop decides nothing: [`slurm_asg_core::plan::plan`] does.
+#![forbid(unsafe_code)]
+
+mod cloud;
+mod engine;
+mod observe;
+mod scheduler;
+mod store;
+mod story;
+mod troubles;
+
+pub use cloud::{Cloud, CloudError, CloudErrorKind, TerminateRequest};
+pub use engine::{Engine, IDLE_PAUSE, Look, TRANSITION_PAUSE};
+pub use scheduler::{AddressUpdate, NodesRead, Scheduler, SchedulerError};
+pub use store::{FileStore, Store, StoreError};
+
+use slurm_asg_core::time::Timestamp;
+
+/// Where the loop gets the time from.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}

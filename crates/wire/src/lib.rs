@@ -1,1 +1,18 @@
-//! The messages on slurm-asg's socket, and a small blocking client
+//! What is said on the plugin's socket, and a small blocking client.
+//!
+//! One JSON object on a line asks, one JSON object on a line answers. This crate has no async
+//! runtime and no AWS SDK: the programs that Slurm calls must start in a millisecond.
+#![forbid(unsafe_code)]
+
+mod client;
+mod locate;
+mod message;
+
+pub use client::{AskError, ask};
+pub use locate::{DEFAULT_SOCKET, config_path, socket_path};
+pub use message::{GroupStatus, NodeStatus, Request, Response, Status};
+
+/// The largest request that the plugin reads, bytes. 10,000 nodes without a common prefix fit.
+pub const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// The largest answer that a client reads, bytes.
+pub const RESPONSE_BYTES_MAX: usize = 64 << 20;

@@ -160,7 +160,7 @@ impl<'a> Pass<'a, '_> {
                     self.judge_released(name, node, binding)
                 }
                 (Phase::Releasing, None) => {
-                    self.plan.in_transition = true;
+                    self.plan.watch_slurm = true;
                     Some(Why::PoweringDown)
                 }
                 (Phase::Wanted, Some(binding)) => self.judge_wanted(name, node, binding),
@@ -169,7 +169,7 @@ impl<'a> Pass<'a, '_> {
                     None
                 }
                 (Phase::Up, Some(binding)) => Some(self.judge_up(name, node, binding)),
-                (Phase::Up, None) => Some(self.judge_unserved(node)),
+                (Phase::Up, None) => Some(self.in_service(node).unwrap_or(Why::NoInstanceKnown)),
             };
             let instance = binding.map(|binding| binding.instance);
             if let Some(why) = why {
@@ -186,7 +186,7 @@ impl<'a> Pass<'a, '_> {
 
     /// A node that Slurm has closed: its instance goes.
     fn judge_released(&mut self, name: &NodeName, node: &Node, binding: &Binding) -> Option<Why> {
-        self.plan.in_transition = true;
+        self.plan.watch_slurm = true;
         if node.state.has_work() {
             return Some(Why::ReleasedWithWork);
         }
@@ -219,7 +219,7 @@ impl<'a> Pass<'a, '_> {
             && node.state.phase() == Phase::Off
             && !node.state.has(NodeState::POWER_DOWN | NodeState::COMPLETING);
         if stuck && ours {
-            self.plan.in_transition = true;
+            self.plan.watch_slurm = true;
             self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone() }));
         }
         stuck && ours
@@ -227,7 +227,7 @@ impl<'a> Pass<'a, '_> {
 
     /// A node that waits for its instance to register.
     fn judge_wanted(&mut self, name: &'a NodeName, node: &Node, binding: &Binding) -> Option<Why> {
-        self.plan.in_transition = true;
+        self.plan.watch_cloud = true;
         if is_gone(binding, self.scene.snapshot) {
             // Nothing has run on it: another instance takes the node over.
             self.waiting.push(name);
@@ -256,7 +256,7 @@ impl<'a> Pass<'a, '_> {
     /// A node in service.
     fn judge_up(&mut self, name: &NodeName, node: &Node, binding: &Binding) -> Why {
         if is_gone(binding, self.scene.snapshot) {
-            self.plan.in_transition = true;
+            self.plan.watch_slurm = true;
             if node.state.has(NodeState::POWER_DOWN) {
                 return Why::PowerDownAsked;
             }
@@ -272,26 +272,20 @@ impl<'a> Pass<'a, '_> {
             self.plan.look_up.insert(binding.instance.clone());
         }
         let held = self.lifecycle(binding) == Some(&Lifecycle::TerminatingWait);
-        let why = self.judge_unserved(node);
-        match why {
-            Why::NoInstanceKnown if held => Why::HeldByHook,
-            Why::NoInstanceKnown => Why::Idle { since: node.idle_since },
-            why => why,
-        }
+        let idle = if held { Why::HeldByHook } else { Why::Idle { since: node.idle_since } };
+        self.in_service(node).unwrap_or(idle)
     }
 
-    /// A node in service, leaving its instance aside.
-    fn judge_unserved(&mut self, node: &Node) -> Why {
+    /// Counts a node in service. `None` if it is idle and nothing is asked of it.
+    fn in_service(&mut self, node: &Node) -> Option<Why> {
         if node.state.has_work() {
             self.report.busy += 1;
-            return Why::Busy;
+            return Some(Why::Busy);
         }
         self.report.idle += 1;
-        if node.state.has(NodeState::POWER_DOWN) {
-            self.plan.in_transition = true;
-            return Why::PowerDownAsked;
-        }
-        Why::NoInstanceKnown
+        let asked = node.state.has(NodeState::POWER_DOWN);
+        self.plan.watch_slurm |= asked;
+        asked.then_some(Why::PowerDownAsked)
     }
 
     fn lifecycle(&self, binding: &Binding) -> Option<&'a Lifecycle> {
@@ -301,7 +295,7 @@ impl<'a> Pass<'a, '_> {
 
     fn ask_if_missing(&mut self, binding: &Binding) {
         if let Some(since) = binding.missing_since {
-            self.plan.in_transition = true;
+            self.plan.watch_cloud = true;
             self.plan.look_up.insert(binding.instance.clone());
             self.plan.wake(since.after(super::MISSING_GRACE));
         }
@@ -317,7 +311,7 @@ impl<'a> Pass<'a, '_> {
             let listed = self.books.get(book).and_then(|book| book.asg.instances.get(id));
             // The list may lag behind: an instance that is released and not listed may come yet.
             let Some(member) = listed else { continue };
-            self.plan.in_transition = true;
+            self.plan.watch_cloud = true;
             if !member.lifecycle.is_capacity() {
                 continue;
             }
@@ -353,7 +347,7 @@ impl<'a> Pass<'a, '_> {
             for book in &mut self.books {
                 book.spares.remove(id);
             }
-            self.plan.in_transition = true;
+            self.plan.watch_cloud = true;
             self.report.booting += 1;
             self.plan.actions.push(Action::Bind(Bind {
                 node: name.clone(),
@@ -377,7 +371,7 @@ impl<'a> Pass<'a, '_> {
     fn raise(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting).into_iter();
         self.report.booting += count(waiting.len());
-        self.plan.in_transition |= waiting.len() > 0;
+        self.plan.watch_cloud |= waiting.len() > 0;
         let addressless = self.nameless_spares();
         self.spares_are_wanted = addressless > 0 && waiting.len() > 0;
         for (due, why) in [
@@ -434,13 +428,7 @@ impl<'a> Pass<'a, '_> {
         self.plan
             .actions
             .iter_mut()
-            .filter_map(|action| match action {
-                Action::Terminate(terminate) => Some(terminate),
-                Action::SetDesired(_)
-                | Action::MarkDown(_)
-                | Action::PowerDown(_)
-                | Action::Bind(_) => None,
-            })
+            .filter_map(Action::terminate_mut)
             .filter(|terminate| terminate.decrement)
             .filter(|terminate| books.iter().any(|book| *book.name == terminate.asg))
             .take(self.unserved as usize)
@@ -506,7 +494,7 @@ impl<'a> Pass<'a, '_> {
         node: Option<&NodeName>,
         cause: TerminateCause,
     ) {
-        self.plan.in_transition = true;
+        self.plan.watch_cloud = true;
         let book = self.books.iter_mut().find(|book| book.name == asg);
         let decrement = book.is_some_and(|book| book.terminate(id));
         self.push_terminate(asg, id, node, decrement, cause);
@@ -533,7 +521,7 @@ impl<'a> Pass<'a, '_> {
         let mut report = self.report;
         report.demand = report.busy + report.idle + report.booting;
         let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
-        self.plan.in_transition |= incoming > 0;
+        self.plan.watch_cloud |= incoming > 0;
         // Asking again about instances that EC2 has just described would be a busy loop.
         self.plan.look_up.retain(|id| {
             self.scene

@@ -45,8 +45,10 @@ pub struct Plan {
     pub spares: BTreeMap<InstanceId, Timestamp>,
     /// Instances about which EC2 is to be asked with the next look.
     pub look_up: BTreeSet<InstanceId>,
-    /// Something is on its way that the next look at AWS may show.
-    pub in_transition: bool,
+    /// AWS is at work: the next look at it may show something new.
+    pub watch_cloud: bool,
+    /// Slurm is at work: nodes boot, or power down.
+    pub watch_slurm: bool,
     /// When the plan may change without anything else happening.
     pub wake_at: Option<Timestamp>,
 }
@@ -172,6 +174,22 @@ impl Plan {
 }
 
 impl Action {
+    /// The binding, if it is one.
+    #[must_use]
+    pub const fn bind(&self) -> Option<&Bind> {
+        if let Self::Bind(bind) = self { Some(bind) } else { None }
+    }
+
+    /// The termination, if it is one.
+    #[must_use]
+    pub const fn terminate(&self) -> Option<&Terminate> {
+        if let Self::Terminate(terminate) = self { Some(terminate) } else { None }
+    }
+
+    const fn terminate_mut(&mut self) -> Option<&mut Terminate> {
+        if let Self::Terminate(terminate) = self { Some(terminate) } else { None }
+    }
+
     const fn rank(&self) -> u8 {
         match self {
             Self::SetDesired(_) => 0,

@@ -106,6 +106,23 @@ pub enum Why {
     HeldByHook,
 }
 
+impl Why {
+    /// The reason as one stable word, for programs.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let name = format!("{self:?}");
+        let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+        let mut word = String::new();
+        for c in name.chars() {
+            if c.is_uppercase() && !word.is_empty() {
+                word.push('_');
+            }
+            word.extend(c.to_lowercase());
+        }
+        word
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

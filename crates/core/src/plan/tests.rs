@@ -51,7 +51,7 @@ fn what_is_being_launched_is_not_asked_for_again() {
     let plan = world.plan();
     assert_eq!(told(&plan), Vec::<String>::new());
     assert_eq!(plan.nodes[&"n1".into()].why, Why::WaitsForLaunch);
-    assert!(plan.in_transition);
+    assert!(plan.watch_cloud);
 }
 
 #[test]
@@ -265,9 +265,9 @@ fn groups_are_used_in_order_of_preference() {
     let raises: Vec<_> = plan
         .actions
         .iter()
-        .filter_map(|action| match action {
-            Action::SetDesired(raise) => Some((raise.asg.as_str(), raise.to)),
-            _ => None,
+        .filter_map(|action| {
+            let Action::SetDesired(raise) = action else { return None };
+            Some((raise.asg.as_str(), raise.to))
         })
         .collect();
     assert_eq!(raises, [("a", 1), ("b", 1)]);
@@ -417,10 +417,8 @@ proptest! {
     fn knowing_less_never_releases_more(recipe in recipe()) {
         let mut world = build(recipe);
         let terminated = |plan: &Plan| -> Vec<InstanceId> {
-            plan.actions.iter().filter_map(|action| match action {
-                Action::Terminate(terminate) => Some(terminate.instance.clone()),
-                _ => None,
-            }).collect()
+            let gone = plan.actions.iter().filter_map(Action::terminate);
+            gone.map(|terminate| terminate.instance.clone()).collect()
         };
         let all = terminated(&world.plan());
         world.snapshot.machines.clear();

@@ -1,1 +1,0 @@
-//! The slurm-asg command

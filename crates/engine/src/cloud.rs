@@ -1,0 +1,91 @@
+//! What the loop needs of AWS.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::snapshot::{Asg, Machine};
+
+/// AWS, as far as the loop needs it. Calls may be made twice: "already so" is success.
+pub trait Cloud {
+    /// The named Auto Scaling groups with their instances. A group that does not exist is
+    /// missing from the answer.
+    ///
+    /// # Errors
+    /// If not all of them could be read: a partial answer would be taken for the truth.
+    fn describe_groups(
+        &self,
+        names: &[AsgName],
+    ) -> impl Future<Output = Result<BTreeMap<AsgName, Asg>, CloudError>>;
+
+    /// What EC2 knows of the named instances: every id is in the answer, unknown ones as
+    /// [`Machine::NotFound`].
+    ///
+    /// # Errors
+    /// If not all of them could be asked for.
+    fn describe_instances(
+        &self,
+        ids: &[InstanceId],
+    ) -> impl Future<Output = Result<BTreeMap<InstanceId, Machine>, CloudError>>;
+
+    /// Sets DesiredCapacity to an absolute number of instances.
+    ///
+    /// # Errors
+    /// If AWS refused, or did not answer.
+    fn set_desired(
+        &self,
+        asg: &AsgName,
+        desired: u32,
+    ) -> impl Future<Output = Result<(), CloudError>>;
+
+    /// Terminates instances of one group, by id, in as few calls as the endpoint takes. The
+    /// answer has every id of the request. An instance that is gone already is a success.
+    fn terminate(
+        &self,
+        request: &TerminateRequest,
+    ) -> impl Future<Output = BTreeMap<InstanceId, Result<(), CloudError>>>;
+
+    /// Writes the node names on instances (tags `Name` and `slurm-asg:node`). Returns at once;
+    /// the writing goes on in the background, and nothing depends on it.
+    fn tag_later(&self, names: Vec<(InstanceId, NodeName)>);
+}
+
+/// Instances of one group that are to be terminated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TerminateRequest {
+    /// The Auto Scaling group.
+    pub asg: AsgName,
+    /// The instances, each once.
+    pub instances: Vec<InstanceId>,
+    /// ShouldDecrementDesiredCapacity.
+    pub decrement: bool,
+}
+
+/// A call to AWS that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct CloudError {
+    /// The API operation, by AWS's name.
+    pub operation: &'static str,
+    /// What kind of failure it is.
+    pub kind: CloudErrorKind,
+    /// AWS's own words, and what to do about it, in one line.
+    pub message: String,
+}
+
+/// The kinds of failure that the loop tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloudErrorKind {
+    /// Too many calls: later.
+    Throttled,
+    /// No answer in time, or no connection: the call may or may not have been carried out.
+    NoAnswer,
+    /// AWS failed (5xx): later.
+    Service,
+    /// No credentials, or they do not allow it: a person has to act.
+    Denied,
+    /// The request does not fit the group's state: look again, plan again.
+    Conflict,
+    /// The request is wrong for this endpoint, or anything not known.
+    Other,
+}

@@ -1,0 +1,383 @@
+//! One turn of the loop, and when the next is due.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slurm_asg_core::check::{self, check};
+use slurm_asg_core::ids::{AsgName, NodeName};
+use slurm_asg_core::memory::{Memory, Outcome};
+use slurm_asg_core::plan::{Action, Bind, Plan, SetDesired, Terminate, plan};
+use slurm_asg_core::policy::Policy;
+use slurm_asg_core::snapshot::{Seen, Snapshot};
+use slurm_asg_core::time::Timestamp;
+
+use crate::Clock;
+use crate::cloud::{Cloud, TerminateRequest};
+use crate::observe::CloudView;
+use crate::scheduler::{AddressUpdate, NodesRead, Scheduler};
+use crate::store::Store;
+use crate::troubles::Troubles;
+
+/// Between looks while AWS or Slurm is at work.
+pub const TRANSITION_PAUSE: Duration = Duration::from_secs(1);
+/// Between looks while nothing happens.
+pub const IDLE_PAUSE: Duration = Duration::from_secs(30);
+/// After an action its effect may show this soon.
+const ACTION_PAUSE: Duration = Duration::from_millis(300);
+/// A view of AWS that is older is refreshed before anything is done.
+const FRESH: Duration = Duration::from_millis(250);
+/// How often one turn looks again before it acts.
+const ROUNDS_MAX: u32 = 4;
+/// Asking Slurm may cost slurmctld one part in this many of a core.
+const COST_SHARE: u32 = 50;
+
+/// The loop with everything it works on.
+#[derive(Debug)]
+pub struct Engine<C, S, K, T> {
+    policy: Arc<Policy>,
+    cloud: C,
+    scheduler: S,
+    clock: K,
+    store: T,
+    memory: Memory,
+    saved: Option<Memory>,
+    nodes: Seen<Arc<BTreeMap<NodeName, slurm_asg_core::snapshot::Node>>>,
+    view: CloudView,
+    troubles: Troubles,
+}
+
+/// What one turn saw, and when the next is due.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When it was.
+    pub at: Timestamp,
+    /// The plan that was carried out.
+    pub plan: Plan,
+    /// Look again after this time, if nothing wakes the loop before.
+    pub pause: Duration,
+    /// Do not look again earlier, whatever happens: looking costs slurmctld time.
+    pub rest: Duration,
+}
+
+impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
+    /// Takes up the work where `store` left it.
+    pub fn new(policy: Arc<Policy>, cloud: C, scheduler: S, clock: K, mut store: T) -> Self {
+        let mut troubles = Troubles::default();
+        let loaded = store.load();
+        let memory = match &loaded {
+            Ok(memory) => memory.clone(),
+            Err(error) => {
+                troubles.report(
+                    "state",
+                    clock.now(),
+                    &format!(
+                        "state cannot be read: {error}; starting from what Slurm and AWS show"
+                    ),
+                );
+                Memory::default()
+            }
+        };
+        Self {
+            policy,
+            cloud,
+            scheduler,
+            clock,
+            store,
+            saved: loaded.ok(),
+            memory,
+            nodes: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
+            view: CloudView::default(),
+            troubles,
+        }
+    }
+
+    /// Puts another policy in force, with the next turn.
+    pub fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+        self.view = CloudView::default();
+    }
+
+    /// What is remembered.
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// One turn: observe, plan, check, execute, remember.
+    pub async fn turn(&mut self) -> Look {
+        let (plan, cost) = self.settle_on_a_plan().await;
+        let plan = self.checked(plan);
+        let now = self.clock.now();
+        self.memory.intend(&plan, now);
+        self.save();
+        let outcomes = self.carry_out(&plan).await;
+        let now = self.clock.now();
+        self.memory.settle(&outcomes, now);
+        self.save();
+        self.view.prune(&self.memory);
+        let pause = self.pause(&plan, now);
+        Look { at: now, plan, pause, rest: cost.saturating_mul(COST_SHARE) }
+    }
+
+    /// Looks until the plan rests on what is there now. Returns also what Slurm's part cost.
+    async fn settle_on_a_plan(&mut self) -> (Plan, Duration) {
+        let mut cost = Duration::ZERO;
+        if self.view.age(self.clock.now()).is_none_or(|age| age >= IDLE_PAUSE) {
+            self.refresh().await;
+        }
+        let mut round = 1;
+        loop {
+            let began = self.clock.now();
+            self.look_at_slurm().await;
+            let now = self.clock.now();
+            cost += now.since(began);
+            let snapshot = self.snapshot(now);
+            self.memory.notice(&snapshot);
+            let plan = plan(&self.policy, &self.memory, &snapshot);
+            if round >= ROUNDS_MAX || !self.look_closer(&plan, now).await {
+                return (plan, cost);
+            }
+            round += 1;
+        }
+    }
+
+    /// Whether something new was seen that the plan should have known.
+    async fn look_closer(&mut self, plan: &Plan, now: Timestamp) -> bool {
+        let old_enough = if !plan.actions.is_empty() {
+            FRESH
+        } else if plan.watch_cloud {
+            TRANSITION_PAUSE
+        } else {
+            IDLE_PAUSE
+        };
+        let stale = self.view.age(now).is_none_or(|age| age >= old_enough);
+        if stale && self.view.may_refresh(now) {
+            self.refresh().await;
+            return true;
+        }
+        let due = self.view.due(&plan.look_up, now);
+        if due.is_empty() {
+            return false;
+        }
+        let looked = self.view.look_up(&self.cloud, &due, now).await;
+        self.troubles.note("describe instances", now, looked.as_ref().err());
+        looked.is_ok()
+    }
+
+    async fn refresh(&mut self) {
+        let now = self.clock.now();
+        let result = self.view.refresh(&self.cloud, &self.policy, now).await;
+        self.troubles.note("describe groups", now, result.as_ref().err());
+        for (name, seen) in &self.view.asgs {
+            if let (Seen::Unknown { why }, Ok(())) = (seen, &result) {
+                self.troubles.report(name.as_str(), now, why);
+            } else {
+                self.troubles.over(name.as_str());
+            }
+        }
+    }
+
+    async fn look_at_slurm(&mut self) {
+        let read = self.scheduler.nodes().await;
+        let now = self.clock.now();
+        self.troubles.note("slurm nodes", now, read.as_ref().err());
+        match read {
+            Ok(NodesRead::Nodes(nodes)) => {
+                self.warn_of_unknown_nodes(&nodes, now);
+                self.nodes = Seen::Known(nodes);
+            }
+            Ok(NodesRead::Unchanged) => {}
+            Err(error) => self.nodes = Seen::Unknown { why: error.to_string() },
+        }
+    }
+
+    /// Nodes of asg.toml that slurm.conf does not have are a slip of the pen in one of them.
+    fn warn_of_unknown_nodes(
+        &mut self,
+        nodes: &BTreeMap<NodeName, slurm_asg_core::snapshot::Node>,
+        now: Timestamp,
+    ) {
+        for (name, group) in &self.policy.groups {
+            let key = format!("nodes of {name}");
+            match group.nodes.iter().find(|node| !nodes.contains_key(*node)) {
+                Some(node) => self.troubles.report(
+                    &key,
+                    now,
+                    &format!(
+                        "group={name}: Slurm shows no node {node}; write it in slurm.conf with \
+                         State=CLOUD, and PrivateData=cloud before Slurm 23.02, or correct `nodes`"
+                    ),
+                ),
+                None => self.troubles.over(&key),
+            }
+        }
+    }
+
+    fn snapshot(&self, now: Timestamp) -> Snapshot {
+        Snapshot {
+            now,
+            nodes: self.nodes.clone(),
+            asgs: self.view.asgs.clone(),
+            machines: self.view.machines.clone(),
+        }
+    }
+
+    /// Takes out of the plan what an independent look finds wrong. That never happens, and if
+    /// it does, not acting is the smaller harm.
+    fn checked(&self, mut plan: Plan) -> Plan {
+        let snapshot = self.snapshot(self.clock.now());
+        let violations = check(&self.policy, &self.memory, &snapshot, &plan);
+        for violation in &violations {
+            tracing::error!(
+                "refused by the plan checker, please report: {}: {:?}",
+                violation.rule,
+                violation.action
+            );
+        }
+        plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
+        for node in check::unexplained(&self.policy, &snapshot, &plan) {
+            tracing::error!("node={node} is missing from the plan, please report");
+        }
+        plan
+    }
+
+    async fn carry_out(&mut self, plan: &Plan) -> Vec<(Action, Outcome)> {
+        if plan.actions.is_empty() {
+            return Vec::new();
+        }
+        let work = Work::of(plan);
+        let (raised, told, gone) = tokio::join!(
+            raise(&self.cloud, &work.raises),
+            tell_slurm(&mut self.scheduler, &work),
+            terminate(&self.cloud, &work.terminates),
+        );
+        let done = |outcome: &(Action, Outcome)| matches!(outcome.1, Outcome::Done);
+        let names: Vec<_> = told
+            .iter()
+            .filter(|outcome| done(outcome))
+            .filter_map(|(action, _)| action.bind())
+            .map(|bind| (bind.instance.clone(), bind.node.clone()))
+            .collect();
+        if !names.is_empty() {
+            self.cloud.tag_later(names);
+        }
+        let outcomes: Vec<_> = [raised, told, gone].concat();
+        crate::story::tell(&outcomes, &self.policy);
+        outcomes
+    }
+
+    fn save(&mut self) {
+        if self.saved.as_ref() == Some(&self.memory) {
+            return;
+        }
+        let result = self.store.save(&self.memory);
+        self.troubles.note("save state", self.clock.now(), result.as_ref().err());
+        if result.is_ok() {
+            self.saved = Some(self.memory.clone());
+        }
+    }
+
+    fn pause(&self, plan: &Plan, now: Timestamp) -> Duration {
+        let mut pause = if !plan.actions.is_empty() {
+            ACTION_PAUSE
+        } else if plan.watch_cloud || plan.watch_slurm {
+            TRANSITION_PAUSE
+        } else {
+            IDLE_PAUSE
+        };
+        for at in plan.wake_at.into_iter().chain(self.view.not_before()) {
+            pause = pause.min(at.since(now));
+        }
+        pause.max(Duration::from_millis(100))
+    }
+}
+
+/// A plan's actions, by whom they go to.
+#[derive(Default)]
+struct Work {
+    raises: Vec<SetDesired>,
+    downs: Vec<slurm_asg_core::plan::MarkDown>,
+    power_downs: Vec<slurm_asg_core::plan::PowerDown>,
+    binds: Vec<Bind>,
+    terminates: Vec<Terminate>,
+}
+
+impl Work {
+    fn of(plan: &Plan) -> Self {
+        let mut work = Self::default();
+        for action in &plan.actions {
+            match action.clone() {
+                Action::SetDesired(raise) => work.raises.push(raise),
+                Action::MarkDown(down) => work.downs.push(down),
+                Action::PowerDown(down) => work.power_downs.push(down),
+                Action::Bind(bind) => work.binds.push(bind),
+                Action::Terminate(terminate) => work.terminates.push(terminate),
+            }
+        }
+        work
+    }
+}
+
+fn outcome<E: std::fmt::Display>(result: &Result<(), E>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::Failed { why: error.to_string() },
+    }
+}
+
+async fn raise<C: Cloud>(cloud: &C, raises: &[SetDesired]) -> Vec<(Action, Outcome)> {
+    let mut outcomes = Vec::new();
+    for raise in raises {
+        let result = cloud.set_desired(&raise.asg, raise.to).await;
+        outcomes.push((Action::SetDesired(raise.clone()), outcome(&result)));
+    }
+    outcomes
+}
+
+async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action, Outcome)> {
+    let mut outcomes = Vec::new();
+    if !work.binds.is_empty() {
+        let updates: Vec<_> = work
+            .binds
+            .iter()
+            .map(|bind| AddressUpdate {
+                node: bind.node.clone(),
+                instance: bind.instance.clone(),
+                address: bind.address,
+            })
+            .collect();
+        let told = outcome(&scheduler.set_addresses(&updates).await);
+        outcomes.extend(work.binds.iter().map(|bind| (Action::Bind(bind.clone()), told.clone())));
+    }
+    for down in &work.downs {
+        let result = scheduler.mark_down(std::slice::from_ref(&down.node), &down.reason).await;
+        outcomes.push((Action::MarkDown(down.clone()), outcome(&result)));
+    }
+    if !work.power_downs.is_empty() {
+        let nodes: Vec<_> = work.power_downs.iter().map(|down| down.node.clone()).collect();
+        let told = outcome(&scheduler.power_down(&nodes).await);
+        let actions = work.power_downs.iter().cloned().map(Action::PowerDown);
+        outcomes.extend(actions.map(|action| (action, told.clone())));
+    }
+    outcomes
+}
+
+async fn terminate<C: Cloud>(cloud: &C, terminates: &[Terminate]) -> Vec<(Action, Outcome)> {
+    let mut by_call: BTreeMap<(AsgName, bool), Vec<&Terminate>> = BTreeMap::new();
+    for terminate in terminates {
+        by_call.entry((terminate.asg.clone(), terminate.decrement)).or_default().push(terminate);
+    }
+    let mut outcomes = Vec::new();
+    for ((asg, decrement), members) in by_call {
+        let instances = members.iter().map(|terminate| terminate.instance.clone()).collect();
+        let results = cloud.terminate(&TerminateRequest { asg, instances, decrement }).await;
+        for member in members {
+            let result = results.get(&member.instance).map_or_else(
+                || Outcome::Failed { why: "AWS did not answer for it".to_owned() },
+                outcome,
+            );
+            outcomes.push((Action::Terminate(member.clone()), result));
+        }
+    }
+    outcomes
+}

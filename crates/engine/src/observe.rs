@@ -1,0 +1,130 @@
+//! What was last seen of AWS, and when it is to be looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use slurm_asg_core::ids::{AsgName, InstanceId};
+use slurm_asg_core::memory::{Memory, Retry};
+use slurm_asg_core::policy::Policy;
+use slurm_asg_core::snapshot::{Asg, Machine, Seen};
+use slurm_asg_core::time::Timestamp;
+
+use crate::cloud::{Cloud, CloudError};
+
+/// An instance without an address is asked about again after this time.
+const ASK_NEW_AGAIN: Duration = Duration::from_millis(500);
+/// An instance that EC2 has described is asked about again after this time, if it seems ill.
+const ASK_KNOWN_AGAIN: Duration = Duration::from_secs(10);
+
+/// The last look at AWS.
+#[derive(Debug, Default)]
+pub struct CloudView {
+    pub asgs: BTreeMap<AsgName, Seen<Asg>>,
+    pub machines: BTreeMap<InstanceId, Machine>,
+    asked: BTreeMap<InstanceId, Timestamp>,
+    read_at: Option<Timestamp>,
+    retry: Option<Retry>,
+}
+
+impl CloudView {
+    /// How old the view is; `None` if there has been no look yet.
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        self.read_at.map(|at| now.since(at))
+    }
+
+    /// When the next look may be, after failures.
+    pub fn not_before(&self) -> Option<Timestamp> {
+        self.retry.map(|retry| retry.not_before)
+    }
+
+    /// Whether a look is allowed now. After failures it is not, for a growing time.
+    pub fn may_refresh(&self, now: Timestamp) -> bool {
+        self.not_before().is_none_or(|at| at <= now)
+    }
+
+    /// Looks at all groups of the policy.
+    pub async fn refresh<C: Cloud>(
+        &mut self,
+        cloud: &C,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<(), CloudError> {
+        let names = policy.asgs();
+        self.read_at = Some(now);
+        match cloud.describe_groups(&names).await {
+            Ok(mut found) => {
+                self.retry = None;
+                self.asgs = names
+                    .into_iter()
+                    .map(|name| {
+                        let seen = found.remove(&name).map_or_else(|| missing(&name), Seen::Known);
+                        (name, seen)
+                    })
+                    .collect();
+                Ok(())
+            }
+            Err(error) => {
+                self.retry = Some(Retry::after_failure(self.retry, now));
+                let why = error.to_string();
+                self.asgs = names
+                    .into_iter()
+                    .map(|name| (name, Seen::Unknown { why: why.clone() }))
+                    .collect();
+                Err(error)
+            }
+        }
+    }
+
+    /// Which of `wanted` EC2 is to be asked about now.
+    pub fn due(&self, wanted: &BTreeSet<InstanceId>, now: Timestamp) -> Vec<InstanceId> {
+        wanted
+            .iter()
+            .filter(|id| {
+                let complete = self
+                    .machines
+                    .get(*id)
+                    .and_then(Machine::facts)
+                    .is_some_and(|facts| facts.address.is_some());
+                let pause = if complete { ASK_KNOWN_AGAIN } else { ASK_NEW_AGAIN };
+                self.asked.get(*id).is_none_or(|at| now.since(*at) >= pause)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Asks EC2 about single instances.
+    pub async fn look_up<C: Cloud>(
+        &mut self,
+        cloud: &C,
+        ids: &[InstanceId],
+        now: Timestamp,
+    ) -> Result<(), CloudError> {
+        self.asked.extend(ids.iter().map(|id| (id.clone(), now)));
+        let found = cloud.describe_instances(ids).await?;
+        self.machines.extend(found);
+        Ok(())
+    }
+
+    /// Forgets instances that neither a group nor memory knows any more.
+    pub fn prune(&mut self, memory: &Memory) {
+        let mut known: BTreeSet<&InstanceId> = memory.releases.keys().collect();
+        known.extend(memory.bindings.values().map(|binding| &binding.instance));
+        for asg in self.asgs.values() {
+            match asg {
+                Seen::Known(asg) => known.extend(asg.instances.keys()),
+                // A group that could not be read may hold any of them.
+                Seen::Unknown { .. } => return,
+            }
+        }
+        self.machines.retain(|id, _| known.contains(id));
+        self.asked.retain(|id, _| known.contains(id));
+    }
+}
+
+fn missing(name: &AsgName) -> Seen<Asg> {
+    let why = format!(
+        "Auto Scaling group {name} does not exist in this account and region; \
+         correct `asg` or `region` in asg.toml, or create it"
+    );
+    Seen::Unknown { why }
+}

@@ -1,0 +1,76 @@
+//! What the loop needs of Slurm.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use slurm_asg_core::ids::{InstanceId, NodeName};
+use slurm_asg_core::snapshot::Node;
+
+/// slurmctld, as far as the loop needs it.
+pub trait Scheduler {
+    /// All nodes.
+    ///
+    /// # Errors
+    /// If slurmctld did not answer; what was known before stays known.
+    fn nodes(&mut self) -> impl Future<Output = Result<NodesRead, SchedulerError>>;
+
+    /// Tells Slurm where nodes can be reached, all in one update.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn set_addresses(
+        &mut self,
+        updates: &[AddressUpdate],
+    ) -> impl Future<Output = Result<(), SchedulerError>>;
+
+    /// Sets nodes DOWN; their jobs requeue.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn mark_down(
+        &mut self,
+        nodes: &[NodeName],
+        reason: &str,
+    ) -> impl Future<Output = Result<(), SchedulerError>>;
+
+    /// Asks for `state=POWER_DOWN`.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn power_down(
+        &mut self,
+        nodes: &[NodeName],
+    ) -> impl Future<Output = Result<(), SchedulerError>>;
+}
+
+/// One node's new address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressUpdate {
+    /// The node.
+    pub node: NodeName,
+    /// Its instance, for releases that keep it (23.11 and later).
+    pub instance: InstanceId,
+    /// Its private address.
+    pub address: IpAddr,
+}
+
+/// What a look at Slurm's nodes gave.
+#[derive(Clone, Debug)]
+pub enum NodesRead {
+    /// They are as they were at the last look.
+    Unchanged,
+    /// The nodes now.
+    Nodes(Arc<BTreeMap<NodeName, Node>>),
+}
+
+/// A call to Slurm that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{call}: {message}")]
+pub struct SchedulerError {
+    /// The function of Slurm's API.
+    pub call: &'static str,
+    /// Slurm's own words, in one line.
+    pub message: String,
+}

@@ -1,0 +1,123 @@
+//! Ask, and wait a limited time for the answer.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::message::{Request, Response};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error(
+        "the plugin does not listen on {}: {source}; is slurmctld running with \
+         JobSubmitPlugins=asg? its log says what the plugin does", path.display()
+    )]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The line broke, or what came is not an answer.
+    #[error("the plugin's answer on {} cannot be read: {why}", path.display())]
+    Answer {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It took too long.
+    #[error("the plugin did not answer on {} within {} ms", path.display(), limit.as_millis())]
+    Late {
+        /// The socket.
+        path: PathBuf,
+        /// How long was waited.
+        limit: Duration,
+    },
+}
+
+/// Asks the plugin behind `path`. Waits no longer than `limit` in all, whatever happens:
+/// connecting to a full socket would otherwise block without end.
+///
+/// # Errors
+/// [`AskError`] says what failed and what to look at.
+pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<Response, AskError> {
+    let (send, receive) = mpsc::channel();
+    let line = serde_json::to_string(request)
+        .map_err(|error| AskError::Answer { path: path.to_owned(), why: error.to_string() })?;
+    let socket = path.to_owned();
+    thread::spawn(move || {
+        // Nobody waits for the answer any more if this fails.
+        drop(send.send(exchange(&socket, &line)));
+    });
+    receive
+        .recv_timeout(limit)
+        .unwrap_or_else(|_| Err(AskError::Late { path: path.to_owned(), limit }))
+}
+
+fn exchange(path: &Path, line: &str) -> Result<Response, AskError> {
+    let broken = |why: String| AskError::Answer { path: path.to_owned(), why };
+    let mut stream = UnixStream::connect(path)
+        .map_err(|source| AskError::Connect { path: path.to_owned(), source })?;
+    stream.write_all(line.as_bytes()).map_err(|error| broken(error.to_string()))?;
+    stream.write_all(b"\n").map_err(|error| broken(error.to_string()))?;
+    let mut answer = String::new();
+    let limit = crate::RESPONSE_BYTES_MAX as u64;
+    BufReader::new(stream.take(limit))
+        .read_line(&mut answer)
+        .map_err(|error| broken(error.to_string()))?;
+    if answer.is_empty() {
+        return Err(broken("the connection was closed".to_owned()));
+    }
+    serde_json::from_str(&answer).map_err(|error| broken(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    fn answering(answer: &'static str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+            assert_eq!(line, "{\"request\":\"status\"}\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        (dir, path)
+    }
+
+    #[test]
+    fn a_question_is_answered() {
+        let (_dir, path) = answering("{\"response\":\"ok\"}\n");
+        let answer = ask(&path, &Request::Status, Duration::from_secs(5)).unwrap();
+        assert_eq!(answer, Response::Ok);
+    }
+
+    #[test]
+    fn each_failure_says_what_it_is() {
+        let limit = Duration::from_secs(5);
+        let nobody = ask(Path::new("/nonexistent/s"), &Request::Status, limit).unwrap_err();
+        assert!(nobody.to_string().contains("JobSubmitPlugins=asg"), "{nobody}");
+        let (_dir, path) = answering("nonsense\n");
+        let garbled = ask(&path, &Request::Status, limit).unwrap_err();
+        assert!(garbled.to_string().contains("cannot be read"), "{garbled}");
+        let (_dir, path) = answering("");
+        let closed = ask(&path, &Request::Status, limit).unwrap_err();
+        assert!(closed.to_string().contains("closed"), "{closed}");
+        let dir = tempfile::tempdir().unwrap();
+        let silent = dir.path().join("s");
+        let _listener = UnixListener::bind(&silent).unwrap();
+        let late = ask(&silent, &Request::Status, Duration::from_millis(50)).unwrap_err();
+        assert!(late.to_string().contains("within 50 ms"), "{late}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Requests and responses.
+
+use serde::{Deserialize, Serialize};
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Slurm wants these nodes: look now. From the ResumeProgram.
+    Resume {
+        /// The program's argument, a hostlist expression.
+        nodes: String,
+        /// The content of the resume file, if it could be read.
+        file: Option<String>,
+    },
+    /// Slurm has released these nodes: look now. From the SuspendProgram and ResumeFailProgram.
+    Suspend {
+        /// The program's argument, a hostlist expression.
+        nodes: String,
+    },
+    /// How things stand.
+    Status,
+}
+
+impl Request {
+    /// Whether it only reads. Everybody on the host may read.
+    #[must_use]
+    pub const fn only_reads(&self) -> bool {
+        match self {
+            Self::Status => true,
+            Self::Resume { .. } | Self::Suspend { .. } => false,
+        }
+    }
+}
+
+/// What the plugin answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "snake_case")]
+pub enum Response {
+    /// Heard; the loop is awake.
+    Ok,
+    /// Not done, and why, in one line.
+    Refused {
+        /// The reason.
+        why: String,
+    },
+    /// How things stand.
+    Status(Box<Status>),
+}
+
+/// How things stand, as of the last look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// slurm-asg's version.
+    pub version: String,
+    /// The Slurm release that the plugin runs in, as in `22.05.8`.
+    pub slurm_version: String,
+    /// What the plugin does: `active`, `standby`, `starting` or `stopped by its configuration`.
+    pub state: String,
+    /// What keeps it from working, in one line.
+    pub problem: Option<String>,
+    /// The configuration file in force.
+    pub config: String,
+    /// When it last looked, milliseconds since the Unix epoch. `None` before the first look.
+    pub looked_at_ms: Option<u64>,
+    /// Calls of the job_submit hook since the plugin was loaded.
+    pub hook_calls: u64,
+    /// The groups, in alphabetical order.
+    pub groups: Vec<GroupStatus>,
+    /// Nodes that have a machine or wait for one.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// One group, in numbers of instances and nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Its name in asg.toml.
+    pub name: String,
+    /// Its Auto Scaling groups.
+    pub asgs: Vec<String>,
+    /// MinSize.
+    pub min: u32,
+    /// DesiredCapacity.
+    pub desired: u32,
+    /// MaxSize.
+    pub max: u32,
+    /// Instances in service.
+    pub in_service: u32,
+    /// Instances on their way.
+    pub pending: u32,
+    /// Nodes with work.
+    pub busy: u32,
+    /// Nodes up without work.
+    pub idle: u32,
+    /// Nodes that wait for their machine.
+    pub booting: u32,
+    /// Instances that nodes need.
+    pub demand: u32,
+    /// Instances that serve no node.
+    pub spare: u32,
+    /// Instances that are being terminated.
+    pub releasing: u32,
+    /// What is wrong, in one line.
+    pub problem: Option<String>,
+}
+
+/// One node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Its group.
+    pub group: String,
+    /// Slurm's state, in Slurm's words.
+    pub state: String,
+    /// The instance that serves it.
+    pub instance: Option<String>,
+    /// Why it is as it is, or what it waits for: a stable word.
+    pub why: String,
+    /// The same in plain words.
+    pub text: String,
+    /// Since when, milliseconds since the Unix epoch, where that is known.
+    pub since_ms: Option<u64>,
+}

@@ -1,0 +1,282 @@
+//! The loop's thread: one inside slurmctld, with a tokio runtime of its own.
+//!
+//! It waits until this slurmctld is the active one, reads asg.toml, takes the state lock, and
+//! then turns the engine whenever something rings or time is up. Everything that can go wrong
+//! is said in one line and tried again; slurmctld goes on as if the plugin were not there.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use slurm_asg_aws::{AwsCloud, Settings};
+use slurm_asg_core::policy::Policy;
+use slurm_asg_core::time::Timestamp;
+use slurm_asg_engine::{Clock, Engine, FileStore};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::config::{self, Config};
+use crate::guard::text_of;
+use crate::lock::{StateLock, try_lock};
+use crate::pace::Pace;
+use crate::scheduler::Slurmctld;
+use crate::server::{Desk, serve};
+use crate::slurm::{HostFacts, Slurm, is_active};
+use crate::status::Board;
+use crate::{hook, logging};
+
+/// How often it is looked whether this slurmctld has become the active one.
+const STANDBY_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked whether asg.toml has changed.
+const CONFIG_PAUSE: Duration = Duration::from_secs(2);
+/// The pause before a thread that died is started again; it doubles up to the maximum.
+const RESTART_FIRST: Duration = Duration::from_secs(1);
+const RESTART_MAX: Duration = Duration::from_secs(60);
+
+static STARTED: Mutex<bool> = Mutex::new(false);
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Starts the thread, once. slurmctld may call `init` again after `fini`: then the thread that
+/// was told to end goes on instead.
+pub fn start() {
+    logging::install();
+    STOPPING.store(false, Ordering::SeqCst);
+    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *started {
+        return;
+    }
+    // SAFETY: init() runs on slurmctld's main thread before it serves requests.
+    let host = unsafe { HostFacts::read() };
+    let spawned = without_signals(|| {
+        thread::Builder::new().name("slurm-asg".to_owned()).spawn(move || watch_over(&host))
+    });
+    match spawned {
+        Ok(_handle) => *started = true,
+        Err(error) => tracing::error!("no thread for slurm-asg: {error}; it does nothing"),
+    }
+}
+
+/// Tells the thread to end its work. It does not wait for it.
+pub fn stop() {
+    STOPPING.store(true, Ordering::SeqCst);
+}
+
+fn stopping() -> bool {
+    STOPPING.load(Ordering::SeqCst)
+}
+
+/// Signals are slurmctld's business: a thread inherits the mask of the one that starts it.
+fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: an all-zero sigset_t is a valid place for sigfillset and pthread_sigmask, which
+    // only write to the places given.
+    let before = unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        before
+    };
+    let result = work();
+    // SAFETY: `before` was filled above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    result
+}
+
+/// Runs the loop, and again if it dies.
+fn watch_over(host: &HostFacts) {
+    let mut pause = RESTART_FIRST;
+    loop {
+        let began = std::time::Instant::now();
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| run(host)));
+        if began.elapsed() > RESTART_MAX {
+            pause = RESTART_FIRST;
+        }
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("the loop cannot run: {error}; next try in {pause:?}"),
+            Err(payload) => tracing::error!(
+                "the loop died: {}; please report it; it starts again in {pause:?}",
+                text_of(&*payload)
+            ),
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(RESTART_MAX);
+    }
+}
+
+fn run(host: &HostFacts) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_name("slurm-asg-call")
+        .max_blocking_threads(4)
+        .build()?;
+    runtime.block_on(live(host));
+    Ok(())
+}
+
+/// From standby to work, and back whenever the configuration changes.
+async fn live(host: &HostFacts) {
+    let board = Arc::new(Board::default());
+    let mut config = Config::of(host);
+    board.update(|status| {
+        env!("CARGO_PKG_VERSION").clone_into(&mut status.version);
+        status.slurm_version = host.version.clone().unwrap_or_default();
+        status.config = config.path().display().to_string();
+    });
+    loop {
+        if stopping() || !is_active() {
+            sleep(STANDBY_PAUSE).await;
+            continue;
+        }
+        match config.read() {
+            Ok(policy) => work(host, &mut config, policy, &board).await,
+            Err(problem) => {
+                tracing::error!("{problem}");
+                while !stopping() && !config.has_changed() {
+                    sleep(CONFIG_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Works by one configuration, and by its successors as long as directory, socket and region
+/// stay. Returns when they do not, or when there is nothing more to do.
+async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board: &Arc<Board>) {
+    let state_dir = config::state_dir(&policy, host);
+    let Some(_lock) = take_lock(&state_dir, config).await else { return };
+    let slurm = match Slurm::in_this_process() {
+        Ok(slurm) => slurm,
+        Err(error) => {
+            tracing::error!("{error}");
+            while !stopping() && !config.has_changed() {
+                sleep(CONFIG_PAUSE).await;
+            }
+            return;
+        }
+    };
+    let look_now = Arc::new(Notify::new());
+    let masters = host.slurm_user.into_iter().collect();
+    let desk = Desk { board: Arc::clone(board), look_now: Arc::clone(&look_now), masters };
+    let socket = config::socket(&policy);
+    let server = match serve(&socket, Arc::new(desk)) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            // Without it the loop still sees what Slurm wants, only later.
+            tracing::error!("no socket at {}: {error}; set `socket` in asg.toml", socket.display());
+            None
+        }
+    };
+    tracing::info!(
+        "started: {} groups of {}, state in {}, socket {}",
+        policy.groups.len(),
+        config.path().display(),
+        state_dir.display(),
+        socket.display()
+    );
+    let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
+    let store = FileStore::new(&state_dir);
+    let engine =
+        Engine::new(Arc::clone(&policy), cloud, Slurmctld::new(slurm), SystemClock, store);
+    turn_until_changed(engine, config, policy, board, &look_now).await;
+    if let Some(server) = server {
+        server.abort();
+    }
+}
+
+async fn take_lock(state_dir: &Path, config: &Config) -> Option<StateLock> {
+    let mut said = String::new();
+    while !stopping() && !config.has_changed() {
+        let problem = match try_lock(state_dir) {
+            Ok(Some(lock)) => return Some(lock),
+            Ok(None) => format!(
+                "another slurm-asg works with {}; this one waits until it has ended",
+                state_dir.display()
+            ),
+            Err(error) => format!(
+                "{} cannot be used: {error}; make it writable for SlurmUser, or set `state_dir` \
+                 in asg.toml",
+                state_dir.display()
+            ),
+        };
+        if problem != said {
+            tracing::error!("{problem}");
+            said = problem;
+        }
+        sleep(STANDBY_PAUSE).await;
+    }
+    None
+}
+
+async fn turn_until_changed(
+    mut engine: Engine<AwsCloud, Slurmctld, SystemClock, FileStore>,
+    config: &mut Config,
+    mut policy: Arc<Policy>,
+    board: &Board,
+    look_now: &Notify,
+) {
+    let mut pace = Pace::default();
+    board.update(|status| "active".clone_into(&mut status.state));
+    while !stopping() && is_active() {
+        let look = engine.turn().await;
+        board.show(&policy, &look);
+        let now = Instant::now();
+        pace.looked(now, look.pause);
+        let rest = now + look.rest;
+        if !wait(&mut pace, look_now, config).await {
+            match config.read() {
+                Ok(new) if needs_restart(&policy, &new) => return,
+                Ok(new) => {
+                    tracing::info!("{} read again", config.path().display());
+                    board.update(|status| status.problem = None);
+                    engine.set_policy(Arc::clone(&new));
+                    policy = new;
+                }
+                Err(problem) => {
+                    let kept = format!("{problem}; the configuration in force is kept");
+                    tracing::error!("{kept}");
+                    board.update(|status| status.problem = Some(kept));
+                }
+            }
+        }
+        sleep_until(rest).await;
+    }
+}
+
+/// What cannot be changed under way.
+fn needs_restart(old: &Policy, new: &Policy) -> bool {
+    (&old.region, &old.state_dir, &old.socket) != (&new.region, &new.state_dir, &new.socket)
+}
+
+/// Waits until the next look is due. `false` if the configuration file has changed.
+async fn wait(pace: &mut Pace, look_now: &Notify, config: &Config) -> bool {
+    let mut next_check = Instant::now() + CONFIG_PAUSE;
+    loop {
+        let next = pace.next().unwrap_or_else(Instant::now);
+        tokio::select! {
+            () = look_now.notified() => return true,
+            () = hook::heard() => pace.ring(Instant::now()),
+            () = sleep_until(next) => return true,
+            () = sleep_until(next_check) => {
+                if config.has_changed() {
+                    return false;
+                }
+                next_check = Instant::now() + CONFIG_PAUSE;
+            }
+        }
+    }
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}

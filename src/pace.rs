@@ -1,0 +1,82 @@
+//! When the loop looks next.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Rings are gathered for this long: a look soon after the first serves them all.
+const SOON: Duration = Duration::from_millis(100);
+/// After the last ring there are two looks more: the hook comes before the job exists, and
+/// Slurm takes some time to place it.
+const LATER: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+
+/// The looks that are due.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// What the last look asked for.
+    planned: Option<Instant>,
+    /// After the first ring since the last look.
+    soon: Option<Instant>,
+    /// After the last ring.
+    later: Vec<Instant>,
+}
+
+impl Pace {
+    /// The hook rang.
+    pub fn ring(&mut self, now: Instant) {
+        self.soon.get_or_insert(now + SOON);
+        self.later = LATER.iter().map(|after| now + *after).collect();
+    }
+
+    /// A look ended at `now`, and asks for another after `pause`.
+    pub fn looked(&mut self, now: Instant, pause: Duration) {
+        self.soon = None;
+        self.later.retain(|at| *at > now);
+        self.planned = Some(now + pause);
+    }
+
+    /// When the next look is due; `None` is at once.
+    pub fn next(&self) -> Option<Instant> {
+        self.planned.map(|planned| {
+            let rung = self.soon.iter().chain(&self.later).min();
+            rung.map_or(planned, |rung| planned.min(*rung))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(pace: &Pace, from: Instant) -> u128 {
+        pace.next().unwrap().duration_since(from).as_millis()
+    }
+
+    #[test]
+    fn a_ring_brings_three_looks_and_then_rest() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        assert_eq!(pace.next(), None);
+        pace.looked(start, Duration::from_secs(30));
+        assert_eq!(millis(&pace, start), 30_000);
+        pace.ring(start);
+        for due in [100, 300, 1000] {
+            assert_eq!(millis(&pace, start), due);
+            let then = start + Duration::from_millis(u64::try_from(due).unwrap());
+            pace.looked(then, Duration::from_secs(30));
+        }
+        assert_eq!(millis(&pace, start), 31_000);
+    }
+
+    #[test]
+    fn rings_without_end_neither_put_the_look_off_nor_pile_up() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.looked(start, Duration::from_secs(30));
+        for nth in 0..1000 {
+            pace.ring(start + Duration::from_millis(nth));
+        }
+        assert_eq!(millis(&pace, start), 100);
+        assert_eq!(pace.later.len(), LATER.len());
+    }
+}

@@ -1,0 +1,93 @@
+//! Slurm for the engine: each call on a thread that may block, so that the loop's thread goes
+//! on answering the programs and the command line.
+
+use std::sync::Arc;
+
+use slurm_asg_core::hostlist;
+use slurm_asg_core::ids::NodeName;
+use slurm_asg_core::node_state::NodeState;
+use slurm_asg_engine::{AddressUpdate, NodesRead, Scheduler, SchedulerError};
+
+use crate::slurm::{NodeUpdate, Slurm, SlurmError};
+
+/// slurmctld, through its own API.
+pub struct Slurmctld {
+    slurm: Arc<Slurm>,
+    last_update: libc::time_t,
+}
+
+impl Slurmctld {
+    /// The slurmctld that this process is.
+    pub fn new(slurm: Slurm) -> Self {
+        Self { slurm: Arc::new(slurm), last_update: 0 }
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Slurm) -> Result<T, SlurmError> + Send + 'static,
+    ) -> Result<T, SchedulerError> {
+        let slurm = Arc::clone(&self.slurm);
+        match tokio::task::spawn_blocking(move || work(&slurm)).await {
+            Ok(result) => result
+                .map_err(|error| SchedulerError { call: error.call, message: error.message }),
+            Err(error) => Err(SchedulerError { call: "slurm", message: error.to_string() }),
+        }
+    }
+
+    async fn update(&self, update: NodeUpdate) -> Result<(), SchedulerError> {
+        self.call(move |slurm| slurm.update_nodes(&update)).await
+    }
+}
+
+impl Scheduler for Slurmctld {
+    async fn nodes(&mut self) -> Result<NodesRead, SchedulerError> {
+        let since = self.last_update;
+        let loaded = self.call(move |slurm| slurm.load_nodes(since)).await;
+        match loaded {
+            Ok(Some((update, nodes))) => {
+                // Changes within the same second are not lost: slurmctld compares with one
+                // second less (src/slurmctld/proc_req.c, 22.05.8).
+                self.last_update = update;
+                Ok(NodesRead::Nodes(Arc::new(nodes)))
+            }
+            Ok(None) => Ok(NodesRead::Unchanged),
+            Err(error) => {
+                // The engine calls the nodes unknown now, so the next answer must have them all.
+                self.last_update = 0;
+                Err(error)
+            }
+        }
+    }
+
+    async fn set_addresses(&mut self, updates: &[AddressUpdate]) -> Result<(), SchedulerError> {
+        let join = |part: &dyn Fn(&AddressUpdate) -> String| {
+            updates.iter().map(part).collect::<Vec<_>>().join(",")
+        };
+        self.update(NodeUpdate {
+            names: join(&|update| update.node.to_string()),
+            addresses: Some(join(&|update| update.address.to_string())),
+            instances: Some(join(&|update| update.instance.to_string())),
+            ..NodeUpdate::default()
+        })
+        .await
+    }
+
+    async fn mark_down(&mut self, nodes: &[NodeName], reason: &str) -> Result<(), SchedulerError> {
+        self.update(NodeUpdate {
+            names: hostlist::compress(nodes),
+            state: Some(NodeState::DOWN),
+            reason: Some(reason.to_owned()),
+            ..NodeUpdate::default()
+        })
+        .await
+    }
+
+    async fn power_down(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.update(NodeUpdate {
+            names: hostlist::compress(nodes),
+            state: Some(NodeState::POWER_DOWN),
+            ..NodeUpdate::default()
+        })
+        .await
+    }
+}

@@ -1,0 +1,177 @@
+//! The socket: the programs wake the loop through it, the command line asks it.
+//!
+//! Who may do what is decided by the kernel's word on who is there (SO_PEERCRED): root and
+//! SlurmUser may do everything, everybody else may read. Size, number and time are limited.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::status::Board;
+
+/// How many clients are served at once; more wait.
+const CONNECTIONS_MAX: usize = 64;
+/// How long one client may take.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the socket's clients reach.
+pub struct Desk {
+    /// The last look.
+    pub board: Arc<Board>,
+    /// Wakes the loop at once.
+    pub look_now: Arc<Notify>,
+    /// Users who may change something, beside root.
+    pub masters: Vec<u32>,
+}
+
+/// Listens on `path` until the handle is aborted. Whatever was there before is replaced: the
+/// caller holds the state lock, so nobody else listens there.
+///
+/// # Errors
+/// If the directory or the socket cannot be made.
+pub fn serve(path: &Path, desk: Arc<Desk>) -> io::Result<JoinHandle<()>> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    // Everybody may ask; what a client may do is decided for each request.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(tokio::spawn(accept(listener, desk)))
+}
+
+async fn accept(listener: UnixListener, desk: Arc<Desk>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = Arc::clone(&desk);
+                tokio::spawn(async move {
+                    match tokio::time::timeout(EXCHANGE_LIMIT, exchange(stream, &desk)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::debug!("a client went away: {error}"),
+                        Err(_) => tracing::debug!("a client was too slow"),
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, for instance: slurmctld needs them more.
+                tracing::debug!("accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    let user = stream.peer_cred()?.uid();
+    let (read, mut write) = stream.split();
+    let mut line = Vec::new();
+    let mut read = BufReader::new(read.take(REQUEST_BYTES_MAX as u64));
+    read.read_until(b'\n', &mut line).await?;
+    let response = if line.ends_with(b"\n") {
+        answer(&line, user, desk)
+    } else {
+        Response::Refused { why: format!("a request is one line of at most {REQUEST_BYTES_MAX} bytes") }
+    };
+    let mut text = serde_json::to_vec(&response).map_err(io::Error::other)?;
+    text.push(b'\n');
+    write.write_all(&text).await
+}
+
+fn answer(line: &[u8], user: u32, desk: &Desk) -> Response {
+    let request: Request = match serde_json::from_slice(line) {
+        Ok(request) => request,
+        Err(error) => return Response::Refused { why: format!("not a request: {error}") },
+    };
+    if !request.only_reads() && user != 0 && !desk.masters.contains(&user) {
+        let why = format!("user {user} may only read; only root and SlurmUser may do this");
+        return Response::Refused { why };
+    }
+    match request {
+        Request::Resume { nodes, file } => {
+            let jobs = file.as_deref().map(job_ids).unwrap_or_default();
+            tracing::info!("node={nodes} wanted by Slurm{}", for_jobs(&jobs));
+            desk.look_now.notify_one();
+            Response::Ok
+        }
+        Request::Suspend { nodes } => {
+            tracing::info!("node={nodes} released by Slurm");
+            desk.look_now.notify_one();
+            Response::Ok
+        }
+        Request::Status => Response::Status(Box::new(desk.board.read())),
+    }
+}
+
+/// The jobs of a resume file, for the log: the keys differ between releases, job_id does not.
+fn job_ids(file: &str) -> Vec<u64> {
+    let json: serde_json::Value = serde_json::from_str(file).unwrap_or_default();
+    let jobs = json.get("jobs").and_then(serde_json::Value::as_array);
+    let ids = jobs.into_iter().flatten().filter_map(|job| job.get("job_id")?.as_u64());
+    ids.collect()
+}
+
+/// ` job=1,2,3,…`, with no more ids than a line takes.
+fn for_jobs(jobs: &[u64]) -> String {
+    const SHOWN_MAX: usize = 10;
+    if jobs.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<_> = jobs.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+    let more = if jobs.len() > SHOWN_MAX { ",…" } else { "" };
+    format!(" job={}{more}", shown.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desk() -> Desk {
+        Desk { board: Arc::default(), look_now: Arc::default(), masters: vec![64030] }
+    }
+
+    fn say(user: u32, line: &str) -> Response {
+        answer(line.as_bytes(), user, &desk())
+    }
+
+    #[test]
+    fn root_and_slurm_user_may_change_and_everybody_may_read() {
+        let suspend = "{\"request\":\"suspend\",\"nodes\":\"n1\"}";
+        assert_eq!(say(0, suspend), Response::Ok);
+        assert_eq!(say(64030, suspend), Response::Ok);
+        assert!(matches!(say(1000, suspend), Response::Refused { why } if why.contains("1000")));
+        assert!(matches!(say(1000, "{\"request\":\"status\"}"), Response::Status(_)));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_the_reason() {
+        for line in ["", "x", "{}", "{\"request\":\"fly\"}", "{\"request\":\"status\",\"x\":1}"] {
+            assert!(matches!(say(0, line), Response::Refused { .. }), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_resume_file_of_each_release_gives_its_jobs() {
+        let old = r#"{"jobs":[{"job_id":1,"nodes":"c[1-2]"}],"all_nodes":"c[1-2]"}"#;
+        let new = r#"{"jobs":[{"extra":null,"job_id":2,"nodes_resume":"c1"}],"all_nodes_resume":"c1"}"#;
+        assert_eq!(job_ids(old), [1]);
+        assert_eq!(job_ids(new), [2]);
+        assert_eq!(job_ids("{"), Vec::<u64>::new());
+        assert_eq!(for_jobs(&[1, 2]), " job=1,2");
+        assert_eq!(for_jobs(&(0..20).collect::<Vec<_>>()), " job=0,1,2,3,4,5,6,7,8,9,…");
+    }
+}

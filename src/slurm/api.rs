@@ -1,0 +1,185 @@
+//! Slurm's public API, called from threads of the plugin's own and never from slurmctld's.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_int};
+use std::ptr;
+
+use libloading::Library;
+use slurm_asg_core::ids::NodeName;
+use slurm_asg_core::node_state::NodeState;
+use slurm_asg_core::snapshot::Node;
+use slurm_asg_core::time::Timestamp;
+
+use super::ffi::{
+    SHOW_ALL, SHOW_MIXED, SlurmApi, node_info_msg_t, node_info_t, update_node_msg_t,
+};
+use super::host::copy_text;
+
+/// `SLURM_NO_CHANGE_IN_DATA` of slurm_errno.h.
+const NO_CHANGE: c_int = 1900;
+
+/// Slurm's API in this process.
+pub struct Slurm {
+    api: SlurmApi,
+}
+
+/// A call to Slurm that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SlurmError {
+    /// The function.
+    pub call: &'static str,
+    /// Slurm's own words.
+    pub message: String,
+}
+
+/// The nodes, or nothing if they are as they were.
+pub type NodesLoaded = Option<(libc::time_t, BTreeMap<NodeName, Node>)>;
+
+/// One update of nodes. What is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct NodeUpdate {
+    /// A hostlist expression.
+    pub names: String,
+    /// Addresses, comma separated, as many as there are names.
+    pub addresses: Option<String>,
+    /// Instance ids, comma separated, as many as there are names. Slurm 23.11 and later.
+    pub instances: Option<String>,
+    /// A state or flag of `NODE_STATE_*`.
+    pub state: Option<u32>,
+    /// The reason that goes with the state.
+    pub reason: Option<String>,
+}
+
+impl Slurm {
+    /// Finds Slurm's functions in this process.
+    ///
+    /// # Errors
+    /// If this is not a slurmctld that has them.
+    pub fn in_this_process() -> Result<Self, SlurmError> {
+        let host = Library::from(libloading::os::unix::Library::this());
+        // SAFETY: bindgen has read the functions' types in the slurm.h of the release that the
+        // plugin is built for, and slurmctld refuses a plugin built for another.
+        let api = unsafe { SlurmApi::from_library(host) };
+        api.map(|api| Self { api }).map_err(|error| SlurmError {
+            call: "dlsym",
+            message: format!("Slurm's API is not in this process: {error}"),
+        })
+    }
+
+    /// `slurm_load_node`: all nodes, or `None` if nothing changed since `since`, the time of an
+    /// earlier answer.
+    ///
+    /// # Errors
+    /// If slurmctld does not answer.
+    pub fn load_nodes(&self, since: libc::time_t) -> Result<NodesLoaded, SlurmError> {
+        let mut message: *mut node_info_msg_t = ptr::null_mut();
+        let flags = u16::try_from(SHOW_ALL | SHOW_MIXED).unwrap_or(u16::MAX);
+        // SAFETY: `message` is a valid place for the answer.
+        let code = unsafe { self.api.slurm_load_node(since, &raw mut message, flags) };
+        if code != 0 {
+            let errno = last_errno();
+            return if errno == NO_CHANGE { Ok(None) } else { Err(self.error("slurm_load_node", errno)) };
+        }
+        if message.is_null() {
+            return Err(SlurmError { call: "slurm_load_node", message: "empty answer".to_owned() });
+        }
+        // SAFETY: a successful call has set `message`; it is freed below and not kept.
+        let (update, nodes) = unsafe { copy_nodes(&*message) };
+        // SAFETY: `message` came from slurm_load_node and nothing points into it any more.
+        unsafe { self.api.slurm_free_node_info_msg(message) };
+        Ok(Some((update, nodes)))
+    }
+
+    /// `slurm_update_node`.
+    ///
+    /// # Errors
+    /// If slurmctld refuses or does not answer.
+    pub fn update_nodes(&self, update: &NodeUpdate) -> Result<(), SlurmError> {
+        const CALL: &str = "slurm_update_node";
+        let text = |value: &str| {
+            CString::new(value)
+                .map_err(|_| SlurmError { call: CALL, message: "a NUL in a text".to_owned() })
+        };
+        let optional = |value: &Option<String>| value.as_deref().map(text).transpose();
+        let names = text(&update.names)?;
+        let addresses = optional(&update.addresses)?;
+        let reason = optional(&update.reason)?;
+        // SAFETY: all-zero is a valid value of this plain C struct; Slurm fills it next.
+        let mut message: update_node_msg_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `message` is a valid struct of this release.
+        unsafe { self.api.slurm_init_update_node_msg(&raw mut message) };
+        message.node_names = names.as_ptr().cast_mut();
+        if let Some(addresses) = &addresses {
+            message.node_addr = addresses.as_ptr().cast_mut();
+        }
+        #[cfg(slurm_ge_2311)]
+        let instances = optional(&update.instances)?;
+        #[cfg(slurm_ge_2311)]
+        if let Some(instances) = &instances {
+            message.instance_id = instances.as_ptr().cast_mut();
+        }
+        if let Some(state) = update.state {
+            message.node_state = state;
+        }
+        if let Some(reason) = &reason {
+            message.reason = reason.as_ptr().cast_mut();
+            // SAFETY: getuid always succeeds.
+            message.reason_uid = unsafe { libc::getuid() };
+        }
+        // SAFETY: the message's strings live until the end of this function, and Slurm only
+        // reads them to pack the request.
+        let code = unsafe { self.api.slurm_update_node(&raw mut message) };
+        if code == 0 { Ok(()) } else { Err(self.error(CALL, last_errno())) }
+    }
+
+    fn error(&self, call: &'static str, errno: c_int) -> SlurmError {
+        // SAFETY: takes any number, answers with a string that lives as long as the process or
+        // until this thread's next call; it is copied at once.
+        let words = unsafe { copy_text(self.api.slurm_strerror(errno)) };
+        let message = words.unwrap_or_else(|| format!("error {errno}"));
+        SlurmError { call, message }
+    }
+}
+
+fn last_errno() -> c_int {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// Copies an answer of slurm_load_node.
+///
+/// # Safety
+/// `message` is such an answer and has not been freed.
+unsafe fn copy_nodes(message: &node_info_msg_t) -> (libc::time_t, BTreeMap<NodeName, Node>) {
+    let count = usize::try_from(message.record_count).unwrap_or(0);
+    if message.node_array.is_null() || count == 0 {
+        return (message.last_update, BTreeMap::new());
+    }
+    // SAFETY: node_array has record_count elements (slurm.h, node_info_msg_t).
+    let records = unsafe { std::slice::from_raw_parts(message.node_array, count) };
+    let nodes = records
+        .iter()
+        // SAFETY: records of an answer that has not been freed.
+        .filter_map(|record| unsafe { copy_node(record) })
+        .collect();
+    (message.last_update, nodes)
+}
+
+/// Copies one record; `None` for hidden nodes, whose name is NULL.
+///
+/// # Safety
+/// `record` is part of an answer of slurm_load_node that has not been freed.
+unsafe fn copy_node(record: &node_info_t) -> Option<(NodeName, Node)> {
+    // SAFETY: the strings of a record are NUL-terminated or NULL.
+    let text = |field| unsafe { copy_text(field) };
+    let name = text(record.name).filter(|name| !name.is_empty())?;
+    let state = NodeState(record.node_state);
+    let idle = record.last_busy > 0 && !state.has_work();
+    let node = Node {
+        state,
+        address: text(record.node_addr).unwrap_or_default(),
+        reason: text(record.reason).unwrap_or_default(),
+        idle_since: idle.then(|| Timestamp::from_secs(record.last_busy)),
+    };
+    Some((NodeName::new(&name), node))
+}

@@ -1,0 +1,75 @@
+//! What the host process says of itself.
+
+use std::ffi::{CStr, c_char};
+use std::path::PathBuf;
+use std::ptr;
+
+use libloading::os::unix::Library;
+
+use super::ffi::slurm_conf_t;
+
+/// Facts of slurm.conf that the plugin needs, copied when the plugin is loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The path of slurm.conf.
+    pub slurm_conf: Option<PathBuf>,
+    /// StateSaveLocation.
+    pub state_save_location: Option<PathBuf>,
+    /// The id of SlurmUser.
+    pub slurm_user: Option<u32>,
+    /// Slurm's version as text.
+    pub version: Option<String>,
+}
+
+impl HostFacts {
+    /// Copies the facts out of slurmctld's `slurm_conf`.
+    ///
+    /// # Safety
+    /// Only while nobody changes `slurm_conf`: in `init()`, which slurmctld calls on its main
+    /// thread after the configuration is read and before it serves requests.
+    pub unsafe fn read() -> Self {
+        let host = Library::this();
+        // SAFETY: `slurm_conf` is an exported `slurm_conf_t` in slurmctld (src/common/read_config.c);
+        // its type is read from the slurm.h of the release that the plugin is built for.
+        let Ok(symbol) = (unsafe { host.get::<*const slurm_conf_t>(b"slurm_conf\0") }) else {
+            return Self::default();
+        };
+        // SAFETY: a data symbol is its own address; the caller keeps writers away.
+        let conf = unsafe { &*symbol.as_raw_ptr().cast::<slurm_conf_t>() };
+        // SAFETY: the strings of `slurm_conf` are NUL-terminated or NULL, and the caller keeps
+        // writers away while they are copied.
+        let text = |field: *const c_char| unsafe { copy_text(field) };
+        Self {
+            slurm_conf: text(conf.slurm_conf).map(PathBuf::from),
+            state_save_location: text(conf.state_save_location).map(PathBuf::from),
+            slurm_user: Some(conf.slurm_user_id),
+            version: text(conf.version),
+        }
+    }
+}
+
+/// Copies a C string; `None` for NULL.
+///
+/// # Safety
+/// `text` is NULL or points to a NUL-terminated string that stays as it is during the call.
+pub unsafe fn copy_text(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, the rest is the caller's promise.
+    let text = unsafe { CStr::from_ptr(text) };
+    Some(text.to_string_lossy().into_owned())
+}
+
+/// Whether this slurmctld is the active one: `control_time` is 0 on standby (controller.c).
+/// Outside slurmctld it is not.
+pub fn is_active() -> bool {
+    let host = Library::this();
+    // SAFETY: `control_time` is an exported `time_t` (src/slurmctld/controller.c).
+    let Ok(symbol) = (unsafe { host.get::<*const libc::time_t>(b"control_time\0") }) else {
+        return false;
+    };
+    // SAFETY: a data symbol is its own address; another thread may write the aligned word
+    // meanwhile, so it is read as one, and a stale value only delays the loop.
+    unsafe { ptr::read_volatile(symbol.as_raw_ptr().cast::<libc::time_t>()) != 0 }
+}

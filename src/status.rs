@@ -1,0 +1,86 @@
+//! What the command line is told, made from the last look.
+
+use std::sync::{Mutex, PoisonError};
+
+use slurm_asg_core::ids::NodeName;
+use slurm_asg_core::plan::{NodeReport, Plan, Why};
+use slurm_asg_core::policy::Policy;
+use slurm_asg_engine::Look;
+use slurm_asg_wire::{GroupStatus, NodeStatus, Status};
+
+use crate::hook;
+
+/// The status board: the loop writes it, the socket reads it.
+#[derive(Debug, Default)]
+pub struct Board {
+    status: Mutex<Status>,
+}
+
+impl Board {
+    /// Changes what is on the board.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is on the board now.
+    pub fn read(&self) -> Status {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.hook_calls = hook::calls();
+        status
+    }
+
+    /// Writes what a look has shown.
+    pub fn show(&self, policy: &Policy, look: &Look) {
+        let groups = groups(policy, &look.plan);
+        let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
+        let nodes = nodes.collect();
+        self.update(|status| {
+            status.looked_at_ms = Some(look.at.millis());
+            status.groups = groups;
+            status.nodes = nodes;
+        });
+    }
+}
+
+fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
+    policy
+        .groups
+        .iter()
+        .map(|(name, group)| {
+            let report = plan.groups.get(name).cloned().unwrap_or_default();
+            GroupStatus {
+                name: name.to_string(),
+                asgs: group.asgs.iter().map(ToString::to_string).collect(),
+                min: report.min,
+                desired: report.desired,
+                max: report.max,
+                in_service: report.in_service,
+                pending: report.pending,
+                busy: report.busy,
+                idle: report.idle,
+                booting: report.booting,
+                demand: report.demand,
+                spare: report.spare,
+                releasing: report.releasing,
+                problem: report.problem,
+            }
+        })
+        .collect()
+}
+
+fn node(policy: &Policy, name: &NodeName, report: &NodeReport) -> NodeStatus {
+    let since = match &report.why {
+        Why::Idle { since } => *since,
+        Why::Booting { since } => Some(*since),
+        _ => None,
+    };
+    NodeStatus {
+        name: name.to_string(),
+        group: policy.group_of(name).map(ToString::to_string).unwrap_or_default(),
+        state: report.state.clone(),
+        instance: report.instance.as_ref().map(ToString::to_string),
+        why: report.why.word(),
+        text: report.why.to_string(),
+        since_ms: since.map(|since| since.millis()),
+    }
+}

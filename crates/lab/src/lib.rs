@@ -1,1 +1,19 @@
-//! A throw-away Slurm cluster on this machine: for the demo, the tests and the benchmarks
+//! A throw-away Slurm cluster on this machine: a munged, a sandbox, a real slurmctld with the
+//! plugin, and slurmd where the sandbox's instances start them.
+//!
+//! Every cluster has its own directory, key, socket and ports, so that several live beside each
+//! other and beside a cluster that is on the machine already. Whatever it starts it ends, by
+//! process id, also when its owner fails.
+#![forbid(unsafe_code)]
+
+mod child;
+mod cluster;
+mod files;
+mod jobs;
+mod options;
+mod ports;
+
+pub use child::Child;
+pub use cluster::{Lab, now_ms, wait_for};
+pub use jobs::{Job, NodeLine};
+pub use options::Options;

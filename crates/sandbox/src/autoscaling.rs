@@ -16,7 +16,12 @@ const INSTANCES_PAGE: (u32, u32) = (50, 50);
 const ACTIVITIES_PAGE: (u32, u32) = (100, 100);
 
 /// Carries out one call and returns the answer's XML.
-pub fn handle(world: &mut World, action: &str, params: &Params, now_ms: u64) -> Result<String, ApiError> {
+pub fn handle(
+    world: &mut World,
+    action: &str,
+    params: &Params,
+    now_ms: u64,
+) -> Result<String, ApiError> {
     match action {
         "DescribeAutoScalingGroups" => describe_groups(world, params, now_ms),
         "DescribeAutoScalingInstances" => describe_instances(world, params, now_ms),
@@ -25,19 +30,30 @@ pub fn handle(world: &mut World, action: &str, params: &Params, now_ms: u64) -> 
         "UpdateAutoScalingGroup" => update_group(world, params, now_ms),
         "TerminateInstanceInAutoScalingGroup" => terminate(world, params, now_ms),
         "SetInstanceProtection" => protect(world, params, now_ms),
-        _ => Err(ApiError::new(400, "InvalidAction", format!("Could not find operation {action} for version {VERSION}"))),
+        _ => Err(ApiError::new(
+            400,
+            "InvalidAction",
+            format!("Could not find operation {action} for version {VERSION}"),
+        )),
     }
 }
 
 fn describe_groups(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
     let names = params.list("AutoScalingGroupNames.member");
-    at_most("AutoScalingGroupNames", names.len(), if params.get("MaxRecords").is_some() { 100 } else { NAMES_MAX })?;
+    at_most(
+        "AutoScalingGroupNames",
+        names.len(),
+        if params.get("MaxRecords").is_some() { 100 } else { NAMES_MAX },
+    )?;
     refuse(params, "Filters")?;
     let with_instances = params.boolean("IncludeInstances")?.unwrap_or(true);
     let request_id = world.fresh_id();
     let (region, cloud) = (&world.config().region, world.described(now_ms));
-    let chosen: Vec<(&String, &Group)> =
-        cloud.groups.iter().filter(|(name, _)| names.is_empty() || names.contains(&name.as_str())).collect();
+    let chosen: Vec<(&String, &Group)> = cloud
+        .groups
+        .iter()
+        .filter(|(name, _)| names.is_empty() || names.contains(&name.as_str()))
+        .collect();
     let (groups, next) = page(&chosen, params.get("NextToken"), page_size(params, GROUPS_PAGE)?)?;
     Ok(answer("DescribeAutoScalingGroups", &request_id, |xml| {
         xml.list("AutoScalingGroups", "member", groups, |xml, (name, group)| {
@@ -51,7 +67,9 @@ fn describe_groups(world: &mut World, params: &Params, now_ms: u64) -> Result<St
 fn group_xml(xml: &mut Xml, name: &str, group: &Group, members: &[&Instance], region: &str) {
     xml.leaf("AutoScalingGroupName", name).leaf("AutoScalingGroupARN", group_arn(region, name));
     launch_template(xml);
-    xml.leaf("MinSize", group.min).leaf("MaxSize", group.max).leaf("DesiredCapacity", group.desired);
+    xml.leaf("MinSize", group.min)
+        .leaf("MaxSize", group.max)
+        .leaf("DesiredCapacity", group.desired);
     xml.leaf("DefaultCooldown", 300).texts("AvailabilityZones", "member", &group.config.zones);
     xml.leaf("HealthCheckType", "EC2").leaf("HealthCheckGracePeriod", 0);
     xml.list("Instances", "member", members, |xml, instance| instance_xml(xml, instance));
@@ -73,7 +91,9 @@ fn instance_xml(xml: &mut Xml, instance: &Instance) {
 
 fn launch_template(xml: &mut Xml) {
     xml.node("LaunchTemplate", |xml| {
-        xml.leaf("LaunchTemplateId", "lt-00000000000000001").leaf("LaunchTemplateName", "sandbox").leaf("Version", "1");
+        xml.leaf("LaunchTemplateId", "lt-00000000000000001")
+            .leaf("LaunchTemplateName", "sandbox")
+            .leaf("Version", "1");
     });
 }
 
@@ -82,31 +102,43 @@ fn describe_instances(world: &mut World, params: &Params, now_ms: u64) -> Result
     at_most("InstanceIds", ids.len(), NAMES_MAX)?;
     let request_id = world.fresh_id();
     let cloud = world.described(now_ms);
-    let mut chosen: Vec<&Instance> = cloud.groups.keys().flat_map(|name| cloud.members(name)).collect();
+    let mut chosen: Vec<&Instance> =
+        cloud.groups.keys().flat_map(|name| cloud.members(name)).collect();
     chosen.retain(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()));
-    let (instances, next) = page(&chosen, params.get("NextToken"), page_size(params, INSTANCES_PAGE)?)?;
+    let (instances, next) =
+        page(&chosen, params.get("NextToken"), page_size(params, INSTANCES_PAGE)?)?;
     Ok(answer("DescribeAutoScalingInstances", &request_id, |xml| {
         xml.list("AutoScalingInstances", "member", instances, |xml, instance| {
             xml.leaf("AutoScalingGroupName", &instance.group);
             // This shape writes the health status in capitals.
             xml.leaf("InstanceId", &instance.id).leaf("InstanceType", &instance.instance_type);
-            xml.leaf("AvailabilityZone", &instance.zone).leaf("LifecycleState", instance.lifecycle.name());
-            xml.leaf("HealthStatus", instance.health().to_uppercase()).leaf("ProtectedFromScaleIn", instance.protected);
+            xml.leaf("AvailabilityZone", &instance.zone)
+                .leaf("LifecycleState", instance.lifecycle.name());
+            xml.leaf("HealthStatus", instance.health().to_uppercase())
+                .leaf("ProtectedFromScaleIn", instance.protected);
             launch_template(xml);
         });
         xml.maybe("NextToken", next);
     }))
 }
 
-fn describe_activities(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
+fn describe_activities(
+    world: &mut World,
+    params: &Params,
+    now_ms: u64,
+) -> Result<String, ApiError> {
     let chosen_by = ActivityFilter::parse(params)?;
     let request_id = world.fresh_id();
     let (region, cloud) = (&world.config().region, world.described(now_ms));
-    let mut chosen: Vec<&Activity> = cloud.activities.iter().filter(|activity| chosen_by.admits(activity)).collect();
+    let mut chosen: Vec<&Activity> =
+        cloud.activities.iter().filter(|activity| chosen_by.admits(activity)).collect();
     chosen.reverse();
-    let (activities, next) = page(&chosen, params.get("NextToken"), page_size(params, ACTIVITIES_PAGE)?)?;
+    let (activities, next) =
+        page(&chosen, params.get("NextToken"), page_size(params, ACTIVITIES_PAGE)?)?;
     Ok(answer("DescribeScalingActivities", &request_id, |xml| {
-        xml.list("Activities", "member", activities, |xml, activity| activity_xml(xml, activity, region));
+        xml.list("Activities", "member", activities, |xml, activity| {
+            activity_xml(xml, activity, region)
+        });
         xml.maybe("NextToken", next);
     }))
 }
@@ -123,13 +155,22 @@ struct ActivityFilter<'a> {
 
 impl<'a> ActivityFilter<'a> {
     fn parse(params: &'a Params) -> Result<Self, ApiError> {
-        let mut filter = Self { ids: params.list("ActivityIds.member"), group: params.get("AutoScalingGroupName"), ..Self::default() };
+        let mut filter = Self {
+            ids: params.list("ActivityIds.member"),
+            group: params.get("AutoScalingGroupName"),
+            ..Self::default()
+        };
         for (name, values) in params.filters("Filters.member", "Values.member") {
             match (name, values.as_slice()) {
                 ("StartTimeLowerBound", [time]) => filter.from_ms = Some(parse_time(time)?),
                 ("StartTimeUpperBound", [time]) => filter.until_ms = Some(parse_time(time)?),
                 ("Status", _) => filter.statuses = values,
-                _ => return Err(ApiError::validation(format!("Filter {name} with {} values is not valid", values.len()))),
+                _ => {
+                    return Err(ApiError::validation(format!(
+                        "Filter {name} with {} values is not valid",
+                        values.len()
+                    )));
+                }
             }
         }
         Ok(filter)
@@ -145,22 +186,27 @@ impl<'a> ActivityFilter<'a> {
 }
 
 fn parse_time(text: &str) -> Result<u64, ApiError> {
-    let time = text.parse::<jiff::Timestamp>().map_err(|_| ApiError::validation(format!("Not a valid timestamp: {text}")))?;
+    let time = text
+        .parse::<jiff::Timestamp>()
+        .map_err(|_| ApiError::validation(format!("Not a valid timestamp: {text}")))?;
     Ok(u64::try_from(time.as_millisecond()).unwrap_or(0))
 }
 
 fn activity_xml(xml: &mut Xml, activity: &Activity, region: &str) {
     xml.leaf("ActivityId", &activity.id).leaf("AutoScalingGroupName", &activity.group);
     xml.leaf("Description", &activity.description).leaf("Cause", &activity.cause);
-    xml.leaf("StartTime", time_text(activity.start_ms)).maybe("EndTime", activity.end_ms.map(time_text));
+    xml.leaf("StartTime", time_text(activity.start_ms))
+        .maybe("EndTime", activity.end_ms.map(time_text));
     xml.leaf("StatusCode", activity.status).maybe("StatusMessage", activity.message.as_deref());
-    xml.leaf("Progress", if activity.end_ms.is_some() { 100 } else { 30 }).leaf("Details", &activity.details);
+    xml.leaf("Progress", if activity.end_ms.is_some() { 100 } else { 30 })
+        .leaf("Details", &activity.details);
     xml.leaf("AutoScalingGroupARN", group_arn(region, &activity.group));
 }
 
 fn set_desired(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
     let name = params.required("AutoScalingGroupName")?;
-    let desired = params.number("DesiredCapacity")?.ok_or_else(|| ApiError::missing("DesiredCapacity"))?;
+    let desired =
+        params.number("DesiredCapacity")?.ok_or_else(|| ApiError::missing("DesiredCapacity"))?;
     world.set_desired(name, desired, now_ms)?;
     Ok(empty_answer("SetDesiredCapacity", &world.fresh_id()))
 }
@@ -172,13 +218,19 @@ fn update_group(world: &mut World, params: &Params, now_ms: u64) -> Result<Strin
         max: params.number("MaxSize")?,
         desired: params.number("DesiredCapacity")?,
     };
-    world.update_group(name, change, params.boolean("NewInstancesProtectedFromScaleIn")?, now_ms)?;
+    world.update_group(
+        name,
+        change,
+        params.boolean("NewInstancesProtectedFromScaleIn")?,
+        now_ms,
+    )?;
     Ok(empty_answer("UpdateAutoScalingGroup", &world.fresh_id()))
 }
 
 fn terminate(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
-    let decrement =
-        params.boolean("ShouldDecrementDesiredCapacity")?.ok_or_else(|| ApiError::missing("ShouldDecrementDesiredCapacity"))?;
+    let decrement = params
+        .boolean("ShouldDecrementDesiredCapacity")?
+        .ok_or_else(|| ApiError::missing("ShouldDecrementDesiredCapacity"))?;
     let batch = params.list("InstanceIds.member");
     // A service that does not know InstanceIds ignores it, and then misses the InstanceId it requires.
     let is_batch = world.config().batch_terminate && !batch.is_empty();
@@ -186,7 +238,12 @@ fn terminate(world: &mut World, params: &Params, now_ms: u64) -> Result<String, 
         if params.get("InstanceId").is_some() {
             return Err(ApiError::validation("Specify either InstanceId or InstanceIds, not both"));
         }
-        world.terminate(Some(params.required("AutoScalingGroupName")?), &batch, decrement, now_ms)?
+        world.terminate(
+            Some(params.required("AutoScalingGroupName")?),
+            &batch,
+            decrement,
+            now_ms,
+        )?
     } else {
         world.terminate(None, &[params.required("InstanceId")?], decrement, now_ms)?
     };
@@ -194,7 +251,9 @@ fn terminate(world: &mut World, params: &Params, now_ms: u64) -> Result<String, 
     let region = &world.config().region;
     Ok(answer("TerminateInstanceInAutoScalingGroup", &request_id, |xml| {
         if is_batch {
-            xml.list("Activities", "member", &activities, |xml, activity| activity_xml(xml, activity, region));
+            xml.list("Activities", "member", &activities, |xml, activity| {
+                activity_xml(xml, activity, region)
+            });
         } else if let Some(activity) = activities.first() {
             xml.node("Activity", |xml| activity_xml(xml, activity, region));
         }
@@ -203,7 +262,9 @@ fn terminate(world: &mut World, params: &Params, now_ms: u64) -> Result<String, 
 
 fn protect(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
     let name = params.required("AutoScalingGroupName")?;
-    let protected = params.boolean("ProtectedFromScaleIn")?.ok_or_else(|| ApiError::missing("ProtectedFromScaleIn"))?;
+    let protected = params
+        .boolean("ProtectedFromScaleIn")?
+        .ok_or_else(|| ApiError::missing("ProtectedFromScaleIn"))?;
     world.protect(name, &params.list("InstanceIds.member"), protected, now_ms)?;
     Ok(answer("SetInstanceProtection", &world.fresh_id(), |_| {}))
 }
@@ -217,7 +278,9 @@ fn empty_answer(action: &str, request_id: &str) -> String {
 }
 
 fn group_arn(region: &str, name: &str) -> String {
-    format!("arn:aws:autoscaling:{region}:123456789012:autoScalingGroup:00000000-0000-0000-0000-000000000000:autoScalingGroupName/{name}")
+    format!(
+        "arn:aws:autoscaling:{region}:123456789012:autoScalingGroup:00000000-0000-0000-0000-000000000000:autoScalingGroupName/{name}"
+    )
 }
 
 fn page_size(params: &Params, (default, max): (u32, u32)) -> Result<u32, ApiError> {
@@ -232,7 +295,9 @@ fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
     if count <= max {
         return Ok(());
     }
-    Err(ApiError::validation(format!("The number of {what} that may be passed in is limited to {max}")))
+    Err(ApiError::validation(format!(
+        "The number of {what} that may be passed in is limited to {max}"
+    )))
 }
 
 /// A parameter whose silent neglect would answer wrongly.

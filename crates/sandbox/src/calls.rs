@@ -34,12 +34,23 @@ pub struct Calls {
 
 impl Calls {
     /// Notes a call's arrival.
-    pub fn arrived(&mut self, at_ms: u64, action: &str, params: &BTreeMap<String, String>) -> CallId {
+    pub fn arrived(
+        &mut self,
+        at_ms: u64,
+        action: &str,
+        params: &BTreeMap<String, String>,
+    ) -> CallId {
         if self.ring.len() >= CALLS_MAX && self.ring.pop_front().is_some() {
             self.first += 1;
         }
         let id = self.first + u64::try_from(self.ring.len()).unwrap_or(u64::MAX);
-        self.ring.push_back(Call { at_ms, action: action.into(), params: params.clone(), status: 0, error_code: None });
+        self.ring.push_back(Call {
+            at_ms,
+            action: action.into(),
+            params: params.clone(),
+            status: 0,
+            error_code: None,
+        });
         CallId(id)
     }
 
@@ -80,7 +91,14 @@ mod tests {
         calls.ended(old, 500, None);
         calls.ended(last, 200, None);
         assert_eq!(calls.iter().count(), CALLS_MAX);
-        assert_eq!(calls.iter().filter(|call| call.status != 0).map(|call| call.action.as_str()).collect::<Vec<_>>(), ["Last"]);
+        assert_eq!(
+            calls
+                .iter()
+                .filter(|call| call.status != 0)
+                .map(|call| call.action.as_str())
+                .collect::<Vec<_>>(),
+            ["Last"]
+        );
         calls.clear();
         calls.ended(last, 500, None);
         assert_eq!(calls.iter().count(), 0);

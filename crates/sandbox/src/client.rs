@@ -80,20 +80,38 @@ impl SandboxClient {
     }
 
     /// Any request to the sandbox: status and body. `headers` are whole lines without their end.
-    pub fn request(&self, method: &str, path: &str, headers: &[&str], body: &str) -> io::Result<(u16, String)> {
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         let (host, length) = (self.address, body.len());
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{lines}\r\n{body}")?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{lines}\r\n{body}"
+        )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .ok_or(io::ErrorKind::InvalidData)?;
         Ok((status, body.to_owned()))
     }
 
-    fn json<T: DeserializeOwned>(&self, method: &str, path: &str, body: &str) -> Result<T, ClientError> {
+    fn json<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<T, ClientError> {
         let (status, text) = self.request(method, path, &[], body)?;
         if status != 200 {
             return Err(ClientError::Refused { status, line: text.trim_end().to_owned() });

@@ -136,7 +136,8 @@ impl Config {
     /// Reads and checks the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: name.clone(), source })?;
         Self::parse(&text, &name)
     }
 
@@ -158,7 +159,10 @@ impl Config {
         let mut seen = BTreeSet::new();
         for group in &self.group {
             if group.name.is_empty() || !seen.insert(&group.name) {
-                return Err(format!("group \"{}\": every group needs a name of its own", group.name));
+                return Err(format!(
+                    "group \"{}\": every group needs a name of its own",
+                    group.name
+                ));
             }
             let (min, max, desired) = (group.min, group.max, group.desired.unwrap_or(group.min));
             if !(min <= desired && desired <= max && max <= GROUP_SIZE_MAX) {
@@ -180,19 +184,24 @@ fn line_of(text: &str, offset: usize) -> usize {
 mod tests {
     use super::*;
 
-    const MINIMAL: &str = "boot_command = [\"true\"]\nlog_dir = \"/tmp\"\n[[group]]\nname = \"g\"\nmax = 2\n";
+    const MINIMAL: &str =
+        "boot_command = [\"true\"]\nlog_dir = \"/tmp\"\n[[group]]\nname = \"g\"\nmax = 2\n";
 
     #[test]
     fn defaults_fill_what_is_not_written() {
         let config = Config::parse(MINIMAL, "s.toml").unwrap();
-        assert_eq!((config.launch_delay_ms, config.boot_delay_ms, config.isolate), (300, 1500, true));
+        assert_eq!(
+            (config.launch_delay_ms, config.boot_delay_ms, config.isolate),
+            (300, 1500, true)
+        );
         assert_eq!((config.group[0].min, config.group[0].desired), (0, None));
     }
 
     #[test]
     fn errors_are_one_line_naming_file_and_line() {
         let check = |extra: &str, want: &str| {
-            let error = Config::parse(&format!("{MINIMAL}{extra}"), "s.toml").unwrap_err().to_string();
+            let error =
+                Config::parse(&format!("{MINIMAL}{extra}"), "s.toml").unwrap_err().to_string();
             assert!(error.contains(want) && !error.contains('\n'), "{error}");
         };
         check("maximum = 3\n", "s.toml:6: unknown field `maximum`");

@@ -121,7 +121,11 @@ fn state(world: &World, now_ms: u64) -> State {
         desired: group.desired,
         instances: cloud.members(name).into_iter().map(instance).collect(),
     };
-    State { now_ms, groups: cloud.groups.iter().map(group).collect(), faults: world.faults.in_force().to_vec() }
+    State {
+        now_ms,
+        groups: cloud.groups.iter().map(group).collect(),
+        faults: world.faults.in_force().to_vec(),
+    }
 }
 
 fn instance(instance: &Instance) -> InstanceState {

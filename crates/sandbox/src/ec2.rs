@@ -13,12 +13,21 @@ const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const PAGE_MAX: u32 = 1000;
 
 /// Carries out one call and returns the answer's XML.
-pub fn handle(world: &mut World, action: &str, params: &Params, now_ms: u64) -> Result<String, ApiError> {
+pub fn handle(
+    world: &mut World,
+    action: &str,
+    params: &Params,
+    now_ms: u64,
+) -> Result<String, ApiError> {
     match action {
         "DescribeInstances" => describe_instances(world, params, now_ms),
         "CreateTags" => create_tags(world, params, now_ms),
         "TerminateInstances" => terminate_instances(world, params, now_ms),
-        _ => Err(ApiError::new(400, "InvalidAction", format!("The action {action} is not valid for this web service."))),
+        _ => Err(ApiError::new(
+            400,
+            "InvalidAction",
+            format!("The action {action} is not valid for this web service."),
+        )),
     }
 }
 
@@ -34,17 +43,27 @@ fn describe_instances(world: &mut World, params: &Params, now_ms: u64) -> Result
     let region = world.config().region.clone();
     let cloud = world.described(now_ms);
     unknown_in(cloud, &ids)?;
-    let mut chosen: Vec<&Instance> = cloud.instances.values().filter(|i| ids.is_empty() || ids.contains(&i.id.as_str())).collect();
+    let mut chosen: Vec<&Instance> = cloud
+        .instances
+        .values()
+        .filter(|i| ids.is_empty() || ids.contains(&i.id.as_str()))
+        .collect();
     chosen.sort_by_key(|instance| instance.serial);
     for (name, values) in &filters {
         let admits = filter(name)?;
-        chosen.retain(|instance| admits(instance).is_some_and(|value| values.contains(&value.as_str())));
+        chosen.retain(|instance| {
+            admits(instance).is_some_and(|value| values.contains(&value.as_str()))
+        });
     }
-    let (instances, next) = page(&chosen, params.get("NextToken"), max.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX))?;
+    let (instances, next) =
+        page(&chosen, params.get("NextToken"), max.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX))?;
     Ok(ec2_answer(NAMESPACE, "DescribeInstances", &request_id, |xml| {
         xml.list("reservationSet", "item", instances, |xml, instance| {
-            xml.leaf("reservationId", instance.id.replacen("i-", "r-", 1)).leaf("ownerId", "123456789012");
-            xml.list("instancesSet", "item", [instance], |xml, instance| instance_xml(xml, instance, &region));
+            xml.leaf("reservationId", instance.id.replacen("i-", "r-", 1))
+                .leaf("ownerId", "123456789012");
+            xml.list("instancesSet", "item", [instance], |xml, instance| {
+                instance_xml(xml, instance, &region)
+            });
         });
         xml.maybe("nextToken", next);
     }))
@@ -59,7 +78,13 @@ fn filter(name: &str) -> Result<FilterBy, ApiError> {
         "instance-state-name" => Box::new(|instance| Some(instance.ec2_state().1.into())),
         "private-ip-address" => Box::new(|instance| Some(instance.ip.to_string())),
         _ => {
-            let bad = || ApiError::new(400, "InvalidParameterValue", format!("The filter '{name}' is invalid"));
+            let bad = || {
+                ApiError::new(
+                    400,
+                    "InvalidParameterValue",
+                    format!("The filter '{name}' is invalid"),
+                )
+            };
             let key = name.strip_prefix("tag:").ok_or_else(bad)?.to_owned();
             Box::new(move |instance| instance.tags.get(&key).cloned())
         }
@@ -73,7 +98,8 @@ fn instance_xml(xml: &mut Xml, instance: &Instance, region: &str) {
     // A terminated instance has no address any more.
     xml.leaf("privateDnsName", if gone { String::new() } else { dns_name(instance.ip, region) });
     xml.maybe("privateIpAddress", (!gone).then_some(instance.ip));
-    xml.leaf("instanceType", &instance.instance_type).leaf("launchTime", time_text(instance.launched_at_ms));
+    xml.leaf("instanceType", &instance.instance_type)
+        .leaf("launchTime", time_text(instance.launched_at_ms));
     xml.node("placement", |xml| {
         xml.leaf("availabilityZone", &instance.zone).leaf("tenancy", "default");
     });
@@ -94,7 +120,12 @@ fn state_xml(xml: &mut Xml, tag: &str, (code, name): (u16, &str)) {
 
 fn create_tags(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
     let ids = params.list("ResourceId");
-    let tag = |n: u32| Some((params.get(&format!("Tag.{n}.Key"))?, params.get(&format!("Tag.{n}.Value")).unwrap_or("")));
+    let tag = |n: u32| {
+        Some((
+            params.get(&format!("Tag.{n}.Key"))?,
+            params.get(&format!("Tag.{n}.Value")).unwrap_or(""),
+        ))
+    };
     let tags: Vec<(&str, &str)> = (1..).map_while(tag).collect();
     for (what, missing) in [("resourceIdSet", ids.is_empty()), ("tagSet", tags.is_empty())] {
         if missing {
@@ -107,14 +138,19 @@ fn create_tags(world: &mut World, params: &Params, now_ms: u64) -> Result<String
     }))
 }
 
-fn terminate_instances(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
+fn terminate_instances(
+    world: &mut World,
+    params: &Params,
+    now_ms: u64,
+) -> Result<String, ApiError> {
     let ids = params.list("InstanceId");
     if ids.is_empty() {
         return Err(missing_parameter("InstanceId"));
     }
     let before = world.ec2_terminate(&ids, now_ms)?;
     let request_id = world.fresh_id();
-    let now = |id: &str| world.cloud().instances.get(id).map_or((48, "terminated"), Instance::ec2_state);
+    let now =
+        |id: &str| world.cloud().instances.get(id).map_or((48, "terminated"), Instance::ec2_state);
     Ok(ec2_answer(NAMESPACE, "TerminateInstances", &request_id, |xml| {
         xml.list("instancesSet", "item", &before, |xml, (id, was)| {
             xml.leaf("instanceId", id);

@@ -27,7 +27,8 @@ impl ApiError {
     #[must_use]
     pub fn missing(parameter: &str) -> Self {
         let mut chars = parameter.chars();
-        let member: String = chars.next().map(|c| c.to_ascii_lowercase()).into_iter().chain(chars).collect();
+        let member: String =
+            chars.next().map(|c| c.to_ascii_lowercase()).into_iter().chain(chars).collect();
         Self::validation(format!(
             "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
         ))

@@ -141,25 +141,10 @@ impl Faults {
     pub fn on_call(&mut self, action: &str) -> Verdict {
         let mut verdict = Verdict { delay_ms: 0, ending: Ending::Proper };
         for entry in &mut self.in_force {
-            let open = verdict.ending == Ending::Proper;
-            match &mut entry.fault {
-                Fault::Latency { ms, actions } if concerns(actions, action) => verdict.delay_ms += *ms,
-                Fault::Hang { actions } if open && concerns(actions, action) => verdict.ending = Ending::Hang,
-                Fault::Throttle { actions, count, rate } if open && concerns(actions, action) => {
-                    if strikes(count, *rate, &mut self.dice) {
-                        verdict.ending = Ending::Throttled;
-                    }
-                }
-                Fault::ServerError { actions, count, rate } if open && concerns(actions, action) => {
-                    if strikes(count, *rate, &mut self.dice) {
-                        verdict.ending = Ending::ServerError;
-                    }
-                }
-                Fault::LostReply { actions, count } if open && concerns(actions, action) && take(count) => {
-                    verdict.ending = Ending::LostReply;
-                }
-                Fault::Latency { .. } | Fault::Hang { .. } | Fault::Throttle { .. } | Fault::ServerError { .. } => {}
-                Fault::LostReply { .. } | Fault::NoCapacity { .. } | Fault::NeverBoots { .. } | Fault::BootDelay { .. } => {}
+            if let Fault::Latency { ms, actions } = &entry.fault {
+                verdict.delay_ms += if concerns(actions, action) { *ms } else { 0 };
+            } else if verdict.ending == Ending::Proper {
+                verdict.ending = strike(&mut entry.fault, action, &mut self.dice);
             }
         }
         self.drop_spent();
@@ -168,24 +153,29 @@ impl Faults {
 
     /// Whether a launch in `group` fails now, and the message to give if not the usual one.
     pub fn refuses_launch(&mut self, group: &str) -> Option<Option<String>> {
-        self.in_force.iter_mut().find_map(|entry| match &mut entry.fault {
-            Fault::NoCapacity { group: name, after, message } if name == group => (!take(after)).then(|| message.clone()),
-            _ => None,
+        self.in_force.iter_mut().find_map(|entry| {
+            let Fault::NoCapacity { group: name, after, message } = &mut entry.fault else {
+                return None;
+            };
+            (name == group && !take(after)).then(|| message.clone())
         })
     }
 
     /// Whether the instance being launched never boots.
     pub fn prevents_boot(&mut self) -> bool {
-        let hit = self.in_force.iter_mut().any(|entry| matches!(&mut entry.fault, Fault::NeverBoots { count } if take(count)));
+        let hit = self.in_force.iter_mut().any(|entry| {
+            let Fault::NeverBoots { count } = &mut entry.fault else { return false };
+            take(count)
+        });
         self.drop_spent();
         hit
     }
 
     /// The boot delay of the instance being launched, if not the usual one.
     pub fn boot_delay_ms(&mut self) -> Option<u64> {
-        let delay = self.in_force.iter_mut().find_map(|entry| match &mut entry.fault {
-            Fault::BootDelay { ms, count } if take(count) => Some(*ms),
-            _ => None,
+        let delay = self.in_force.iter_mut().find_map(|entry| {
+            let Fault::BootDelay { ms, count } = &mut entry.fault else { return None };
+            take(count).then_some(*ms)
         });
         self.drop_spent();
         delay
@@ -194,7 +184,9 @@ impl Faults {
     fn drop_spent(&mut self) {
         self.in_force.retain(|entry| match &entry.fault {
             Fault::Throttle { count, .. } | Fault::ServerError { count, .. } => *count != Some(0),
-            Fault::LostReply { count, .. } | Fault::NeverBoots { count } | Fault::BootDelay { count, .. } => *count > 0,
+            Fault::LostReply { count, .. }
+            | Fault::NeverBoots { count }
+            | Fault::BootDelay { count, .. } => *count > 0,
             Fault::Latency { .. } | Fault::Hang { .. } | Fault::NoCapacity { .. } => true,
         });
     }
@@ -202,15 +194,46 @@ impl Faults {
 
 fn check(fault: &Fault) -> Result<(), String> {
     match fault {
-        Fault::Throttle { count: Some(_), rate: Some(_), .. } | Fault::ServerError { count: Some(_), rate: Some(_), .. } => {
+        Fault::Throttle { count: Some(_), rate: Some(_), .. }
+        | Fault::ServerError { count: Some(_), rate: Some(_), .. } => {
             Err("give count or rate, not both".into())
         }
-        Fault::Throttle { rate: Some(rate), .. } | Fault::ServerError { rate: Some(rate), .. } if !(0.0..=1.0).contains(rate) => {
+        Fault::Throttle { rate: Some(rate), .. } | Fault::ServerError { rate: Some(rate), .. }
+            if !(0.0..=1.0).contains(rate) =>
+        {
             Err(format!("rate {rate}: write a number from 0 to 1"))
         }
-        Fault::Latency { ms, .. } if *ms > HANG_MAX_MS => Err(format!("ms {ms}: at most {HANG_MAX_MS}")),
-        _ => Ok(()),
+        Fault::Latency { ms, .. } if *ms > HANG_MAX_MS => {
+            Err(format!("ms {ms}: at most {HANG_MAX_MS}"))
+        }
+        Fault::Throttle { .. }
+        | Fault::ServerError { .. }
+        | Fault::Latency { .. }
+        | Fault::Hang { .. }
+        | Fault::LostReply { .. } => Ok(()),
+        Fault::NoCapacity { .. } | Fault::NeverBoots { .. } | Fault::BootDelay { .. } => Ok(()),
     }
+}
+
+/// How one fault ends a call of `action`.
+fn strike(fault: &mut Fault, action: &str, dice: &mut u64) -> Ending {
+    let (hit, ending) = match fault {
+        Fault::Throttle { actions, count, rate } => {
+            (concerns(actions, action) && strikes(count, *rate, dice), Ending::Throttled)
+        }
+        Fault::ServerError { actions, count, rate } => {
+            (concerns(actions, action) && strikes(count, *rate, dice), Ending::ServerError)
+        }
+        Fault::LostReply { actions, count } => {
+            (concerns(actions, action) && take(count), Ending::LostReply)
+        }
+        Fault::Hang { actions } => (concerns(actions, action), Ending::Hang),
+        Fault::Latency { .. }
+        | Fault::NoCapacity { .. }
+        | Fault::NeverBoots { .. }
+        | Fault::BootDelay { .. } => return Ending::Proper,
+    };
+    if hit { ending } else { Ending::Proper }
 }
 
 fn concerns(actions: &[String], action: &str) -> bool {
@@ -254,7 +277,10 @@ mod tests {
         let mut faults = Faults::default();
         faults.add(fault(r#"{"kind":"throttle","count":2,"actions":["A"]}"#)).unwrap();
         assert_eq!(endings(&mut faults, "B", 2), [Ending::Proper; 2]);
-        assert_eq!(endings(&mut faults, "A", 3), [Ending::Throttled, Ending::Throttled, Ending::Proper]);
+        assert_eq!(
+            endings(&mut faults, "A", 3),
+            [Ending::Throttled, Ending::Throttled, Ending::Proper]
+        );
         assert!(faults.in_force().is_empty());
     }
 
@@ -273,7 +299,12 @@ mod tests {
     #[test]
     fn delays_add_up_and_the_first_ending_wins() {
         let mut faults = Faults::default();
-        for json in [r#"{"kind":"latency","ms":5}"#, r#"{"kind":"lost_reply","count":1}"#, r#"{"kind":"hang"}"#, r#"{"kind":"latency","ms":7}"#] {
+        for json in [
+            r#"{"kind":"latency","ms":5}"#,
+            r#"{"kind":"lost_reply","count":1}"#,
+            r#"{"kind":"hang"}"#,
+            r#"{"kind":"latency","ms":7}"#,
+        ] {
             faults.add(fault(json)).unwrap();
         }
         assert_eq!(faults.on_call("A"), Verdict { delay_ms: 12, ending: Ending::LostReply });
@@ -283,9 +314,14 @@ mod tests {
     #[test]
     fn wrong_faults_are_told_in_one_line() {
         let unknown = serde_json::from_str::<Fault>(r#"{"kind":"flood"}"#).unwrap_err().to_string();
-        assert!(unknown.contains("unknown variant `flood`") && unknown.contains("`never_boots`"), "{unknown}");
+        assert!(
+            unknown.contains("unknown variant `flood`") && unknown.contains("`never_boots`"),
+            "{unknown}"
+        );
         assert!(serde_json::from_str::<Fault>(r#"{"kind":"throttle","cuont":1}"#).is_err());
         assert!(Faults::default().add(fault(r#"{"kind":"throttle","rate":2}"#)).is_err());
-        assert!(Faults::default().add(fault(r#"{"kind":"throttle","rate":0.5,"count":1}"#)).is_err());
+        assert!(
+            Faults::default().add(fault(r#"{"kind":"throttle","rate":0.5,"count":1}"#)).is_err()
+        );
     }
 }

@@ -30,11 +30,21 @@ impl Service {
             Some(autoscaling::VERSION) => Ok(Self::AutoScaling),
             Some(ec2::VERSION) => Ok(Self::Ec2),
             Some(STS_VERSION) => Ok(Self::Sts),
-            other => Err(ApiError::new(400, "NoSuchVersion", format!("no service here has the API version {other:?}"))),
+            other => Err(ApiError::new(
+                400,
+                "NoSuchVersion",
+                format!("no service here has the API version {other:?}"),
+            )),
         }
     }
 
-    fn handle(self, world: &mut World, action: &str, params: &Params, now_ms: u64) -> Result<String, ApiError> {
+    fn handle(
+        self,
+        world: &mut World,
+        action: &str,
+        params: &Params,
+        now_ms: u64,
+    ) -> Result<String, ApiError> {
         match self {
             Self::AutoScaling => autoscaling::handle(world, action, params, now_ms),
             Self::Ec2 => ec2::handle(world, action, params, now_ms),
@@ -51,7 +61,9 @@ impl Service {
 
     fn failed(self) -> ApiError {
         match self {
-            Self::AutoScaling | Self::Sts => ApiError::new(500, "InternalFailure", "An internal error has occurred"),
+            Self::AutoScaling | Self::Sts => {
+                ApiError::new(500, "InternalFailure", "An internal error has occurred")
+            }
             Self::Ec2 => ApiError::new(500, "InternalError", "An internal error has occurred"),
         }
     }
@@ -67,10 +79,16 @@ impl Service {
 
 fn sts(world: &mut World, action: &str) -> Result<String, ApiError> {
     if action != "GetCallerIdentity" {
-        return Err(ApiError::new(400, "InvalidAction", format!("Could not find operation {action} for version {STS_VERSION}")));
+        return Err(ApiError::new(
+            400,
+            "InvalidAction",
+            format!("Could not find operation {action} for version {STS_VERSION}"),
+        ));
     }
     let identity = |xml: &mut Xml| {
-        xml.leaf("Arn", "arn:aws:iam::123456789012:user/sandbox").leaf("UserId", "AIDASANDBOX").leaf("Account", "123456789012");
+        xml.leaf("Arn", "arn:aws:iam::123456789012:user/sandbox")
+            .leaf("UserId", "AIDASANDBOX")
+            .leaf("Account", "123456789012");
     };
     Ok(query_answer(STS_NAMESPACE, action, &world.fresh_id(), Some(identity)))
 }
@@ -81,7 +99,10 @@ pub async fn call(shared: Arc<Shared>, body: bytes::Bytes, signed: bool) -> Answ
     let action = params.get("Action").unwrap_or("").to_owned();
     let (id, verdict) = {
         let mut world = shared.world();
-        (world.calls.arrived(shared.now_ms(), &action, params.flat()), world.faults.on_call(&action))
+        (
+            world.calls.arrived(shared.now_ms(), &action, params.flat()),
+            world.faults.on_call(&action),
+        )
     };
     let ended = |status: u16, code: Option<&str>| shared.world().calls.ended(id, status, code);
     if verdict.ending == Ending::Hang {
@@ -93,7 +114,9 @@ pub async fn call(shared: Arc<Shared>, body: bytes::Bytes, signed: bool) -> Answ
         tokio::time::sleep(Duration::from_millis(verdict.delay_ms)).await;
     }
     let service = Service::of(&params);
-    let result = service.clone().and_then(|service| carry_out(&shared, service, &action, &params, signed, verdict.ending));
+    let result = service
+        .clone()
+        .and_then(|service| carry_out(&shared, service, &action, &params, signed, verdict.ending));
     if verdict.ending == Ending::LostReply {
         ended(0, Some("lost_reply"));
         return None;
@@ -120,7 +143,11 @@ fn carry_out(
     ending: Ending,
 ) -> Result<String, ApiError> {
     if !signed {
-        return Err(ApiError::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token"));
+        return Err(ApiError::new(
+            403,
+            "MissingAuthenticationToken",
+            "Request is missing Authentication Token",
+        ));
     }
     match ending {
         Ending::Throttled => Err(service.throttled()),

@@ -23,13 +23,17 @@ impl Tokens {
     }
 
     fn valid(&self, token: Option<&str>, instance: &str, now_ms: u64) -> bool {
-        token.and_then(|token| self.given.get(token)).is_some_and(|(owner, expires_at_ms)| owner == instance && *expires_at_ms > now_ms)
+        token
+            .and_then(|token| self.given.get(token))
+            .is_some_and(|(owner, expires_at_ms)| owner == instance && *expires_at_ms > now_ms)
     }
 }
 
 /// `PUT latest/api/token`: status and body.
 pub fn put_token(world: &mut World, id: &str, ttl: Option<&str>, now_ms: u64) -> (u16, String) {
-    let ttl_s = ttl.and_then(|text| text.parse().ok()).filter(|ttl_s| (1..=TOKEN_TTL_S_MAX).contains(ttl_s));
+    let ttl_s = ttl
+        .and_then(|text| text.parse().ok())
+        .filter(|ttl_s| (1..=TOKEN_TTL_S_MAX).contains(ttl_s));
     match (machine(world, id), ttl_s) {
         (None, _) => not_found(),
         (Some(_), None) => (400, "Bad Request".into()),
@@ -39,7 +43,13 @@ pub fn put_token(world: &mut World, id: &str, ttl: Option<&str>, now_ms: u64) ->
 
 /// `GET latest/meta-data/…`: status and body.
 #[must_use]
-pub fn get(world: &World, id: &str, path: &[&str], token: Option<&str>, now_ms: u64) -> (u16, String) {
+pub fn get(
+    world: &World,
+    id: &str,
+    path: &[&str],
+    token: Option<&str>,
+    now_ms: u64,
+) -> (u16, String) {
     let Some(instance) = machine(world, id) else { return not_found() };
     if !world.tokens.valid(token, id, now_ms) {
         return (401, "Unauthorized".into());

@@ -7,10 +7,6 @@
 //! clock, the socket and the one task that steps the world; [`process`] starts and kills what the world says.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")
-)]
 
 pub mod autoscaling;
 pub mod calls;

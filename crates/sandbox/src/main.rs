@@ -97,16 +97,21 @@ fn start_log(path: Option<&Path>) -> Result<(), String> {
 
 fn run(arguments: &Arguments, config: Config) -> Result<(), String> {
     // One thread: instances are tied to the life of the thread that starts them.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
     let result = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
         let listener = tokio::net::TcpListener::bind(arguments.listen).await;
-        let listener = listener.map_err(|error| format!("--listen {}: {error}", arguments.listen))?;
+        let listener =
+            listener.map_err(|error| format!("--listen {}: {error}", arguments.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         tracing::info!("listens on {address}");
         if let Some(path) = &arguments.port_file {
-            write_port(path, address.port()).map_err(|error| format!("{}: {error}", path.display()))?;
+            write_port(path, address.port())
+                .map_err(|error| format!("{}: {error}", path.display()))?;
         }
         let stop = async {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -120,7 +125,8 @@ fn run(arguments: &Arguments, config: Config) -> Result<(), String> {
 
 /// Atomic: a reader sees the whole file or none.
 fn write_port(path: &Path, port: u16) -> std::io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     writeln!(file, "{port}")?;
     file.persist(path).map_err(|error| error.error)?;

@@ -34,7 +34,10 @@ impl Processes {
 
     /// Runs the boot command of instance `id`, which finds its own metadata at `metadata`. Returns the process id.
     pub fn start(&mut self, config: &Config, id: &str, metadata: &str) -> io::Result<u32> {
-        let log = File::options().create(true).append(true).open(config.log_dir.join(format!("{id}.log")))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(config.log_dir.join(format!("{id}.log")))?;
         let mut command = command(config);
         command
             .env_clear()
@@ -47,7 +50,10 @@ impl Processes {
             .process_group(0);
         let child = command.spawn()?;
         let raw = child.id().ok_or_else(|| io::Error::other("ended at once"))?;
-        let pid = i32::try_from(raw).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("not a process id"))?;
+        let pid = i32::try_from(raw)
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| io::Error::other("not a process id"))?;
         self.running.insert(id.into(), pid);
         self.waits.spawn(wait(id.to_owned(), child));
         Ok(raw)
@@ -98,7 +104,18 @@ async fn wait(id: String, mut child: Child) -> (String, io::Result<ExitStatus>) 
 fn command(config: &Config) -> Command {
     let mut words: Vec<&OsStr> = ["setpriv", "--pdeathsig", "KILL", "--"].map(OsStr::new).to_vec();
     if config.isolate {
-        let unshare = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--", "/bin/sh", "-c", INIT, "init"];
+        let unshare = [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child=SIGKILL",
+            "--mount-proc",
+            "--",
+            "/bin/sh",
+            "-c",
+            INIT,
+            "init",
+        ];
         words.extend(unshare.map(OsStr::new));
     }
     words.extend(config.boot_command.iter().map(OsStr::new));
@@ -110,8 +127,11 @@ fn command(config: &Config) -> Command {
 
 fn children(pid: Pid) -> Vec<Pid> {
     let pid = pid.as_raw_nonzero();
-    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_ascii_whitespace().filter_map(|word| word.parse().ok().and_then(Pid::from_raw)).collect()
+    let list =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_ascii_whitespace()
+        .filter_map(|word| word.parse().ok().and_then(Pid::from_raw))
+        .collect()
 }
 
 fn gone_is_fine(result: rustix::io::Result<()>) {

@@ -64,9 +64,15 @@ fn malformed(key: &str, text: &str) -> ApiError {
 }
 
 /// One page of `items`: at most `page_max` from where `token` says, and the token of the next page.
-pub fn page<'a, T>(items: &'a [T], token: Option<&str>, page_max: u32) -> Result<(&'a [T], Option<String>), ApiError> {
+pub fn page<'a, T>(
+    items: &'a [T],
+    token: Option<&str>,
+    page_max: u32,
+) -> Result<(&'a [T], Option<String>), ApiError> {
     let bad = || ApiError::new(400, "InvalidNextToken", "The token is not valid.");
-    let start: usize = token.map_or(Ok(0), |text| text.strip_prefix("page-").unwrap_or("").parse()).map_err(|_| bad())?;
+    let start: usize = token
+        .map_or(Ok(0), |text| text.strip_prefix("page-").unwrap_or("").parse())
+        .map_err(|_| bad())?;
     let rest = items.get(start..).ok_or_else(bad)?;
     let count = rest.len().min(usize::try_from(page_max).unwrap_or(usize::MAX));
     let (now, later) = rest.split_at(count);
@@ -80,7 +86,9 @@ mod tests {
 
     #[test]
     fn lists_and_filters_are_numbered_from_one() {
-        let params = Params::parse(b"A.member.1=x&A.member.2=y&A.member.4=z&Filter.1.Name=n&Filter.1.Value.1=a%26b");
+        let params = Params::parse(
+            b"A.member.1=x&A.member.2=y&A.member.4=z&Filter.1.Name=n&Filter.1.Value.1=a%26b",
+        );
         assert_eq!(params.list("A.member"), ["x", "y"]);
         assert_eq!(params.filters("Filter", "Value"), [("n", vec!["a&b"])]);
         assert_eq!(params.number("A.member.1").unwrap_err().code, "MalformedInput");

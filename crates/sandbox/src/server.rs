@@ -36,7 +36,8 @@ pub struct Shared {
 
 impl Shared {
     fn new(config: Config) -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(0);
         let world = Mutex::new(World::new(config, started_ms));
         Self { world, changed: Notify::new(), started: Instant::now(), started_ms }
@@ -64,17 +65,24 @@ pub fn check_listen(address: SocketAddr) -> Result<(), String> {
     if address.ip().is_loopback() {
         return Ok(());
     }
-    Err(format!("--listen {address}: the sandbox checks no signatures, so only loopback addresses are allowed (127.0.0.1, [::1])"))
+    Err(format!(
+        "--listen {address}: the sandbox checks no signatures, so only loopback addresses are allowed (127.0.0.1, [::1])"
+    ))
 }
 
 /// Serves until `stop` is ready; then ends all instances. Use on a current-thread runtime: the instances are tied to the
 /// thread that starts them.
-pub async fn serve(config: Config, listener: TcpListener, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     std::fs::create_dir_all(&config.log_dir)?;
     let address = listener.local_addr()?;
     check_listen(address).map_err(io::Error::other)?;
     let shared = Arc::new(Shared::new(config.clone()));
-    let mut driver = Driver { processes: Processes::new(&config), shared: Arc::clone(&shared), config, address };
+    let mut driver =
+        Driver { processes: Processes::new(&config), shared: Arc::clone(&shared), config, address };
     tokio::select! {
         () = accept(&listener, &shared) => {}
         () = driver.run() => {}
@@ -91,7 +99,9 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 let shared = Arc::clone(shared);
                 tokio::spawn(async move {
                     let service = service_fn(|request| respond(Arc::clone(&shared), request));
-                    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let served = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                     if let Err(error) = served {
                         tracing::debug!("connection: {error}");
                     }
@@ -111,18 +121,28 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 #[error("closed without an answer")]
 struct Silence;
 
-async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Silence> {
+async fn respond(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Silence> {
     let (head, body) = request.into_parts();
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let Ok(body) = Limited::new(body, BODY_MAX).collect().await.map(http_body_util::Collected::to_bytes) else {
+    let Ok(body) =
+        Limited::new(body, BODY_MAX).collect().await.map(http_body_util::Collected::to_bytes)
+    else {
         return Ok(response(413, "text/plain", "request too long\n"));
     };
-    let path = percent_encoding::percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
+    let path =
+        percent_encoding::percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match (&head.method, segments.as_slice()) {
         (method, ["sandbox", rest @ ..]) => {
             let (status, text) = control::handle(&shared, method, rest, &body);
-            Ok(response(status, if status == 200 { "application/json" } else { "text/plain" }, text))
+            Ok(response(
+                status,
+                if status == 200 { "application/json" } else { "text/plain" },
+                text,
+            ))
         }
         (&Method::PUT, ["imds", id, "latest", "api", "token"]) => {
             let ttl = header("x-aws-ec2-metadata-token-ttl-seconds");
@@ -130,15 +150,29 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
             Ok(response(status, "text/plain", text))
         }
         (&Method::GET, ["imds", id, "latest", "meta-data", rest @ ..]) => {
-            let (status, text) = imds::get(&shared.world(), id, rest, header("x-aws-ec2-metadata-token"), shared.now_ms());
+            let (status, text) = imds::get(
+                &shared.world(),
+                id,
+                rest,
+                header("x-aws-ec2-metadata-token"),
+                shared.now_ms(),
+            );
             Ok(response(status, "text/plain", text))
         }
         (&Method::POST, [""]) => {
             let signed = header("authorization").is_some();
-            let (status, xml) = tokio::spawn(frontend::call(shared, body, signed)).await.ok().flatten().ok_or(Silence)?;
+            let (status, xml) = tokio::spawn(frontend::call(shared, body, signed))
+                .await
+                .ok()
+                .flatten()
+                .ok_or(Silence)?;
             Ok(response(status, "text/xml", xml))
         }
-        _ => Ok(response(404, "text/plain", "not found: POST / (AWS), /imds/INSTANCE/…, /sandbox/…\n")),
+        _ => Ok(response(
+            404,
+            "text/plain",
+            "not found: POST / (AWS), /imds/INSTANCE/…, /sandbox/…\n",
+        )),
     }
 }
 
@@ -162,7 +196,9 @@ impl Driver {
             let now_ms = self.shared.now_ms();
             let step = self.shared.world().step(now_ms);
             step.effects.into_iter().for_each(|effect| self.carry_out(effect));
-            let rest = step.wake_at_ms.map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)));
+            let rest = step
+                .wake_at_ms
+                .map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)));
             tokio::select! {
                 () = self.shared.changed.notified() => {}
                 () = tokio::time::sleep(rest) => {}
@@ -188,7 +224,9 @@ impl Driver {
                 tracing::info!("{id}: boots as process {pid}");
                 self.shared.world().booted(id, pid);
             }
-            Err(error) => tracing::error!("{id}: cannot run {:?}: {error}", self.config.boot_command),
+            Err(error) => {
+                tracing::error!("{id}: cannot run {:?}: {error}", self.config.boot_command)
+            }
         }
     }
 

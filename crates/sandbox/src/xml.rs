@@ -20,7 +20,12 @@ impl Xml {
     }
 
     /// Like [`Xml::node`], with attributes written as given (with a leading blank).
-    pub fn node_with(&mut self, tag: &str, attributes: &str, inner: impl FnOnce(&mut Self)) -> &mut Self {
+    pub fn node_with(
+        &mut self,
+        tag: &str,
+        attributes: &str,
+        inner: impl FnOnce(&mut Self),
+    ) -> &mut Self {
         self.0.push_str(&format!("<{tag}{attributes}>"));
         inner(self);
         self.0.push_str(&format!("</{tag}>"));
@@ -41,7 +46,13 @@ impl Xml {
     }
 
     /// `<tag>` with one `<item>` for each of `items`.
-    pub fn list<T>(&mut self, tag: &str, item: &str, items: impl IntoIterator<Item = T>, each: impl Fn(&mut Self, T)) -> &mut Self {
+    pub fn list<T>(
+        &mut self,
+        tag: &str,
+        item: &str,
+        items: impl IntoIterator<Item = T>,
+        each: impl Fn(&mut Self, T),
+    ) -> &mut Self {
         self.node(tag, |xml| {
             for entry in items {
                 xml.node(item, |xml| each(xml, entry));
@@ -50,7 +61,12 @@ impl Xml {
     }
 
     /// `<tag>` with one text `<item>` for each of `items`.
-    pub fn texts<T: Display>(&mut self, tag: &str, item: &str, items: impl IntoIterator<Item = T>) -> &mut Self {
+    pub fn texts<T: Display>(
+        &mut self,
+        tag: &str,
+        item: &str,
+        items: impl IntoIterator<Item = T>,
+    ) -> &mut Self {
         self.node(tag, |xml| {
             for entry in items {
                 xml.leaf(item, entry);
@@ -78,7 +94,12 @@ pub fn escape(text: &str) -> String {
 }
 
 /// An awsQuery answer (Auto Scaling, STS); no result element where the operation returns nothing.
-pub fn query_answer(namespace: &str, action: &str, request_id: &str, result: Option<impl FnOnce(&mut Xml)>) -> String {
+pub fn query_answer(
+    namespace: &str,
+    action: &str,
+    request_id: &str,
+    result: Option<impl FnOnce(&mut Xml)>,
+) -> String {
     let mut xml = Xml::default();
     xml.node_with(&format!("{action}Response"), &format!(" xmlns=\"{namespace}\""), |xml| {
         if let Some(result) = result {
@@ -92,7 +113,12 @@ pub fn query_answer(namespace: &str, action: &str, request_id: &str, result: Opt
 }
 
 /// An ec2Query answer.
-pub fn ec2_answer(namespace: &str, action: &str, request_id: &str, body: impl FnOnce(&mut Xml)) -> String {
+pub fn ec2_answer(
+    namespace: &str,
+    action: &str,
+    request_id: &str,
+    body: impl FnOnce(&mut Xml),
+) -> String {
     let mut xml = Xml::default();
     xml.node_with(&format!("{action}Response"), &format!(" xmlns=\"{namespace}\""), |xml| {
         xml.leaf("requestId", request_id);
@@ -138,8 +164,16 @@ mod tests {
     fn text_is_escaped_and_errors_have_their_protocols_shape() {
         let error = ApiError::validation("a<b & \"c\"\u{1}");
         let text = query_error("ns", &error, "r");
-        assert!(text.starts_with("<ErrorResponse xmlns=\"ns\"><Error><Type>Sender</Type><Code>ValidationError</Code>"), "{text}");
+        assert!(
+            text.starts_with(
+                "<ErrorResponse xmlns=\"ns\"><Error><Type>Sender</Type><Code>ValidationError</Code>"
+            ),
+            "{text}"
+        );
         assert!(text.contains("<Message>a&lt;b &amp; &quot;c&quot;</Message>"), "{text}");
-        assert!(ec2_error(&error, "r").starts_with("<Response><Errors><Error><Code>ValidationError</Code>"));
+        assert!(
+            ec2_error(&error, "r")
+                .starts_with("<Response><Errors><Error><Code>ValidationError</Code>")
+        );
     }
 }

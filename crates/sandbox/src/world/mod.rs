@@ -7,7 +7,7 @@ mod scaling;
 #[cfg(test)]
 mod tests;
 
-pub use model::{ACTIVITIES_MAX, Activity, Cloud, Group, Instance, Lifecycle};
+pub use model::{ACTIVITIES_MAX, Activity, Cloud, Ec2State, Group, Instance, Lifecycle};
 pub use operations::{BATCH_MAX, GroupChange, PROTECTION_MAX};
 
 use crate::calls::Calls;
@@ -79,7 +79,8 @@ impl World {
 
     fn create_group(&mut self, mut config: GroupConfig, now_ms: u64) {
         if config.zones.is_empty() {
-            config.zones = ["a", "b"].map(|letter| format!("{}{letter}", self.config.region)).to_vec();
+            config.zones =
+                ["a", "b"].map(|letter| format!("{}{letter}", self.config.region)).to_vec();
         }
         let (min, max, desired) = (config.min, config.max, config.desired.unwrap_or(config.min));
         let cause = format!(
@@ -88,7 +89,16 @@ impl World {
         );
         let protects_new = config.new_instances_protected;
         let name = config.name.clone();
-        let group = Group { config, min, max, desired, protects_new, created_at_ms: now_ms, launch_at_ms: None, cause };
+        let group = Group {
+            config,
+            min,
+            max,
+            desired,
+            protects_new,
+            created_at_ms: now_ms,
+            launch_at_ms: None,
+            cause,
+        };
         self.cloud.groups.insert(name, group);
     }
 
@@ -108,7 +118,12 @@ impl World {
     #[must_use]
     pub fn described(&self, now_ms: u64) -> &Cloud {
         let then = now_ms.saturating_sub(self.config.read_lag_ms);
-        let seen = self.history.iter().rev().find(|(at_ms, _)| *at_ms <= then).or_else(|| self.history.front());
+        let seen = self
+            .history
+            .iter()
+            .rev()
+            .find(|(at_ms, _)| *at_ms <= then)
+            .or_else(|| self.history.front());
         seen.map_or(&self.cloud, |(_, cloud)| cloud)
     }
 
@@ -118,7 +133,10 @@ impl World {
         self.settle(now_ms);
         let instances = self.cloud.instances.values().filter_map(|instance| instance.next_at_ms);
         let launches = self.cloud.groups.values().filter_map(|group| group.launch_at_ms);
-        Step { wake_at_ms: instances.chain(launches).min(), effects: std::mem::take(&mut self.effects) }
+        Step {
+            wake_at_ms: instances.chain(launches).min(),
+            effects: std::mem::take(&mut self.effects),
+        }
     }
 
     /// Notes that an instance's boot command runs.
@@ -143,7 +161,9 @@ impl World {
         let mut parts = [8, 4, 4, 4, 12].iter();
         let mut left = hex.as_str();
         let mut words = Vec::new();
-        while let Some((word, rest)) = parts.next().and_then(|length| left.split_at_checked(*length)) {
+        while let Some((word, rest)) =
+            parts.next().and_then(|length| left.split_at_checked(*length))
+        {
             words.push(word);
             left = rest;
         }
@@ -178,9 +198,18 @@ impl World {
         activity
     }
 
-    fn activity(&mut self, group: &str, instance: Option<&str>, zone: &str, now_ms: u64) -> Activity {
+    fn activity(
+        &mut self,
+        group: &str,
+        instance: Option<&str>,
+        zone: &str,
+        now_ms: u64,
+    ) -> Activity {
         let subnet = scramble(zone.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte)));
-        let details = BTreeMap::from([("Availability Zone", zone.to_owned()), ("Subnet ID", format!("subnet-0{subnet:016x}"))]);
+        let details = BTreeMap::from([
+            ("Availability Zone", zone.to_owned()),
+            ("Subnet ID", format!("subnet-0{subnet:016x}")),
+        ]);
         Activity {
             id: self.fresh_id(),
             group: group.into(),
@@ -210,5 +239,8 @@ pub const fn scramble(number: u64) -> u64 {
 #[must_use]
 pub fn time_text(at_ms: u64) -> String {
     let millis = i64::try_from(at_ms).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    jiff::Timestamp::from_millisecond(millis)
+        .unwrap_or(jiff::Timestamp::MAX)
+        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+        .to_string()
 }

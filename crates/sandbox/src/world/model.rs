@@ -21,8 +21,11 @@ pub struct Cloud {
 impl Cloud {
     /// The instances a group shows, oldest first: all that have not left it.
     pub fn members(&self, group: &str) -> Vec<&Instance> {
-        let mut members: Vec<_> =
-            self.instances.values().filter(|instance| instance.group == group && instance.lifecycle != Lifecycle::Gone).collect();
+        let mut members: Vec<_> = self
+            .instances
+            .values()
+            .filter(|instance| instance.group == group && instance.lifecycle != Lifecycle::Gone)
+            .collect();
         members.sort_by_key(|instance| instance.serial);
         members
     }
@@ -30,7 +33,11 @@ impl Cloud {
     /// How many instances count towards a group's desired capacity.
     #[must_use]
     pub fn size(&self, group: &str) -> u32 {
-        let count = self.instances.values().filter(|instance| instance.group == group && instance.counts()).count();
+        let count = self
+            .instances
+            .values()
+            .filter(|instance| instance.group == group && instance.counts())
+            .count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -88,6 +95,9 @@ impl Lifecycle {
     }
 }
 
+/// EC2's code and name of an instance's state.
+pub type Ec2State = (u16, &'static str);
+
 /// An instance.
 #[derive(Debug, Clone)]
 pub struct Instance {
@@ -134,11 +144,13 @@ impl Instance {
 
     /// EC2's code and name of its state.
     #[must_use]
-    pub fn ec2_state(&self) -> (u16, &'static str) {
+    pub fn ec2_state(&self) -> Ec2State {
         match self.lifecycle {
             Lifecycle::Gone => (48, "terminated"),
             Lifecycle::Terminating => (32, "shutting-down"),
-            Lifecycle::Pending | Lifecycle::InService if self.ec2_terminating => (32, "shutting-down"),
+            Lifecycle::Pending | Lifecycle::InService if self.ec2_terminating => {
+                (32, "shutting-down")
+            }
             Lifecycle::Pending => (0, "pending"),
             Lifecycle::InService => (16, "running"),
         }

@@ -19,12 +19,19 @@ pub(super) enum Reason<'a> {
 impl World {
     pub(super) fn make_due_transitions(&mut self, now_ms: u64) {
         let due = |instance: &&Instance| instance.next_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        let ids: Vec<String> = self.cloud.instances.values().filter(due).map(|instance| instance.id.clone()).collect();
+        let ids: Vec<String> =
+            self.cloud.instances.values().filter(due).map(|instance| instance.id.clone()).collect();
         for id in ids {
             self.advance(&id, now_ms);
         }
         let launch = |group: &&Group| group.launch_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        let names: Vec<String> = self.cloud.groups.values().filter(launch).map(|group| group.config.name.clone()).collect();
+        let names: Vec<String> = self
+            .cloud
+            .groups
+            .values()
+            .filter(launch)
+            .map(|group| group.config.name.clone())
+            .collect();
         for name in names {
             self.launch_missing(&name, now_ms);
         }
@@ -70,7 +77,9 @@ impl World {
     }
 
     fn finish_activities(&mut self, id: &str, now_ms: u64) {
-        let open = |activity: &&mut super::Activity| activity.instance.as_deref() == Some(id) && activity.end_ms.is_none();
+        let open = |activity: &&mut super::Activity| {
+            activity.instance.as_deref() == Some(id) && activity.end_ms.is_none()
+        };
         for activity in self.cloud.activities.iter_mut().filter(open) {
             activity.end_ms = Some(now_ms);
             activity.status = "Successful";
@@ -83,15 +92,19 @@ impl World {
         self.finish_activities(id, now_ms);
         let Some(instance) = self.cloud.instances.get_mut(id) else { return };
         instance.lifecycle = Lifecycle::Terminating;
-        instance.alive = false;
+        let was_alive = std::mem::replace(&mut instance.alive, false);
         instance.next_at_ms = Some(now_ms + self.config.terminate_delay_ms);
         let (group, zone) = (instance.group.clone(), instance.zone.clone());
-        self.effects.push(Effect::Kill(id.into()));
+        if was_alive {
+            self.effects.push(Effect::Kill(id.into()));
+        }
         let at = time_text(now_ms);
         let mut activity = self.activity(&group, Some(id), &zone, now_ms);
         activity.description = format!("Terminating EC2 instance: {id}");
         activity.cause = match reason {
-            Reason::Request(words) => format!("At {at} instance {id} was taken out of service in response to a user request{words}."),
+            Reason::Request(words) => format!(
+                "At {at} instance {id} was taken out of service in response to a user request{words}."
+            ),
             Reason::ScaleIn => format!(
                 "At {at} an instance was taken out of service in response to a difference between desired and actual capacity. At {at} instance {id} was selected for termination."
             ),
@@ -186,7 +199,10 @@ impl World {
         let message = message.unwrap_or_else(|| no_capacity(group, &zone));
         let mut activity = self.activity(name, None, &zone, now_ms);
         activity.description = format!("Launching a new EC2 instance.  Status Reason: {message}");
-        activity.cause = format!("{cause} At {} an instance was started in response to a difference between desired and actual capacity.", time_text(now_ms));
+        activity.cause = format!(
+            "{cause} At {} an instance was started in response to a difference between desired and actual capacity.",
+            time_text(now_ms)
+        );
         activity.end_ms = Some(now_ms);
         activity.status = "Failed";
         activity.message = Some(message);
@@ -196,7 +212,9 @@ impl World {
     fn emptiest_zone(&self, name: &str) -> String {
         let zones = self.cloud.groups.get(name).map_or(&[][..], |group| &group.config.zones);
         let members = self.cloud.members(name);
-        let load = |zone: &&String| members.iter().filter(|instance| instance.counts() && instance.zone == **zone).count();
+        let load = |zone: &&String| {
+            members.iter().filter(|instance| instance.counts() && instance.zone == **zone).count()
+        };
         zones.iter().min_by_key(load).cloned().unwrap_or_default()
     }
 
@@ -208,7 +226,8 @@ impl World {
             let third = u8::try_from(serial / 254 % 256).unwrap_or(0);
             let fourth = u8::try_from(serial % 254 + 1).unwrap_or(1);
             let ip = Ipv4Addr::new(127, 77, third, fourth);
-            let taken = |instance: &Instance| instance.ip == ip && instance.lifecycle != Lifecycle::Gone;
+            let taken =
+                |instance: &Instance| instance.ip == ip && instance.lifecycle != Lifecycle::Gone;
             if !self.cloud.instances.values().any(taken) {
                 return (serial, ip);
             }
@@ -218,8 +237,13 @@ impl World {
 
 fn no_capacity(group: &Group, zone: &str) -> String {
     let kind = &group.config.instance_type;
-    let others: Vec<&str> = group.config.zones.iter().map(String::as_str).filter(|other| *other != zone).collect();
-    let elsewhere = if others.is_empty() { String::new() } else { format!(" or choosing {}", others.join(", ")) };
+    let others: Vec<&str> =
+        group.config.zones.iter().map(String::as_str).filter(|other| *other != zone).collect();
+    let elsewhere = if others.is_empty() {
+        String::new()
+    } else {
+        format!(" or choosing {}", others.join(", "))
+    };
     format!(
         "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not have sufficient {kind} capacity in the Availability Zone you requested ({zone}). Our system will be working on provisioning additional capacity. You can currently get {kind} capacity by not specifying an Availability Zone in your request{elsewhere}. Launching EC2 instance failed."
     )

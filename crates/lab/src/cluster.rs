@@ -1,0 +1,399 @@
+//! The cluster: its processes, and what a user does with it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use slurm_asg_sandbox::{InstanceState, SandboxClient};
+use slurm_asg_wire::{Request, Response, Status, ask};
+use tempfile::TempDir;
+
+use crate::child::Child;
+use crate::files::Files;
+use crate::jobs::{self, Job, NodeLine};
+use crate::options::Options;
+use crate::ports;
+
+/// How long a process may take to serve.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running cluster. Dropping it ends everything that belongs to it.
+#[derive(Debug)]
+pub struct Lab {
+    // Fields are dropped in this order: nobody is left without what it needs.
+    slurmctld: Option<Child>,
+    sandbox: Child,
+    munged: Child,
+    files: Files,
+    options: Options,
+    address: SocketAddr,
+    _dir: Option<TempDir>,
+}
+
+impl Lab {
+    /// Starts a cluster and waits until slurmctld serves.
+    ///
+    /// # Errors
+    /// If something is missing on this machine or does not start; the message says what.
+    pub fn start(options: Options) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("slurm-asg-lab-").tempdir()?;
+        let build_dir = options.build_dir.clone().map_or_else(beside_this_program, Ok)?;
+        let ports = u16::try_from(options.nodes).context("too many nodes for one machine")? + 1;
+        let files = Files { dir: dir.path().to_owned(), build_dir, port: ports::find(ports)? };
+        files.write(&options)?;
+        let munged = start_munged(&files)?;
+        let (sandbox, address) = start_sandbox(&files)?;
+        let kept = if options.keep {
+            let path = dir.keep();
+            drop(path);
+            None
+        } else {
+            Some(dir)
+        };
+        let mut lab =
+            Self { slurmctld: None, sandbox, munged, files, options, address, _dir: kept };
+        lab.start_slurmctld()?;
+        Ok(lab)
+    }
+
+    /// Starts slurmctld, again after [`Lab::crash_slurmctld`], and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not; the end of its log is in the message.
+    pub fn start_slurmctld(&mut self) -> Result<()> {
+        let mut environment = vec![
+            ("SLURM_CONF".to_owned(), self.files.path("slurm.conf").display().to_string()),
+            ("AWS_ENDPOINT_URL".to_owned(), self.endpoint()),
+            // The machine's own AWS configuration has no business here.
+            ("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned()),
+            ("AWS_CONFIG_FILE".to_owned(), "/nonexistent".to_owned()),
+            ("AWS_SHARED_CREDENTIALS_FILE".to_owned(), "/nonexistent".to_owned()),
+        ];
+        if self.options.credentials {
+            environment.push(("AWS_ACCESS_KEY_ID".to_owned(), "sandbox".to_owned()));
+            environment.push(("AWS_SECRET_ACCESS_KEY".to_owned(), "sandbox".to_owned()));
+        }
+        let log = self.files.path("log/slurmctld.out");
+        self.slurmctld = Some(Child::start("/usr/sbin/slurmctld", &["-D"], &environment, &log)?);
+        let up = wait_for(START_LIMIT, || {
+            if let Some(slurmctld) = &mut self.slurmctld
+                && !slurmctld.is_alive()
+            {
+                return Some(false);
+            }
+            self.command("scontrol", &["ping"])
+                .ok()
+                .filter(|text| text.contains("UP"))
+                .map(|_| true)
+        });
+        if up != Some(true) {
+            bail!("slurmctld does not serve:\n{}", tail(&self.log()));
+        }
+        Ok(())
+    }
+
+    /// Kills slurmctld with SIGKILL.
+    pub fn crash_slurmctld(&mut self) {
+        if let Some(mut slurmctld) = self.slurmctld.take() {
+            slurmctld.crash();
+        }
+    }
+
+    /// slurmctld's process id, while it runs.
+    #[must_use]
+    pub fn slurmctld_pid(&self) -> Option<u32> {
+        self.slurmctld.as_ref().map(Child::id)
+    }
+
+    /// Whether slurmctld runs.
+    pub fn slurmctld_is_alive(&mut self) -> bool {
+        self.slurmctld.as_mut().is_some_and(Child::is_alive)
+    }
+
+    /// The AWS endpoint that slurmctld is given.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.options.endpoint.clone().unwrap_or_else(|| format!("http://{}", self.address))
+    }
+
+    /// The sandbox's control.
+    #[must_use]
+    pub fn sandbox(&self) -> SandboxClient {
+        SandboxClient::new(self.address)
+    }
+
+    /// A file of the cluster: `slurm.conf`, `asg.toml`, `log/slurmctld.log`, `out`, …
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.files.path(name)
+    }
+
+    /// The right asg.toml of this cluster.
+    #[must_use]
+    pub fn asg_toml(&self) -> String {
+        self.files.asg_toml(&self.options)
+    }
+
+    /// Runs one of Slurm's commands, or one from the cluster's `bin`, as a user of this cluster.
+    ///
+    /// # Errors
+    /// If it fails, with what it said.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        let own = self.files.path("bin").join(program);
+        let program = if own.exists() { own } else { PathBuf::from(program) };
+        let output = Command::new(&program)
+            .args(arguments)
+            .env("SLURM_CONF", self.files.path("slurm.conf"))
+            .current_dir(self.files.path("out"))
+            .output()
+            .with_context(|| format!("{} cannot be run", program.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            bail!("{} {}: {said}", program.display(), arguments.join(" "));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Submits a shell command as a batch job; its output is read with [`Lab::output`].
+    ///
+    /// # Errors
+    /// If sbatch refuses it.
+    pub fn sbatch(&self, options: &[&str], script: &str) -> Result<u32> {
+        let wrap = format!("--wrap={script}");
+        let mut arguments = vec!["--parsable", "--output=%j.out", &wrap];
+        arguments.splice(0..0, options.iter().copied());
+        let said = self.command("sbatch", &arguments)?;
+        said.trim().parse().with_context(|| format!("sbatch said {said}"))
+    }
+
+    /// What a job has written.
+    #[must_use]
+    pub fn output(&self, job: u32) -> String {
+        fs::read_to_string(self.files.path("out").join(format!("{job}.out"))).unwrap_or_default()
+    }
+
+    /// How a job stands.
+    ///
+    /// # Errors
+    /// If Slurm does not know it.
+    pub fn job(&self, id: u32) -> Result<Job> {
+        Ok(jobs::job(&self.command("scontrol", &["show", "job", "-o", &id.to_string()])?))
+    }
+
+    /// How the nodes stand.
+    ///
+    /// # Errors
+    /// If Slurm does not answer.
+    pub fn nodes(&self) -> Result<Vec<NodeLine>> {
+        Ok(jobs::nodes(&self.command("scontrol", &["show", "nodes", "-o"])?))
+    }
+
+    /// One node.
+    ///
+    /// # Errors
+    /// If Slurm does not answer or has no such node.
+    pub fn node(&self, name: &str) -> Result<NodeLine> {
+        let nodes = self.nodes()?;
+        nodes.into_iter().find(|node| node.name == name).with_context(|| format!("no node {name}"))
+    }
+
+    /// The living instances of the Auto Scaling group.
+    ///
+    /// # Errors
+    /// If the sandbox does not answer.
+    pub fn instances(&self) -> Result<Vec<InstanceState>> {
+        let state = self.sandbox().state()?;
+        let group = state.group("hpc-compute").context("the sandbox has no group hpc-compute")?;
+        Ok(group.instances.iter().filter(|instance| instance.alive).cloned().collect())
+    }
+
+    /// The group's desired capacity.
+    ///
+    /// # Errors
+    /// If the sandbox does not answer.
+    pub fn desired(&self) -> Result<u32> {
+        let state = self.sandbox().state()?;
+        Ok(state.group("hpc-compute").context("the sandbox has no group hpc-compute")?.desired)
+    }
+
+    /// The plugin's status.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn status(&self) -> Result<Status> {
+        let socket = self.files.path("asg.sock");
+        match ask(&socket, &Request::Status, Duration::from_secs(5))? {
+            Response::Status(status) => Ok(*status),
+            other => bail!("no status: {other:?}"),
+        }
+    }
+
+    /// slurmctld's log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(self.files.path("log/slurmctld.log")).unwrap_or_default();
+        let early = fs::read_to_string(self.files.path("log/slurmctld.out")).unwrap_or_default();
+        if log.is_empty() { early } else { log }
+    }
+
+    /// What the plugin has written to slurmctld's log.
+    #[must_use]
+    pub fn plugin_log(&self) -> Vec<String> {
+        let log = self.log();
+        log.lines().filter(|line| line.contains("job_submit/asg:")).map(str::to_owned).collect()
+    }
+
+    /// Waits until something holds; without success the logs are in the message.
+    ///
+    /// # Errors
+    /// If it does not hold in time.
+    pub fn until(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut holds: impl FnMut(&Self) -> Result<bool>,
+    ) -> Result<()> {
+        let mut last = None;
+        let held = wait_for(limit, || match holds(self) {
+            Ok(true) => Some(()),
+            Ok(false) => None,
+            Err(error) => {
+                last = Some(error);
+                None
+            }
+        });
+        if held.is_some() {
+            return Ok(());
+        }
+        bail!(
+            "not within {limit:?}: {what}{}\n--- nodes\n{}\n--- sandbox\n{:?}\n--- plugin\n{}\n--- slurmctld\n{}",
+            last.map_or_else(String::new, |error| format!(" ({error:#})")),
+            self.command("sinfo", &["-N", "-o", "%N %T %E"]).unwrap_or_default(),
+            self.sandbox().state().map(|state| state.groups),
+            self.plugin_log().join("\n"),
+            tail(&self.log()),
+        )
+    }
+
+    /// Waits until a job is in a state.
+    ///
+    /// # Errors
+    /// If it does not get there in time.
+    pub fn until_job(&self, id: u32, state: &str, limit: Duration) -> Result<Job> {
+        self.until(&format!("job {id} is {state}"), limit, |lab| Ok(lab.job(id)?.state == state))?;
+        self.job(id)
+    }
+
+    /// Waits until the group has no instance, wants none, and all nodes are powered down.
+    ///
+    /// # Errors
+    /// If it does not get there in time.
+    pub fn until_zero(&self, limit: Duration) -> Result<()> {
+        self.until("the group is back at zero", limit, |lab| {
+            let nodes_off = lab.nodes()?.iter().all(|node| node.is("POWERED_DOWN"));
+            Ok(lab.desired()? == 0 && lab.instances()?.is_empty() && nodes_off)
+        })
+    }
+
+    /// The directory, which is kept if [`Options::keep`] says so.
+    #[must_use]
+    pub fn dir(&self) -> &std::path::Path {
+        &self.files.dir
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // slurmctld first: it must not see the sandbox's machines die.
+        if let Some(mut slurmctld) = self.slurmctld.take() {
+            slurmctld.end();
+        }
+        self.sandbox.end();
+        self.munged.end();
+    }
+}
+
+/// Asks again until there is an answer or time is up.
+pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tests run in `deps/`, one below the binaries that they need.
+fn beside_this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let dir = program.parent().context("this program has no directory")?;
+    let deps = dir.file_name().is_some_and(|name| name == "deps");
+    Ok(if deps { dir.parent().unwrap_or(dir) } else { dir }.to_owned())
+}
+
+fn start_munged(files: &Files) -> Result<Child> {
+    let option = |name: &str, file: &str| format!("--{name}={}", files.path(file).display());
+    let socket = files.path("munge.sock");
+    let munged = Child::start(
+        "/usr/sbin/munged",
+        &[
+            "--foreground".to_owned(),
+            // The directory is below /tmp, which munged finds too open.
+            "--force".to_owned(),
+            option("key-file", "munge.key"),
+            option("socket", "munge.sock"),
+            option("pid-file", "munge.pid"),
+            option("seed-file", "munge.seed"),
+            option("log-file", "log/munged.log"),
+        ],
+        &[],
+        &files.path("log/munged.out"),
+    )?;
+    wait_for(START_LIMIT, || socket.exists().then_some(())).context("munged does not serve")?;
+    Ok(munged)
+}
+
+fn start_sandbox(files: &Files) -> Result<(Child, SocketAddr)> {
+    let program = files.build_dir.join("slurm-asg-sandbox");
+    let port_file = files.path("sandbox.port");
+    let mut sandbox = Child::start(
+        &program.display().to_string(),
+        &[
+            "--config".to_owned(),
+            files.path("sandbox.toml").display().to_string(),
+            "--port-file".to_owned(),
+            port_file.display().to_string(),
+        ],
+        &[],
+        &files.path("log/sandbox.log"),
+    )?;
+    let port = wait_for(START_LIMIT, || {
+        let text = fs::read_to_string(&port_file).ok()?;
+        text.trim().parse::<u16>().ok()
+    });
+    let Some(port) = port else {
+        sandbox.check()?;
+        let log = fs::read_to_string(files.path("log/sandbox.log")).unwrap_or_default();
+        bail!("the sandbox does not serve: {log}");
+    };
+    Ok((sandbox, SocketAddr::from(([127, 0, 0, 1], port))))
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n")
+}

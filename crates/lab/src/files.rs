@@ -1,0 +1,194 @@
+//! The cluster's files: slurm.conf, asg.toml, sandbox.toml, munge key, programs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::options::Options;
+
+/// Where everything of one cluster is.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The cluster's directory.
+    pub dir: PathBuf,
+    /// The built binaries.
+    pub build_dir: PathBuf,
+    /// slurmctld's port; the nodes' ports follow it.
+    pub port: u16,
+}
+
+impl Files {
+    /// A file or directory of the cluster.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    /// Writes everything that does not depend on running processes.
+    ///
+    /// # Errors
+    /// If something is missing or cannot be written.
+    pub fn write(&self, options: &Options) -> Result<()> {
+        for name in ["bin", "log", "out", "plugins", "spool", "state"] {
+            fs::create_dir_all(self.path(name))?;
+        }
+        self.copy_programs(options)?;
+        self.write_key()?;
+        fs::write(self.path("slurm.conf"), self.slurm_conf(options)?)?;
+        let asg_toml = options.asg_toml.clone().unwrap_or_else(|| self.asg_toml(options));
+        fs::write(self.path("asg.toml"), asg_toml)?;
+        fs::write(self.path("sandbox.toml"), self.sandbox_toml(options)?)?;
+        Ok(())
+    }
+
+    fn copy_programs(&self, options: &Options) -> Result<()> {
+        let mut programs = vec!["slurm-asg-resume", "slurm-asg-suspend", "slurm-asg"];
+        if options.plugin {
+            programs.push("libjob_submit_asg.so");
+        }
+        for name in programs {
+            let from = self.build_dir.join(name);
+            let to = match name {
+                "libjob_submit_asg.so" => self.path("plugins/job_submit_asg.so"),
+                other => self.path("bin").join(other),
+            };
+            // A link would do, but Slurm wants the programs to be files not writable for others.
+            fs::copy(&from, &to).with_context(|| {
+                format!("{} is not built; run `cargo build --workspace`", from.display())
+            })?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
+        }
+        let bootstrap = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/node/slurm-asg-node");
+        fs::copy(bootstrap, self.path("bin/slurm-asg-node"))?;
+        Ok(())
+    }
+
+    fn write_key(&self) -> Result<()> {
+        let mut key = [0_u8; 128];
+        fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+        fs::write(self.path("munge.key"), key)?;
+        fs::set_permissions(self.path("munge.key"), fs::Permissions::from_mode(0o400))?;
+        Ok(())
+    }
+
+    fn slurm_conf(&self, options: &Options) -> Result<String> {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned();
+        let stock = stock_plugins()?;
+        let (first, last) = (self.port + 1, u32::from(self.port) + options.nodes);
+        let nodes = node_list(options.nodes);
+        let job_submit = if options.plugin { "JobSubmitPlugins=asg\n" } else { "" };
+        Ok(format!(
+            "ClusterName=lab\n\
+             SlurmctldHost={host}(127.0.0.1)\n\
+             SlurmctldPort={port}\n\
+             SlurmUser=root\n\
+             AuthType=auth/munge\n\
+             AuthInfo=socket={munge}\n\
+             StateSaveLocation={state}\n\
+             SlurmdSpoolDir={spool}/%n\n\
+             SlurmctldPidFile={state}/slurmctld.pid\n\
+             SlurmdPidFile={spool}/%n.pid\n\
+             SlurmctldLogFile={log}/slurmctld.log\n\
+             SlurmdLogFile={log}/slurmd.%n.log\n\
+             SlurmctldDebug=info\n\
+             LogTimeFormat=iso8601_ms\n\
+             PluginDir={plugins}:{stock}\n\
+             {job_submit}\
+             ProctrackType=proctrack/pgid\n\
+             TaskPlugin=task/none\n\
+             JobAcctGatherType=jobacct_gather/none\n\
+             MpiDefault=none\n\
+             SelectType=select/cons_tres\n\
+             SelectTypeParameters=CR_Core\n\
+             PrivateData=cloud\n\
+             ReturnToService=2\n\
+             TreeWidth=65533\n\
+             ResumeProgram={bin}/slurm-asg-resume\n\
+             SuspendProgram={bin}/slurm-asg-suspend\n\
+             ResumeFailProgram={bin}/slurm-asg-suspend\n\
+             SuspendTime={suspend_time}\n\
+             SuspendTimeout={suspend_timeout}\n\
+             ResumeTimeout={resume_timeout}\n\
+             ResumeRate=0\n\
+             SuspendRate=0\n\
+             SlurmctldParameters=idle_on_node_suspend\n\
+             NodeName={nodes} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2 State=CLOUD\n\
+             PartitionName=cloud Nodes={nodes} Default=YES MaxTime=60 State=UP\n",
+            port = self.port,
+            munge = self.text("munge.sock"),
+            state = self.text("state"),
+            spool = self.text("spool"),
+            log = self.text("log"),
+            plugins = self.text("plugins"),
+            stock = stock.display(),
+            bin = self.text("bin"),
+            suspend_time = options.suspend_time_s,
+            suspend_timeout = options.suspend_timeout_s,
+            resume_timeout = options.resume_timeout_s,
+        ))
+    }
+
+    /// The right asg.toml for the cluster.
+    #[must_use]
+    pub fn asg_toml(&self, options: &Options) -> String {
+        format!(
+            "region = \"eu-west-1\"\n\
+             socket = \"{}\"\n\n\
+             [[group]]\n\
+             name = \"compute\"\n\
+             nodes = \"{}\"\n\
+             asg = \"hpc-compute\"\n\
+             orphan_grace = 5\n",
+            self.text("asg.sock"),
+            node_list(options.nodes)
+        )
+    }
+
+    fn sandbox_toml(&self, options: &Options) -> Result<String> {
+        let script = self.text("bin/slurm-asg-node");
+        let boot_command =
+            options.boot_command.clone().unwrap_or_else(|| vec!["/bin/sh".into(), script]);
+        let boot_env = BTreeMap::from([("SLURM_CONF", self.text("slurm.conf"))]);
+        let group = toml::toml! { name = "hpc-compute" };
+        let mut group: toml::Table = group;
+        group.insert("min".into(), i64::from(options.min).into());
+        group.insert("max".into(), i64::from(options.max).into());
+        let mut table = toml::Table::new();
+        table.insert("batch_terminate".into(), options.batch_terminate.into());
+        table.insert("boot_command".into(), boot_command.into());
+        table.insert("boot_env".into(), toml::Value::try_from(boot_env)?);
+        table.insert("launch_delay_ms".into(), i64::try_from(options.launch_delay_ms)?.into());
+        table.insert("boot_delay_ms".into(), i64::try_from(options.boot_delay_ms)?.into());
+        table.insert("log_dir".into(), self.text("log").into());
+        table.insert("group".into(), toml::Value::Array(vec![group.into()]));
+        Ok(toml::to_string(&table)?)
+    }
+}
+
+fn node_list(nodes: u32) -> String {
+    format!("compute-[1-{nodes}]")
+}
+
+/// The directory of Slurm's own plugins, wherever the distribution put it.
+fn stock_plugins() -> Result<PathBuf> {
+    let roots = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(Path::new);
+    let below = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten().flatten();
+    let places = roots.iter().map(|root| root.to_path_buf()).chain(below.map(|entry| entry.path()));
+    for place in places {
+        for name in ["slurm-wlm", "slurm"] {
+            let dir = place.join(name);
+            if dir.join("auth_munge.so").exists() {
+                return Ok(dir);
+            }
+        }
+    }
+    bail!("Slurm's plugins are not installed; apt-get install slurmctld slurmd")
+}

@@ -1,0 +1,64 @@
+//! What a test or the demo may want different.
+
+use std::path::PathBuf;
+
+/// How a cluster is set up. The default is the classic first contact: group "compute", eight
+/// nodes of two cores, nothing running.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many nodes there are: `compute-[1-N]`.
+    pub nodes: u32,
+    /// MinSize of the Auto Scaling group.
+    pub min: u32,
+    /// MaxSize of the Auto Scaling group.
+    pub max: u32,
+    /// SuspendTime, seconds.
+    pub suspend_time_s: u32,
+    /// SuspendTimeout, seconds.
+    pub suspend_timeout_s: u32,
+    /// ResumeTimeout, seconds.
+    pub resume_timeout_s: u32,
+    /// From SetDesiredCapacity to an instance with an address, milliseconds.
+    pub launch_delay_ms: u64,
+    /// From there to the bootstrap script, milliseconds.
+    pub boot_delay_ms: u64,
+    /// Whether the endpoint takes InstanceIds in a terminate call.
+    pub batch_terminate: bool,
+    /// Whether slurm.conf names the plugin.
+    pub plugin: bool,
+    /// asg.toml; `None` is the right one.
+    pub asg_toml: Option<String>,
+    /// `None` leaves credentials out of slurmctld's environment.
+    pub credentials: bool,
+    /// The endpoint that slurmctld is given, if it is not the sandbox.
+    pub endpoint: Option<String>,
+    /// What instances run, if it is not the bootstrap script.
+    pub boot_command: Option<Vec<String>>,
+    /// Where binaries are; `None` is beside the running one.
+    pub build_dir: Option<PathBuf>,
+    /// Keep the directory afterwards, for a look at the logs.
+    pub keep: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            nodes: 8,
+            min: 0,
+            max: 8,
+            suspend_time_s: 5,
+            suspend_timeout_s: 3,
+            resume_timeout_s: 60,
+            launch_delay_ms: 300,
+            boot_delay_ms: 700,
+            batch_terminate: true,
+            plugin: true,
+            asg_toml: None,
+            credentials: true,
+            endpoint: None,
+            boot_command: None,
+            build_dir: None,
+            keep: std::env::var_os("SLURM_ASG_KEEP").is_some(),
+        }
+    }
+}

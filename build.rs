@@ -45,6 +45,8 @@ fn build() -> Result<(), String> {
         .default_macro_constant_type(bindgen::MacroTypeVariation::Unsigned)
         .dynamic_library_name("SlurmApi")
         .dynamic_link_require_all(true)
+        .wrap_unsafe_ops(true)
+        .rust_edition(bindgen::RustEdition::Edition2024)
         .layout_tests(false)
         .generate_comments(false)
         .generate()

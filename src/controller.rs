@@ -24,7 +24,7 @@ use crate::lock::{StateLock, try_lock};
 use crate::pace::Pace;
 use crate::scheduler::Slurmctld;
 use crate::server::{Desk, serve};
-use crate::slurm::{HostFacts, Slurm, is_active};
+use crate::slurm::{HostFacts, Slurm, built_for, is_active};
 use crate::status::Board;
 use crate::{hook, logging};
 
@@ -96,7 +96,9 @@ fn watch_over(host: &HostFacts) {
         }
         match ended {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!("the loop cannot run: {error}; next try in {pause:?}"),
+            Ok(Err(error)) => {
+                tracing::error!("the loop cannot run: {error}; next try in {pause:?}")
+            }
             Err(payload) => tracing::error!(
                 "the loop died: {}; please report it; it starts again in {pause:?}",
                 text_of(&*payload)
@@ -123,7 +125,8 @@ async fn live(host: &HostFacts) {
     let mut config = Config::of(host);
     board.update(|status| {
         env!("CARGO_PKG_VERSION").clone_into(&mut status.version);
-        status.slurm_version = host.version.clone().unwrap_or_default();
+        // slurmctld loads no plugin that is built for another version than its own.
+        status.slurm_version = built_for();
         status.config = config.path().display().to_string();
     });
     loop {
@@ -179,8 +182,7 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     );
     let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
     let store = FileStore::new(&state_dir);
-    let engine =
-        Engine::new(Arc::clone(&policy), cloud, Slurmctld::new(slurm), SystemClock, store);
+    let engine = Engine::new(Arc::clone(&policy), cloud, Slurmctld::new(slurm), SystemClock, store);
     turn_until_changed(engine, config, policy, board, &look_now).await;
     if let Some(server) = server {
         server.abort();

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::node_state::NodeState;
-use slurm_asg_engine::{AddressUpdate, NodesRead, Scheduler, SchedulerError};
+use slurm_asg_engine::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 
 use crate::slurm::{NodeUpdate, Slurm, SlurmError};
 
 /// slurmctld, through its own API.
 pub struct Slurmctld {
     slurm: Arc<Slurm>,
-    last_update: libc::time_t,
 }
 
 impl Slurmctld {
     /// The slurmctld that this process is.
     pub fn new(slurm: Slurm) -> Self {
-        Self { slurm: Arc::new(slurm), last_update: 0 }
+        Self { slurm: Arc::new(slurm) }
     }
 
     async fn call<T: Send + 'static>(
@@ -28,8 +27,9 @@ impl Slurmctld {
     ) -> Result<T, SchedulerError> {
         let slurm = Arc::clone(&self.slurm);
         match tokio::task::spawn_blocking(move || work(&slurm)).await {
-            Ok(result) => result
-                .map_err(|error| SchedulerError { call: error.call, message: error.message }),
+            Ok(result) => {
+                result.map_err(|error| SchedulerError { call: error.call, message: error.message })
+            }
             Err(error) => Err(SchedulerError { call: "slurm", message: error.to_string() }),
         }
     }
@@ -40,23 +40,8 @@ impl Slurmctld {
 }
 
 impl Scheduler for Slurmctld {
-    async fn nodes(&mut self) -> Result<NodesRead, SchedulerError> {
-        let since = self.last_update;
-        let loaded = self.call(move |slurm| slurm.load_nodes(since)).await;
-        match loaded {
-            Ok(Some((update, nodes))) => {
-                // Changes within the same second are not lost: slurmctld compares with one
-                // second less (src/slurmctld/proc_req.c, 22.05.8).
-                self.last_update = update;
-                Ok(NodesRead::Nodes(Arc::new(nodes)))
-            }
-            Ok(None) => Ok(NodesRead::Unchanged),
-            Err(error) => {
-                // The engine calls the nodes unknown now, so the next answer must have them all.
-                self.last_update = 0;
-                Err(error)
-            }
-        }
+    async fn nodes(&mut self) -> Result<Nodes, SchedulerError> {
+        self.call(Slurm::load_nodes).await.map(Arc::new)
     }
 
     async fn set_addresses(&mut self, updates: &[AddressUpdate]) -> Result<(), SchedulerError> {

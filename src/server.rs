@@ -85,7 +85,9 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let response = if line.ends_with(b"\n") {
         answer(&line, user, desk)
     } else {
-        Response::Refused { why: format!("a request is one line of at most {REQUEST_BYTES_MAX} bytes") }
+        Response::Refused {
+            why: format!("a request is one line of at most {REQUEST_BYTES_MAX} bytes"),
+        }
     };
     let mut text = serde_json::to_vec(&response).map_err(io::Error::other)?;
     text.push(b'\n');
@@ -167,7 +169,8 @@ mod tests {
     #[test]
     fn the_resume_file_of_each_release_gives_its_jobs() {
         let old = r#"{"jobs":[{"job_id":1,"nodes":"c[1-2]"}],"all_nodes":"c[1-2]"}"#;
-        let new = r#"{"jobs":[{"extra":null,"job_id":2,"nodes_resume":"c1"}],"all_nodes_resume":"c1"}"#;
+        let new =
+            r#"{"jobs":[{"extra":null,"job_id":2,"nodes_resume":"c1"}],"all_nodes_resume":"c1"}"#;
         assert_eq!(job_ids(old), [1]);
         assert_eq!(job_ids(new), [2]);
         assert_eq!(job_ids("{"), Vec::<u64>::new());

@@ -10,13 +10,8 @@ use slurm_asg_core::node_state::NodeState;
 use slurm_asg_core::snapshot::Node;
 use slurm_asg_core::time::Timestamp;
 
-use super::ffi::{
-    SHOW_ALL, SHOW_MIXED, SlurmApi, node_info_msg_t, node_info_t, update_node_msg_t,
-};
+use super::ffi::{SHOW_ALL, SHOW_MIXED, SlurmApi, node_info_msg_t, node_info_t, update_node_msg_t};
 use super::host::copy_text;
-
-/// `SLURM_NO_CHANGE_IN_DATA` of slurm_errno.h.
-const NO_CHANGE: c_int = 1900;
 
 /// Slurm's API in this process.
 pub struct Slurm {
@@ -33,9 +28,6 @@ pub struct SlurmError {
     pub message: String,
 }
 
-/// The nodes, or nothing if they are as they were.
-pub type NodesLoaded = Option<(libc::time_t, BTreeMap<NodeName, Node>)>;
-
 /// One update of nodes. What is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct NodeUpdate {
@@ -44,6 +36,7 @@ pub struct NodeUpdate {
     /// Addresses, comma separated, as many as there are names.
     pub addresses: Option<String>,
     /// Instance ids, comma separated, as many as there are names. Slurm 23.11 and later.
+    #[cfg_attr(not(slurm_ge_2311), expect(dead_code, reason = "this release has no field for it"))]
     pub instances: Option<String>,
     /// A state or flag of `NODE_STATE_*`.
     pub state: Option<u32>,
@@ -67,28 +60,30 @@ impl Slurm {
         })
     }
 
-    /// `slurm_load_node`: all nodes, or `None` if nothing changed since `since`, the time of an
-    /// earlier answer.
+    /// `slurm_load_node`: all nodes.
+    ///
+    /// Always all of them: power saving changes states without moving the time that "nothing
+    /// has changed since" is judged by (src/slurmctld/power_save.c, 22.05.8, where setting
+    /// `last_node_update` is commented out).
     ///
     /// # Errors
     /// If slurmctld does not answer.
-    pub fn load_nodes(&self, since: libc::time_t) -> Result<NodesLoaded, SlurmError> {
+    pub fn load_nodes(&self) -> Result<BTreeMap<NodeName, Node>, SlurmError> {
         let mut message: *mut node_info_msg_t = ptr::null_mut();
         let flags = u16::try_from(SHOW_ALL | SHOW_MIXED).unwrap_or(u16::MAX);
         // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_node(since, &raw mut message, flags) };
+        let code = unsafe { self.api.slurm_load_node(0, &raw mut message, flags) };
         if code != 0 {
-            let errno = last_errno();
-            return if errno == NO_CHANGE { Ok(None) } else { Err(self.error("slurm_load_node", errno)) };
+            return Err(self.error("slurm_load_node", last_errno()));
         }
         if message.is_null() {
             return Err(SlurmError { call: "slurm_load_node", message: "empty answer".to_owned() });
         }
         // SAFETY: a successful call has set `message`; it is freed below and not kept.
-        let (update, nodes) = unsafe { copy_nodes(&*message) };
+        let nodes = unsafe { copy_nodes(&*message) };
         // SAFETY: `message` came from slurm_load_node and nothing points into it any more.
         unsafe { self.api.slurm_free_node_info_msg(message) };
-        Ok(Some((update, nodes)))
+        Ok(nodes)
     }
 
     /// `slurm_update_node`.
@@ -150,19 +145,18 @@ fn last_errno() -> c_int {
 ///
 /// # Safety
 /// `message` is such an answer and has not been freed.
-unsafe fn copy_nodes(message: &node_info_msg_t) -> (libc::time_t, BTreeMap<NodeName, Node>) {
+unsafe fn copy_nodes(message: &node_info_msg_t) -> BTreeMap<NodeName, Node> {
     let count = usize::try_from(message.record_count).unwrap_or(0);
     if message.node_array.is_null() || count == 0 {
-        return (message.last_update, BTreeMap::new());
+        return BTreeMap::new();
     }
     // SAFETY: node_array has record_count elements (slurm.h, node_info_msg_t).
     let records = unsafe { std::slice::from_raw_parts(message.node_array, count) };
-    let nodes = records
+    records
         .iter()
         // SAFETY: records of an answer that has not been freed.
         .filter_map(|record| unsafe { copy_node(record) })
-        .collect();
-    (message.last_update, nodes)
+        .collect()
 }
 
 /// Copies one record; `None` for hidden nodes, whose name is NULL.

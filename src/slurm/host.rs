@@ -17,8 +17,6 @@ pub struct HostFacts {
     pub state_save_location: Option<PathBuf>,
     /// The id of SlurmUser.
     pub slurm_user: Option<u32>,
-    /// Slurm's version as text.
-    pub version: Option<String>,
 }
 
 impl HostFacts {
@@ -43,7 +41,6 @@ impl HostFacts {
             slurm_conf: text(conf.slurm_conf).map(PathBuf::from),
             state_save_location: text(conf.state_save_location).map(PathBuf::from),
             slurm_user: Some(conf.slurm_user_id),
-            version: text(conf.version),
         }
     }
 }

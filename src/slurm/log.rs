@@ -54,7 +54,7 @@ fn find<T: Copy>(host: &Library, name: &CStr) -> Option<T> {
 pub fn wants(level: Level) -> bool {
     match functions().level {
         // SAFETY: takes nothing, reads a number under the log's own lock.
-        Some(current) => unsafe { current() } >= level as c_int,
+        Some(current) => (unsafe { current() }) >= level as c_int,
         None => level <= Level::Info,
     }
 }

@@ -1,1 +1,88 @@
-//! The only crate of slurm-asg that names the AWS SDK
+//! AWS for slurm-asg: the only crate that names the AWS SDK.
+//!
+//! It carries [`slurm_asg_engine::Cloud`] to the Auto Scaling and EC2 APIs and decides nothing. A
+//! partial answer is an error, never a shorter truth; every number of calls, pages and retries
+//! has a limit; and error codes are known in one module only (`classify`).
+#![forbid(unsafe_code)]
+
+mod at_once;
+mod classify;
+mod client;
+mod groups;
+mod instances;
+mod pace;
+mod tags;
+mod terminate;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::snapshot::{Asg, Machine};
+use slurm_asg_engine::{Cloud, CloudError, TerminateRequest};
+
+pub use client::{Settings, loader};
+pub use tags::NODE_TAG;
+
+use client::Clients;
+use pace::Paces;
+use tags::Tagger;
+
+/// The Auto Scaling and EC2 APIs of one account and region.
+#[derive(Debug)]
+pub struct AwsCloud {
+    clients: Clients,
+    paces: Paces,
+    /// Whether TerminateInstanceInAutoScalingGroup takes InstanceIds here, as far as is known.
+    batches: AtomicBool,
+    tagger: Tagger,
+}
+
+impl AwsCloud {
+    /// Reads the SDK's configuration: environment, profile files, web identity, instance metadata.
+    /// Never fails: without region or credentials each request fails and says what to do. Call
+    /// within a tokio runtime; the background task that writes tags runs there.
+    pub async fn connect(settings: Settings) -> Self {
+        Self::from_sdk_config(&loader(&settings).load().await)
+    }
+
+    /// With a configuration that was made elsewhere, best from [`loader`]: its time-outs and
+    /// retries are part of how this crate behaves. Call within a tokio runtime.
+    #[must_use]
+    pub fn from_sdk_config(config: &aws_config::SdkConfig) -> Self {
+        let clients = Clients::new(config);
+        let tagger = Tagger::start(clients.clone());
+        Self { clients, paces: Paces::default(), batches: AtomicBool::new(true), tagger }
+    }
+}
+
+impl Cloud for AwsCloud {
+    async fn describe_groups(
+        &self,
+        names: &[AsgName],
+    ) -> Result<BTreeMap<AsgName, Asg>, CloudError> {
+        groups::describe(self, names).await
+    }
+
+    async fn describe_instances(
+        &self,
+        ids: &[InstanceId],
+    ) -> Result<BTreeMap<InstanceId, Machine>, CloudError> {
+        instances::describe(self, ids).await
+    }
+
+    async fn set_desired(&self, asg: &AsgName, desired: u32) -> Result<(), CloudError> {
+        groups::set_desired(self, asg, desired).await
+    }
+
+    async fn terminate(
+        &self,
+        request: &TerminateRequest,
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        terminate::terminate(self, request).await
+    }
+
+    fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
+        self.tagger.add(names);
+    }
+}

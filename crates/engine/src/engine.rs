@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slurm_asg_core::check::{self, check};
-use slurm_asg_core::ids::{AsgName, NodeName};
+use slurm_asg_core::ids::AsgName;
 use slurm_asg_core::memory::{Memory, Outcome};
 use slurm_asg_core::plan::{Action, Bind, Plan, SetDesired, Terminate, plan};
 use slurm_asg_core::policy::Policy;
@@ -15,7 +15,7 @@ use slurm_asg_core::time::Timestamp;
 use crate::Clock;
 use crate::cloud::{Cloud, TerminateRequest};
 use crate::observe::CloudView;
-use crate::scheduler::{AddressUpdate, NodesRead, Scheduler};
+use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
 use crate::store::Store;
 use crate::troubles::Troubles;
 
@@ -25,7 +25,7 @@ pub const TRANSITION_PAUSE: Duration = Duration::from_secs(1);
 pub const IDLE_PAUSE: Duration = Duration::from_secs(30);
 /// After an action its effect may show this soon.
 const ACTION_PAUSE: Duration = Duration::from_millis(300);
-/// A view of AWS that is older is refreshed before anything is done.
+/// A view that is older is refreshed before anything is done.
 const FRESH: Duration = Duration::from_millis(250);
 /// How often one turn looks again before it acts.
 const ROUNDS_MAX: u32 = 4;
@@ -42,7 +42,8 @@ pub struct Engine<C, S, K, T> {
     store: T,
     memory: Memory,
     saved: Option<Memory>,
-    nodes: Seen<Arc<BTreeMap<NodeName, slurm_asg_core::snapshot::Node>>>,
+    nodes: Seen<Nodes>,
+    nodes_read_at: Option<Timestamp>,
     view: CloudView,
     troubles: Troubles,
 }
@@ -87,6 +88,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             saved: loaded.ok(),
             memory,
             nodes: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
+            nodes_read_at: None,
             view: CloudView::default(),
             troubles,
         }
@@ -105,6 +107,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
 
     /// One turn: observe, plan, check, execute, remember.
     pub async fn turn(&mut self) -> Look {
+        self.nodes_read_at = None;
         let (plan, cost) = self.settle_on_a_plan().await;
         let plan = self.checked(plan);
         let now = self.clock.now();
@@ -127,10 +130,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         }
         let mut round = 1;
         loop {
-            let began = self.clock.now();
-            self.look_at_slurm().await;
+            cost += self.look_at_slurm().await;
             let now = self.clock.now();
-            cost += now.since(began);
             let snapshot = self.snapshot(now);
             self.memory.notice(&snapshot);
             let plan = plan(&self.policy, &self.memory, &snapshot);
@@ -177,26 +178,28 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         }
     }
 
-    async fn look_at_slurm(&mut self) {
+    /// Reads Slurm's nodes, unless that was a moment ago. Returns what it cost.
+    async fn look_at_slurm(&mut self) -> Duration {
+        let began = self.clock.now();
+        if self.nodes_read_at.is_some_and(|at| began.since(at) < FRESH) {
+            return Duration::ZERO;
+        }
         let read = self.scheduler.nodes().await;
         let now = self.clock.now();
+        self.nodes_read_at = Some(now);
         self.troubles.note("slurm nodes", now, read.as_ref().err());
         match read {
-            Ok(NodesRead::Nodes(nodes)) => {
+            Ok(nodes) => {
                 self.warn_of_unknown_nodes(&nodes, now);
                 self.nodes = Seen::Known(nodes);
             }
-            Ok(NodesRead::Unchanged) => {}
             Err(error) => self.nodes = Seen::Unknown { why: error.to_string() },
         }
+        now.since(began)
     }
 
     /// Nodes of asg.toml that slurm.conf does not have are a slip of the pen in one of them.
-    fn warn_of_unknown_nodes(
-        &mut self,
-        nodes: &BTreeMap<NodeName, slurm_asg_core::snapshot::Node>,
-        now: Timestamp,
-    ) {
+    fn warn_of_unknown_nodes(&mut self, nodes: &Nodes, now: Timestamp) {
         for (name, group) in &self.policy.groups {
             let key = format!("nodes of {name}");
             match group.nodes.iter().find(|node| !nodes.contains_key(*node)) {

@@ -15,7 +15,7 @@ mod troubles;
 
 pub use cloud::{Cloud, CloudError, CloudErrorKind, TerminateRequest};
 pub use engine::{Engine, IDLE_PAUSE, Look, TRANSITION_PAUSE};
-pub use scheduler::{AddressUpdate, NodesRead, Scheduler, SchedulerError};
+pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError};
 
 use slurm_asg_core::time::Timestamp;

@@ -10,11 +10,11 @@ use slurm_asg_core::snapshot::Node;
 
 /// slurmctld, as far as the loop needs it.
 pub trait Scheduler {
-    /// All nodes.
+    /// All nodes, as they are now.
     ///
     /// # Errors
-    /// If slurmctld did not answer; what was known before stays known.
-    fn nodes(&mut self) -> impl Future<Output = Result<NodesRead, SchedulerError>>;
+    /// If slurmctld did not answer.
+    fn nodes(&mut self) -> impl Future<Output = Result<Nodes, SchedulerError>>;
 
     /// Tells Slurm where nodes can be reached, all in one update.
     ///
@@ -56,14 +56,8 @@ pub struct AddressUpdate {
     pub address: IpAddr,
 }
 
-/// What a look at Slurm's nodes gave.
-#[derive(Clone, Debug)]
-pub enum NodesRead {
-    /// They are as they were at the last look.
-    Unchanged,
-    /// The nodes now.
-    Nodes(Arc<BTreeMap<NodeName, Node>>),
-}
+/// Slurm's nodes, by name.
+pub type Nodes = Arc<BTreeMap<NodeName, Node>>;
 
 /// A call to Slurm that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

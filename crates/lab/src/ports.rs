@@ -16,13 +16,11 @@ const LAST: u16 = 30_000;
 /// If there are none.
 pub fn find(count: u16) -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let span = LAST - FIRST;
     // Processes start at different places, so that they rarely look at the same ports.
-    let start = u16::try_from(std::process::id() % u32::from(span)).unwrap_or(0);
+    let start = usize::try_from(std::process::id()).unwrap_or(0);
     for _ in 0..200 {
-        let offset = NEXT.fetch_add(count, Ordering::Relaxed);
-        let base =
-            FIRST + (u32::from(start) + u32::from(offset)).rem_euclid(u32::from(span)) as u16;
+        let offset = start + usize::from(NEXT.fetch_add(count, Ordering::Relaxed));
+        let Some(base) = (FIRST..LAST).nth(offset % usize::from(LAST - FIRST)) else { break };
         let free = base.checked_add(count).is_some_and(|end| {
             (base..end).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
         });

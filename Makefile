@@ -1,0 +1,39 @@
+# slurm-asg. `make help` lists what there is.
+
+# The AWS SDK takes minutes and gigabytes to compile: its place is outside the checkout.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slurm-asg
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+CARGO := cargo --locked
+DEBUG := $(CARGO_TARGET_DIR)/debug
+RELEASE := $(CARGO_TARGET_DIR)/release
+# Random worlds for each property of the plan.
+export SLURM_ASG_CASES ?= 10000
+
+.PHONY: help deps build demo test lint bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+deps: ## install what is missing on this machine (root)
+	@tools/install-deps
+
+build: deps ## build everything
+	$(CARGO) build --workspace --examples --bins --lib
+
+demo: build ## show slurm-asg at work: real slurmctld and slurmd, a sandbox for AWS (root)
+	$(DEBUG)/slurm-asg-demo
+
+test: build ## run all tests (root)
+	tools/run-tests
+
+lint: deps ## formatting, clippy, shell scripts: warnings are errors
+	cargo fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	shellcheck tools/* packaging/node/slurm-asg-node .ci/run
+
+bench: deps ## print the figures: hook, programs, capacity call, memory (root)
+	$(CARGO) build --release --workspace --bins --lib
+	$(RELEASE)/slurm-asg-bench
+
+clean: ## remove what was built
+	rm -rf $(CARGO_TARGET_DIR)

@@ -1,0 +1,425 @@
+//! The one place that knows AWS's error codes and messages, and says in one line what to do.
+//!
+//! Codes are from the API references of EC2 ("Error codes") and EC2 Auto Scaling ("Common errors"),
+//! messages from answers seen in public threads. What is not known is `Other`, never success.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use slurm_asg_core::ids::InstanceId;
+use slurm_asg_engine::{CloudError, CloudErrorKind};
+
+use crate::client::Endpoint;
+
+/// Characters of a message: EC2 appends kilobytes of encoded explanation to a denial.
+const MESSAGE_CHARS_MAX: usize = 400;
+
+const NO_REGION: &str = "no AWS region; write region = \"eu-west-1\" in asg.toml or set AWS_REGION";
+const NO_CREDENTIALS: &str = "no AWS credentials; give the controller's instance an IAM role, or \
+    slurmctld AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+
+/// A call that failed: what the loop is told, and what this crate has to tell apart itself.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What the loop is told.
+    pub error: CloudError,
+    code: String,
+    words: String,
+    /// The answer's HTTP status; 0 if there was none.
+    status: u16,
+}
+
+impl Failure {
+    /// Reads the SDK's error.
+    pub fn of<E>(
+        operation: &'static str,
+        error: &SdkError<E, HttpResponse>,
+        endpoint: &Endpoint,
+    ) -> Self
+    where
+        E: Error + ProvideErrorMetadata + 'static,
+    {
+        let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+        match error {
+            SdkError::ServiceError(refusal) => {
+                let (code, words) = (refusal.err().code(), refusal.err().message());
+                Self::from_answer(operation, status, code.unwrap_or(""), words.unwrap_or(""))
+            }
+            SdkError::TimeoutError(_) => {
+                Self::without_answer(operation, endpoint, "no answer in time")
+            }
+            SdkError::ResponseError(_) if status >= 500 => {
+                Self::from_answer(operation, status, "", "")
+            }
+            SdkError::ResponseError(_) => {
+                Self::without_answer(operation, endpoint, "the answer cannot be read")
+            }
+            SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
+                Self::from_chain(operation, endpoint, &chain(error))
+            }
+            _ => Self::without_answer(operation, endpoint, &chain(error).join(": ")),
+        }
+    }
+
+    /// What AWS answered.
+    fn from_answer(operation: &'static str, status: u16, code: &str, words: &str) -> Self {
+        let kind = kind(code, words, status);
+        let mut message = match (code, words) {
+            ("", _) => format!("HTTP status {status} without an AWS error code"),
+            // Its words repeat the signed request with the session token.
+            ("SignatureDoesNotMatch", _) => code.to_owned(),
+            (code, "") => code.to_owned(),
+            (code, words) => format!("{code}: {}", one_line(words)),
+        };
+        if let Some(advice) = advice(operation, code, kind) {
+            message = format!("{}; {advice}", message.trim_end_matches('.'));
+        }
+        let error = CloudError { operation, kind, message };
+        Self { error, code: code.to_owned(), words: words.to_owned(), status }
+    }
+
+    /// Nothing came back, or nothing that says whether the call was carried out.
+    fn without_answer(operation: &'static str, endpoint: &Endpoint, why: &str) -> Self {
+        let message = format!(
+            "{} did not answer: {}; check the network, AWS_ENDPOINT_URL and the VPC's endpoints",
+            endpoint.name(),
+            one_line(why),
+        );
+        Self::local(operation, CloudErrorKind::NoAnswer, message)
+    }
+
+    /// The request did not get out. Only the causes' texts tell why: the SDK boxes their types.
+    fn from_chain(operation: &'static str, endpoint: &Endpoint, chain: &[String]) -> Self {
+        let says = |needle: &str| chain.iter().any(|cause| cause.to_lowercase().contains(needle));
+        if says("missing region") {
+            return Self::local(operation, CloudErrorKind::Denied, NO_REGION.to_owned());
+        }
+        if says("credential") || says("no identity") || says("auth scheme") {
+            // All places were looked in and none had any: the list of them is no help.
+            if says("no credentials found in chain") {
+                return Self::local(operation, CloudErrorKind::Denied, NO_CREDENTIALS.to_owned());
+            }
+            // The outermost words are "dispatch failure": the last causes say it.
+            let last = chain.get(chain.len().saturating_sub(2)..).unwrap_or_default().join(": ");
+            let message = format!("{NO_CREDENTIALS} ({})", one_line(&last));
+            // Instance metadata or the token service is slow: that passes.
+            let slow = says("timed out") || says("timeout");
+            let kind = if slow { CloudErrorKind::NoAnswer } else { CloudErrorKind::Denied };
+            return Self::local(operation, kind, message);
+        }
+        Self::without_answer(operation, endpoint, &connection_trouble(chain))
+    }
+
+    fn local(operation: &'static str, kind: CloudErrorKind, message: String) -> Self {
+        let error = CloudError { operation, kind, message };
+        Self { error, code: String::new(), words: String::new(), status: 0 }
+    }
+
+    /// The server failed without one of AWS's codes: nothing says what it did. AWS itself always
+    /// gives a code; a proxy does not, nor does a server that crashed on the request.
+    pub fn is_nameless(&self) -> bool {
+        self.status >= 500 && self.code.is_empty()
+    }
+
+    /// TerminateInstanceInAutoScalingGroup of an instance that its group has no more.
+    pub fn is_gone(&self) -> bool {
+        self.code == "ValidationError"
+            && (self.words.contains("Instance Id not found")
+                || self.words.contains("No managed instance found"))
+    }
+
+    /// The request as such was refused, not the state of the group.
+    pub fn is_invalid(&self) -> bool {
+        self.code == "ValidationError" && self.error.kind == CloudErrorKind::Other
+    }
+
+    /// The endpoint does not know InstanceIds: it misses InstanceId, or says so.
+    pub fn is_batch_unknown(&self) -> bool {
+        let words = self.words.to_lowercase();
+        match self.code.as_str() {
+            "UnknownParameter" => words.contains("instanceids"),
+            "ValidationError" | "MissingParameter" => {
+                let about_one = words.replace("instanceids", "").contains("instanceid");
+                let missing = ["null", "missing", "required", "must contain the parameter"];
+                about_one && missing.iter().any(|word| words.contains(word))
+            }
+            _ => false,
+        }
+    }
+
+    /// EC2 does not know an instance id, or cannot read it, and names it.
+    pub fn is_unknown_instance(&self) -> bool {
+        matches!(self.code.as_str(), "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed")
+    }
+
+    /// Which of these ids the message names.
+    pub fn named(&self, ids: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
+        named_in(&self.words, ids)
+    }
+}
+
+/// Which of these ids stand in a text, as words of their own.
+pub fn named_in(text: &str, ids: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words.map(InstanceId::new).filter(|word| ids.contains(word)).collect()
+}
+
+/// An answer, or a request, that makes no sense.
+pub fn odd_answer(operation: &'static str, what: &str) -> CloudError {
+    CloudError { operation, kind: CloudErrorKind::Other, message: one_line(what) }
+}
+
+fn kind(code: &str, words: &str, status: u16) -> CloudErrorKind {
+    match code {
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "PriorRequestNotComplete" => CloudErrorKind::Throttled,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthFailure"
+        | "Blocked"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "IncompleteSignature"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "PendingVerification"
+        | "RequestExpired"
+        | "SignatureDoesNotMatch"
+        | "UnauthorizedOperation"
+        | "UnrecognizedClientException" => CloudErrorKind::Denied,
+        "ResourceContention"
+        | "ResourceContentionFault"
+        | "ResourceInUse"
+        | "ScalingActivityInProgress"
+        | "IncorrectInstanceState"
+        | "IncorrectState"
+        | "InvalidInstanceID.NotFound" => CloudErrorKind::Conflict,
+        "ValidationError" if is_about_state(words) => CloudErrorKind::Conflict,
+        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" => {
+            CloudErrorKind::Service
+        }
+        _ if status == 429 => CloudErrorKind::Throttled,
+        _ if status == 401 || status == 403 => CloudErrorKind::Denied,
+        _ if status >= 500 => CloudErrorKind::Service,
+        _ => CloudErrorKind::Other,
+    }
+}
+
+/// Auto Scaling's ValidationError stands for everything. These words mean: not as the group is now.
+fn is_about_state(words: &str) -> bool {
+    [
+        "is above max value",
+        "is below min value",
+        "desiredSize equals minSize",
+        "violate group's min size constraint",
+        "name not found",
+        "Instance Id not found",
+        "is not part of Auto Scaling group",
+        "is not in InService",
+        "is not in correct state",
+        "is pending delete",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
+}
+
+/// What to do, where AWS's own words do not say it.
+fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<String> {
+    match code {
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "SignatureDoesNotMatch" => {
+            return Some("renew the credentials and check the controller's clock".to_owned());
+        }
+        "InvalidClientTokenId" | "AuthFailure" | "UnrecognizedClientException" => {
+            return Some("check the credentials, and that the region is enabled".to_owned());
+        }
+        _ => {}
+    }
+    match kind {
+        CloudErrorKind::Denied => {
+            let service = match operation {
+                "DescribeInstances" | "CreateTags" => "ec2",
+                _ => "autoscaling",
+            };
+            Some(format!("allow {service}:{operation} in the controller's IAM policy"))
+        }
+        CloudErrorKind::Throttled => {
+            Some("too many API calls in this account and region, tried again later".to_owned())
+        }
+        CloudErrorKind::NoAnswer
+        | CloudErrorKind::Service
+        | CloudErrorKind::Conflict
+        | CloudErrorKind::Other => None,
+    }
+}
+
+/// The error's causes, outermost first.
+fn chain(error: &dyn Error) -> Vec<String> {
+    let mut causes = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes
+}
+
+/// Why there is no connection: the last cause, e.g. `Connection refused (os error 111)`; the ones
+/// before it are the SDK's layers.
+fn connection_trouble(chain: &[String]) -> String {
+    let lookup = chain.iter().find(|cause| cause.contains("failed to lookup address"));
+    lookup.or(chain.last()).cloned().unwrap_or_else(|| "no connection".to_owned())
+}
+
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if !word.is_empty() {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    // EC2's encoded explanation is of use to DecodeAuthorizationMessage only.
+    if let Some((start, _)) = line.split_once("Encoded authorization failure message") {
+        line = start.trim_end().to_owned();
+    }
+    if line.chars().count() > MESSAGE_CHARS_MAX {
+        line = line.chars().take(MESSAGE_CHARS_MAX).chain(['…']).collect();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use CloudErrorKind::{Conflict, Denied, Other, Service, Throttled};
+
+    fn answer(status: u16, code: &str, words: &str) -> Failure {
+        Failure::from_answer("TerminateInstanceInAutoScalingGroup", status, code, words)
+    }
+
+    const ABOVE_MAX: &str =
+        "New SetDesiredCapacity value 3 is above max value 2 for the AutoScalingGroup.";
+    const AT_MIN: &str = "Currently, desiredSize equals minSize (1). Terminating instance without \
+        replacement will violate group's min size constraint. Either set shouldDecrementDesiredCapacity \
+        flag to false or lower group's min size.";
+    const GONE: &str = "Instance Id not found - No managed instance found for instance ID: i-0abc";
+    const NULL_ID: &str = "1 validation error detected: Value null at 'instanceId' failed to \
+        satisfy constraint: Member must not be null";
+    const BAD_IDS: &str = "1 validation error detected: Value '[]' at 'instanceIds' failed to \
+        satisfy constraint: Member must have length greater than or equal to 1; it is required";
+
+    #[test]
+    fn codes_and_messages_have_a_kind() {
+        for (status, code, words, expected) in [
+            (400, "Throttling", "Rate exceeded", Throttled),
+            (503, "RequestLimitExceeded", "Request limit exceeded.", Throttled),
+            (429, "", "", Throttled),
+            (403, "AccessDenied", "User: x is not authorized to perform: y", Denied),
+            (403, "UnauthorizedOperation", "You are not authorized", Denied),
+            (403, "SomethingNew", "", Denied),
+            (400, "ExpiredToken", "The security token is expired", Denied),
+            (400, "ValidationError", ABOVE_MAX, Conflict),
+            (400, "ValidationError", AT_MIN, Conflict),
+            (400, "ValidationError", GONE, Conflict),
+            (400, "ValidationError", "AutoScalingGroup name not found - null", Conflict),
+            (400, "ValidationError", NULL_ID, Other),
+            (400, "ScalingActivityInProgress", "busy", Conflict),
+            (500, "ResourceContention", "You already have a pending update", Conflict),
+            (400, "InvalidInstanceID.NotFound", "The instance ID 'i-1' does not exist", Conflict),
+            (500, "InternalFailure", "", Service),
+            (503, "Unavailable", "try again", Service),
+            (500, "", "", Service),
+            (400, "InvalidAction", "Could not find operation", Other),
+        ] {
+            assert_eq!(answer(status, code, words).error.kind, expected, "{status} {code} {words}");
+        }
+    }
+
+    #[test]
+    fn what_terminate_must_tell_apart_is_told_apart() {
+        let facts = |status, code, words| {
+            let failure = answer(status, code, words);
+            let (gone, unknown) = (failure.is_gone(), failure.is_batch_unknown());
+            (gone, unknown, failure.is_invalid(), failure.is_nameless())
+        };
+        for (status, code, words, expected) in [
+            (400, "ValidationError", GONE, (true, false, false, false)),
+            (400, "ValidationError", NULL_ID, (false, true, true, false)),
+            (400, "ValidationError", BAD_IDS, (false, false, true, false)),
+            (400, "ValidationError", AT_MIN, (false, false, false, false)),
+            (400, "ValidationError", "Invalid instance i-0abc", (false, false, true, false)),
+            (
+                400,
+                "MissingParameter",
+                "The request must contain the parameter InstanceId",
+                (false, true, false, false),
+            ),
+            (
+                400,
+                "UnknownParameter",
+                "The parameter InstanceIds.member.1 is not recognized",
+                (false, true, false, false),
+            ),
+            (500, "", "", (false, false, false, true)),
+            (503, "ServiceUnavailable", "", (false, false, false, false)),
+        ] {
+            assert_eq!(facts(status, code, words), expected, "{code} {words}");
+        }
+    }
+
+    #[test]
+    fn only_ids_that_were_asked_for_are_taken_out_of_a_message() {
+        let asked: BTreeSet<InstanceId> = ["i-01", "i-012", "i-9"].map(InstanceId::new).into();
+        for (words, expected) in [
+            ("The instance ID 'i-01' does not exist", "i-01"),
+            ("The instance IDs 'i-012, i-7, i-01' do not exist", "i-01 i-012"),
+            ("Invalid id: \"i-9\"", "i-9"),
+            ("No managed instance found for instance ID: i-9.", "i-9"),
+            ("nothing", ""),
+        ] {
+            let named = answer(400, "InvalidInstanceID.NotFound", words).named(&asked);
+            let named: Vec<&str> = named.iter().map(InstanceId::as_str).collect();
+            assert_eq!(named.join(" "), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_says_what_to_do_and_keeps_secrets() {
+        for (code, words, expected) in [
+            (
+                "AccessDenied",
+                "User: arn:x is not\n authorized.",
+                "AccessDenied: User: arn:x is not authorized; allow \
+                 autoscaling:TerminateInstanceInAutoScalingGroup in the controller's IAM policy",
+            ),
+            (
+                "UnauthorizedOperation",
+                "You are not authorized. Encoded authorization failure message: AAAAAA",
+                "UnauthorizedOperation: You are not authorized; allow \
+                 autoscaling:TerminateInstanceInAutoScalingGroup in the controller's IAM policy",
+            ),
+            (
+                "SignatureDoesNotMatch",
+                "The Canonical String is 'POST\nx-amz-security-token:SECRET'",
+                "SignatureDoesNotMatch; renew the credentials and check the controller's clock",
+            ),
+            ("", "", "HTTP status 400 without an AWS error code"),
+        ] {
+            assert_eq!(answer(400, code, words).error.message, expected);
+        }
+        let long = answer(400, "ValidationError", &"long ".repeat(1000)).error.message;
+        assert!(long.chars().count() < 450 && long.ends_with('…'), "{long}");
+    }
+}

@@ -1,0 +1,147 @@
+//! From no machine to a job's output and back to no machine.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use slurm_asg_lab::{Lab, Options};
+
+use crate::{BACK_TO_ZERO, JOB_RUNS, SOON};
+
+/// The ids that terminate calls have named, one entry each time.
+fn terminated(lab: &Lab) -> Result<Vec<String>> {
+    let calls = lab.sandbox().calls()?;
+    let calls = calls.iter().filter(|call| call.action == "TerminateInstanceInAutoScalingGroup");
+    let named = calls.filter(|call| call.status == 200).flat_map(|call| {
+        call.params
+            .iter()
+            .filter(|(key, _)| key.starts_with("InstanceId"))
+            .map(|(_, id)| id.clone())
+    });
+    Ok(named.collect())
+}
+
+/// Whether desired capacity was ever set to less than before.
+fn capacity_was_lowered_by_number(lab: &Lab) -> Result<bool> {
+    let mut set = Vec::new();
+    for call in lab.sandbox().calls()? {
+        match call.action.as_str() {
+            "SetDesiredCapacity" => set.push(call.params["DesiredCapacity"].parse::<u32>()?),
+            "TerminateInstanceInAutoScalingGroup" => set.clear(),
+            _ => {}
+        }
+    }
+    Ok(set.windows(2).any(|pair| pair[1] < pair[0]))
+}
+
+#[test]
+fn a_job_gets_a_machine_runs_and_the_group_returns_to_zero() -> Result<()> {
+    let lab = Lab::start(Options::default())?;
+    assert_eq!(lab.desired()?, 0);
+    let job = lab.sbatch(&["--ntasks=2"], "echo on $SLURMD_NODENAME")?;
+    lab.until("one instance serves the job", SOON, |lab| {
+        Ok(lab.desired()? == 1 && lab.instances()?.len() == 1)
+    })?;
+    let machine = lab.instances()?.remove(0);
+    let done = lab.until_job(job, "COMPLETED", JOB_RUNS)?;
+    assert_eq!(lab.output(job).trim(), format!("on {}", done.nodes));
+    assert_eq!(lab.node(&done.nodes)?.address, machine.ip.to_string());
+    lab.until("the instance has its tags", SOON, |lab| {
+        let instances = lab.instances()?;
+        let tags = &instances.first().map(|instance| instance.tags.clone()).unwrap_or_default();
+        Ok(["Name", "slurm-asg:node"].iter().all(|key| tags.get(*key) == Some(&done.nodes)))
+    })?;
+    lab.until_zero(BACK_TO_ZERO)?;
+    assert_eq!(terminated(&lab)?, [machine.id]);
+    assert!(!capacity_was_lowered_by_number(&lab)?);
+    Ok(())
+}
+
+#[test]
+fn two_jobs_at_once_get_a_machine_each() -> Result<()> {
+    let lab = Lab::start(Options::default())?;
+    let jobs = [(); 2].map(|()| lab.sbatch(&["--exclusive"], "echo on $SLURMD_NODENAME; sleep 2"));
+    let [first, second] = jobs;
+    let (first, second) = (first?, second?);
+    let first = lab.until_job(first, "COMPLETED", JOB_RUNS)?;
+    let second = lab.until_job(second, "COMPLETED", JOB_RUNS)?;
+    assert_ne!(first.nodes, second.nodes);
+    lab.until_zero(BACK_TO_ZERO)?;
+    assert_eq!(terminated(&lab)?.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_job_of_four_nodes_gets_four_machines_with_one_call() -> Result<()> {
+    let lab = Lab::start(Options::default())?;
+    let script = "srun --mpi=none sh -c 'echo $SLURMD_NODENAME'";
+    let job = lab.sbatch(&["--nodes=4"], script)?;
+    lab.until_job(job, "COMPLETED", JOB_RUNS)?;
+    let output = lab.output(job);
+    let nodes: BTreeSet<_> = output.lines().collect();
+    assert_eq!(nodes.len(), 4, "{output}");
+    let calls = lab.sandbox().calls()?;
+    let raises: Vec<_> = calls
+        .iter()
+        .filter(|call| call.action == "SetDesiredCapacity")
+        .map(|call| call.params["DesiredCapacity"].clone())
+        .collect();
+    assert_eq!(raises, ["4"]);
+    lab.until_zero(BACK_TO_ZERO)?;
+    assert_eq!(terminated(&lab)?.len(), 4);
+    Ok(())
+}
+
+#[test]
+fn every_task_of_an_array_runs_and_the_maximum_holds() -> Result<()> {
+    let lab = Lab::start(Options { max: 3, ..Options::default() })?;
+    let job = lab.sbatch(&["--array=0-4", "--exclusive", "--output=%A_%a.out"], "echo done")?;
+    let written = |task: u32| lab.path("out").join(format!("{job}_{task}.out"));
+    lab.until("all five tasks have run", JOB_RUNS * 3, |lab| {
+        assert!(lab.instances()?.len() <= 3);
+        assert!(lab.desired()? <= 3);
+        let done = |task| std::fs::read_to_string(written(task)).is_ok_and(|text| text == "done\n");
+        Ok((0..5).all(done))
+    })?;
+    lab.until_zero(BACK_TO_ZERO * 2)?;
+    Ok(())
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_its_nodes_boot_leaves_no_instance() -> Result<()> {
+    let lab = Lab::start(Options { boot_delay_ms: 3000, ..Options::default() })?;
+    let job = lab.sbatch(&["--nodes=3"], "echo never")?;
+    lab.until("the instances are on their way", SOON, |lab| Ok(lab.instances()?.len() == 3))?;
+    lab.command("scancel", &[&job.to_string()])?;
+    lab.until_zero(BACK_TO_ZERO * 2)?;
+    assert_eq!(lab.output(job), "");
+    assert_eq!(terminated(&lab)?.len(), 3);
+    Ok(())
+}
+
+#[test]
+fn a_running_job_is_not_disturbed_while_others_are_suspended() -> Result<()> {
+    let lab = Lab::start(Options::default())?;
+    let long = lab.sbatch(&["--exclusive"], "for i in $(seq 60); do sleep 1; done; echo whole")?;
+    let running = lab.until_job(long, "RUNNING", JOB_RUNS)?;
+    let short = lab.sbatch(&["--nodes=2", "--exclusive"], "echo short")?;
+    lab.until_job(short, "COMPLETED", JOB_RUNS)?;
+    lab.until("only the running job's machine is left", BACK_TO_ZERO, |lab| {
+        Ok(lab.instances()?.len() == 1)
+    })?;
+    let address = lab.node(&running.nodes)?.address;
+    assert_eq!(lab.instances()?[0].ip.to_string(), address);
+    assert_eq!(lab.desired()?, 1);
+    let done = lab.until_job(long, "COMPLETED", JOB_RUNS)?;
+    assert_eq!((done.restarts, lab.output(long).trim()), (0, "whole"));
+    lab.until_zero(BACK_TO_ZERO)
+}
+
+#[test]
+fn an_endpoint_without_batches_is_served_one_by_one() -> Result<()> {
+    let lab = Lab::start(Options { batch_terminate: false, ..Options::default() })?;
+    let job = lab.sbatch(&["--nodes=2"], "echo done")?;
+    lab.until_job(job, "COMPLETED", JOB_RUNS)?;
+    lab.until_zero(BACK_TO_ZERO)?;
+    assert_eq!(terminated(&lab)?.len(), 2);
+    Ok(())
+}

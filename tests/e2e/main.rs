@@ -1,0 +1,17 @@
+//! The main job with a real slurmctld, slurmd and munged, and the sandbox in AWS's place.
+//!
+//! Every test has a cluster of its own. A test's name is the rule that it proves.
+
+mod life;
+mod programs;
+mod trouble;
+
+use std::time::Duration;
+
+/// Slurm 22.05 lets a batch job begin on nodes that have booted with a pass that comes every
+/// 30 s (job_time_limit() in src/slurmctld/job_mgr.c), so this is no tight limit.
+const JOB_RUNS: Duration = Duration::from_secs(90);
+/// SuspendTime, SuspendTimeout and the pauses of slurmctld's loops.
+const BACK_TO_ZERO: Duration = Duration::from_secs(60);
+/// What the plugin does within its own pace.
+const SOON: Duration = Duration::from_secs(20);

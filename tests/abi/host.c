@@ -1,7 +1,7 @@
 /* Opens a job_submit plugin as slurmctld does (src/common/plugin.c, 22.05): lazily, by its
  * data symbols first, then init, the hooks from several threads, and fini.
  *
- * usage: host PLUGIN peek|life|twice|threads
+ * usage: host PLUGIN peek|life|twice|threads|time
  * Prints what it saw; exits 0 if nothing failed. Log calls of the plugin go to standard output. */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef int (*init_fn)(void);
@@ -64,6 +65,20 @@ static void *many_calls(void *count)
 	return NULL;
 }
 
+/* The mean cost of one job_submit call, in nanoseconds. */
+static void time_calls(void)
+{
+	const long count = 1000000;
+	struct timespec from, to;
+	char *err_msg = NULL;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (long i = 0; i < count; i++)
+		submit(NULL, 0, &err_msg);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	double ns = (to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec);
+	printf("hook_ns %.1f\n", ns / count);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 3)
@@ -91,6 +106,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "the second init refuses\n");
 		return 1;
 	}
+	if (!strcmp(argv[2], "time"))
+		time_calls();
 	long count = strcmp(argv[2], "life") ? 2000 : 1;
 	int threads = strcmp(argv[2], "threads") ? 1 : 8;
 	pthread_t thread[8];

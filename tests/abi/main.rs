@@ -40,7 +40,7 @@ fn plugin() -> Result<PathBuf> {
 }
 
 fn panicking_plugin() -> Result<PathBuf> {
-    let plugin = build_dir()?.join("examples/libpanicking_plugin.so");
+    let plugin = build_dir()?.join("examples/libjob_submit_asg_panicking.so");
     ensure!(plugin.exists(), "{} is not built; run `cargo build --examples`", plugin.display());
     Ok(plugin)
 }

@@ -96,7 +96,7 @@ fn the_status_shows_group_and_node_as_text_and_json() -> Result<()> {
     lab.sbatch(&["--nodes=2"], "true")?;
     lab.until("two nodes boot", SOON, |lab| {
         let status = lab.status()?;
-        Ok(status.groups.first().is_some_and(|group| group.booting == 2 && group.pending == 2))
+        Ok(status.nodes.iter().filter(|node| node.why == "booting").count() == 2)
     })?;
     let text = lab.command("slurm-asg", &["status"])?;
     ensure!(text.contains("compute-1") && text.contains("waits for its instance"), "{text}");

@@ -96,6 +96,7 @@ fn an_instance_that_never_boots_is_given_back_and_its_node_comes_back() -> Resul
     let lab = Lab::start(Options { resume_timeout_s: 15, ..Options::default() })?;
     lab.sandbox().fault(&Fault::NeverBoots { count: 1 })?;
     let job = lab.sbatch(&["--exclusive"], "echo done")?;
+    lab.until("an instance is there", SOON, |lab| Ok(lab.instances()?.len() == 1))?;
     lab.until("the first instance is gone", Duration::from_secs(60), |lab| {
         Ok(lab.desired()? == 0 && lab.instances()?.is_empty())
     })?;
@@ -192,6 +193,7 @@ fn a_wrong_group_or_region_is_named() -> Result<()> {
 #[test]
 fn a_hanging_endpoint_does_not_slow_slurmctld_down() -> Result<()> {
     let lab = Lab::start(Options::default())?;
+    lab.until("the plugin listens", SOON, |lab| Ok(lab.status().is_ok()))?;
     lab.sandbox().fault(&Fault::Hang { actions: Vec::new() })?;
     for _ in 0..20 {
         let job = lab.sbatch(&[], "true")?;

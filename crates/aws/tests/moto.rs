@@ -88,7 +88,7 @@ fn executable() -> PathBuf {
     let home = cache.join("slurm-asg").join(format!("moto-{VERSION}"));
     fs::create_dir_all(home.parent().unwrap()).unwrap();
     // Tests in several processes install it once: the lock ends with the file.
-    let lock = File::create(home.with_extension("lock")).unwrap();
+    let lock = File::create(home.with_file_name(format!("moto-{VERSION}.lock"))).unwrap();
     lock.lock().unwrap();
     let finished = home.join("finished");
     if !finished.exists() {

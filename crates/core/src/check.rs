@@ -148,10 +148,13 @@ impl<'a> Checker<'a> {
         }
         if let Some(name) = self.serves.get(&terminate.instance) {
             let node = self.node(name)?;
-            if node.state.has_work() {
+            // While Slurm waits for a younger slurmd, nothing can run on this one.
+            let replaced = node.state.phase() == Phase::Booting
+                && self.memory.bindings.get(*name).is_some_and(|binding| binding.outdated);
+            if node.state.has_work() && !replaced {
                 return Err("the node has work");
             }
-            if !matches!(node.state.phase(), Phase::Off | Phase::Releasing) {
+            if !replaced && !matches!(node.state.phase(), Phase::Off | Phase::Releasing) {
                 return Err("Slurm has not released the node");
             }
         }
@@ -177,14 +180,15 @@ impl<'a> Checker<'a> {
 
     fn judge_bind(&mut self, bind: &Bind) -> Verdict {
         let node = self.node(&bind.node)?;
-        if node.state.phase() != Phase::Wanted {
-            return Err("only nodes that Slurm wants are given an instance");
+        if node.state.phase() != Phase::Booting {
+            return Err("only nodes that Slurm has asked for are given an instance");
         }
         if self.serves.get(&bind.instance).is_some_and(|node| **node != bind.node) {
             return Err("an instance serves one node");
         }
         if let Some(old) = self.memory.bindings.get(&bind.node)
             && old.instance != bind.instance
+            && !old.outdated
             && !is_gone(old, self.snapshot)
         {
             return Err("a node has one instance");

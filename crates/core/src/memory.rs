@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AsgName, InstanceId, NodeName};
-use crate::node_state::Phase;
+use crate::node_state::{NodeState, Phase};
 use crate::plan::{Action, Plan, TerminateCause, is_gone};
 use crate::snapshot::{Machine, Snapshot};
 use crate::time::Timestamp;
@@ -43,6 +43,23 @@ pub struct Binding {
     pub bound_at: Timestamp,
     /// Since when it has not been found where it should be; `None` while it is there.
     pub missing_since: Option<Timestamp>,
+    /// Slurm has powered the node down since: this instance's slurmd is older than whatever
+    /// resume request comes next, and Slurm would ignore it.
+    pub outdated: bool,
+}
+
+impl Binding {
+    /// A binding that begins now.
+    #[must_use]
+    pub fn new(instance: &InstanceId, asg: &AsgName, now: Timestamp) -> Self {
+        Self {
+            instance: instance.clone(),
+            asg: asg.clone(),
+            bound_at: now,
+            missing_since: None,
+            outdated: false,
+        }
+    }
 }
 
 /// An instance that is to be terminated.
@@ -110,6 +127,7 @@ impl Memory {
     /// Takes note of what a look shows, before a plan is made from it.
     pub fn notice(&mut self, snapshot: &Snapshot) {
         self.notice_missing(snapshot);
+        self.notice_outdated(snapshot);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
     }
@@ -121,17 +139,14 @@ impl Memory {
             match action {
                 Action::Bind(bind) => {
                     self.spare_since.remove(&bind.instance);
-                    let bound_at = match self.bindings.get(&bind.node) {
-                        Some(old) if old.instance == bind.instance => old.bound_at,
-                        _ => now,
-                    };
-                    let binding = Binding {
-                        instance: bind.instance.clone(),
-                        asg: bind.asg.clone(),
-                        bound_at,
-                        missing_since: None,
-                    };
-                    self.bindings.insert(bind.node.clone(), binding);
+                    let told_again = self
+                        .bindings
+                        .get(&bind.node)
+                        .is_some_and(|old| old.instance == bind.instance);
+                    if !told_again {
+                        let binding = Binding::new(&bind.instance, &bind.asg, now);
+                        self.bindings.insert(bind.node.clone(), binding);
+                    }
                 }
                 Action::Terminate(terminate) => {
                     self.spare_since.remove(&terminate.instance);
@@ -195,6 +210,20 @@ impl Memory {
                 binding.missing_since = None;
             } else {
                 binding.missing_since.get_or_insert(snapshot.now);
+            }
+        }
+    }
+
+    /// A node that Slurm calls powered down has no use for its instance any more, unless the
+    /// instance registers all the same.
+    fn notice_outdated(&mut self, snapshot: &Snapshot) {
+        let Some(nodes) = snapshot.nodes.known() else { return };
+        for (name, binding) in &mut self.bindings {
+            let Some(node) = nodes.get(name) else { continue };
+            if node.state.has(NodeState::POWERED_DOWN) {
+                binding.outdated = true;
+            } else if node.state.phase() == Phase::Up {
+                binding.outdated = false;
             }
         }
     }

@@ -18,8 +18,12 @@ pub struct NodeState(pub u32);
 pub enum Phase {
     /// Powered down and wanted by nobody: no machine is needed.
     Off,
-    /// Slurm waits for a machine, or is about to ask for one.
+    /// Slurm has given the node to a job or was asked to power it up, and will soon call the
+    /// resume program for it.
     Wanted,
+    /// Slurm has called the resume program and waits for the machine to register. Only a
+    /// slurmd that starts from now on counts.
+    Booting,
     /// The node has a machine and is in service, whatever its health.
     Up,
     /// Slurm has closed the node and released its machine.
@@ -109,8 +113,10 @@ impl NodeState {
     pub const fn phase(self) -> Phase {
         if self.has(Self::POWERING_DOWN) {
             Phase::Releasing
-        } else if self.has(Self::POWERING_UP | Self::POWER_UP) {
+        } else if self.has(Self::POWER_UP) {
             Phase::Wanted
+        } else if self.has(Self::POWERING_UP) && !self.has(Self::POWERED_DOWN) {
+            Phase::Booting
         } else if !self.has(Self::POWERED_DOWN) {
             Phase::Up
         } else if self.has_work() && !self.is_down() {
@@ -143,7 +149,8 @@ mod tests {
             (NodeState::IDLE | NodeState::POWERED_DOWN, Phase::Off),
             (NodeState::DOWN | NodeState::POWERED_DOWN, Phase::Off),
             (NodeState::ALLOCATED | NodeState::POWERED_DOWN, Phase::Wanted),
-            (NodeState::MIXED | NodeState::POWERING_UP | NodeState::NO_RESPOND, Phase::Wanted),
+            (NodeState::MIXED | NodeState::POWERING_UP | NodeState::NO_RESPOND, Phase::Booting),
+            (NodeState::IDLE | NodeState::POWERING_UP | NodeState::POWER_UP, Phase::Wanted),
             (NodeState::IDLE | NodeState::POWERED_DOWN | NodeState::POWER_UP, Phase::Wanted),
             (NodeState::IDLE, Phase::Up),
             (NodeState::ALLOCATED | NodeState::POWER_DOWN, Phase::Up),

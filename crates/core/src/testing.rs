@@ -136,12 +136,7 @@ impl World {
 
     pub fn bind(&mut self, node: &str, id: &str) {
         self.node_mut(node).address = address(id).to_string();
-        let binding = Binding {
-            instance: id.into(),
-            asg: "a".into(),
-            bound_at: self.snapshot.now,
-            missing_since: None,
-        };
+        let binding = Binding::new(&id.into(), &"a".into(), self.snapshot.now);
         self.memory.bindings.insert(node.into(), binding);
     }
 

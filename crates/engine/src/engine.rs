@@ -176,6 +176,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
                 self.troubles.over(name.as_str());
             }
         }
+        self.warn_of_small_groups(now);
     }
 
     /// Reads Slurm's nodes, unless that was a moment ago. Returns what it cost.
@@ -196,6 +197,29 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             Err(error) => self.nodes = Seen::Unknown { why: error.to_string() },
         }
         now.since(began)
+    }
+
+    /// Slurm gives jobs any node it knows. One that no group has room for is only found out at
+    /// ResumeTimeout.
+    fn warn_of_small_groups(&mut self, now: Timestamp) {
+        for (name, group) in &self.policy.groups {
+            let sizes = group.asgs.iter().map(|asg| match self.view.asgs.get(asg) {
+                Some(Seen::Known(asg)) => Some(asg.max as usize),
+                Some(Seen::Unknown { .. }) | None => None,
+            });
+            let Some(max) = sizes.sum::<Option<usize>>() else { continue };
+            let key = format!("size of {name}");
+            if max < group.nodes.len() {
+                let message = format!(
+                    "group={name} has {} nodes and room for {max} instances; raise MaxSize of its \
+                     Auto Scaling group, or Slurm will wait for nodes that cannot come",
+                    group.nodes.len()
+                );
+                self.troubles.report(&key, now, &message);
+            } else {
+                self.troubles.over(&key);
+            }
+        }
     }
 
     /// Nodes of asg.toml that slurm.conf does not have are a slip of the pen in one of them.

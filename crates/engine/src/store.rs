@@ -111,12 +111,7 @@ mod tests {
     use slurm_asg_core::time::Timestamp;
 
     fn memory() -> Memory {
-        let binding = Binding {
-            instance: "i-1".into(),
-            asg: "a".into(),
-            bound_at: Timestamp::from_secs(1),
-            missing_since: None,
-        };
+        let binding = Binding::new(&"i-1".into(), &"a".into(), Timestamp::from_secs(1));
         Memory { bindings: [("n1".into(), binding)].into(), ..Memory::default() }
     }
 

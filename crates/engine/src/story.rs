@@ -55,6 +55,7 @@ fn line(action: &Action, policy: &Policy) -> String {
             let node = terminate.node.as_ref().map_or("-", |node| node.as_str());
             let cause = match terminate.cause {
                 TerminateCause::NodeReleased => "Slurm released the node",
+                TerminateCause::Outdated => "Slurm wants the node anew",
                 TerminateCause::Orphan => "it serves no node and none wants it",
             };
             let capacity = if terminate.decrement { "capacity goes down" } else { "is replaced" };

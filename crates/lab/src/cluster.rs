@@ -163,8 +163,9 @@ impl Lab {
     /// If sbatch refuses it.
     pub fn sbatch(&self, options: &[&str], script: &str) -> Result<u32> {
         let wrap = format!("--wrap={script}");
-        let mut arguments = vec!["--parsable", "--output=%j.out", &wrap];
-        arguments.splice(0..0, options.iter().copied());
+        let mut arguments = vec!["--parsable", "--output=%j.out"];
+        arguments.extend(options);
+        arguments.push(&wrap);
         let said = self.command("sbatch", &arguments)?;
         said.trim().parse().with_context(|| format!("sbatch said {said}"))
     }

@@ -40,7 +40,8 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
         scene,
         books: open_all(scene.group, scene.memory, scene.snapshot, &serving),
         report: GroupReport::default(),
-        waiting: Vec::new(),
+        booting: Vec::new(),
+        wanted: Vec::new(),
         spares_are_wanted: false,
         unserved: 0,
         plan,
@@ -61,8 +62,11 @@ struct Pass<'a, 'p> {
     scene: &'p Scene<'a>,
     books: Vec<Book<'a>>,
     report: GroupReport,
-    /// Nodes that Slurm wants and that have no instance.
-    waiting: Vec<&'a NodeName>,
+    /// Nodes that wait for an instance to register and have none.
+    booting: Vec<&'a NodeName>,
+    /// Nodes that Slurm will ask for soon and that have none. An instance that got their name
+    /// now would start before Slurm's request, and Slurm would ignore it.
+    wanted: Vec<&'a NodeName>,
     /// Nodes wait for spares whose address is not known yet.
     spares_are_wanted: bool,
     /// Nodes that wait and that nothing is on its way for.
@@ -117,7 +121,7 @@ impl<'a> Pass<'a, '_> {
             let Some(node) = self.scene.nodes.get(name) else {
                 continue;
             };
-            let in_use = matches!(node.state.phase(), Phase::Up | Phase::Wanted);
+            let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
             if !in_use || self.scene.memory.bindings.contains_key(name) {
                 continue;
             }
@@ -127,12 +131,7 @@ impl<'a> Pass<'a, '_> {
             for book in &mut self.books {
                 book.spares.remove(id);
             }
-            let binding = Binding {
-                instance: id.clone(),
-                asg: asg.clone(),
-                bound_at: self.scene.snapshot.now,
-                missing_since: None,
-            };
+            let binding = Binding::new(id, asg, self.scene.snapshot.now);
             self.plan.adopted.insert(name.clone(), binding);
         }
     }
@@ -163,9 +162,19 @@ impl<'a> Pass<'a, '_> {
                     self.plan.watch_slurm = true;
                     Some(Why::PoweringDown)
                 }
-                (Phase::Wanted, Some(binding)) => self.judge_wanted(name, node, binding),
+                (Phase::Booting, Some(binding)) => self.judge_booting(name, node, binding),
+                (Phase::Booting, None) => {
+                    self.booting.push(name);
+                    None
+                }
+                (Phase::Wanted, Some(_)) => {
+                    // It keeps its instance until it is clear whether that registers.
+                    self.report.booting += 1;
+                    self.plan.watch_slurm = true;
+                    Some(Why::WaitsForResume)
+                }
                 (Phase::Wanted, None) => {
-                    self.waiting.push(name);
+                    self.wanted.push(name);
                     None
                 }
                 (Phase::Up, Some(binding)) => Some(self.judge_up(name, node, binding)),
@@ -226,11 +235,19 @@ impl<'a> Pass<'a, '_> {
     }
 
     /// A node that waits for its instance to register.
-    fn judge_wanted(&mut self, name: &'a NodeName, node: &Node, binding: &Binding) -> Option<Why> {
+    fn judge_booting(&mut self, name: &'a NodeName, node: &Node, binding: &Binding) -> Option<Why> {
         self.plan.watch_cloud = true;
         if is_gone(binding, self.scene.snapshot) {
             // Nothing has run on it: another instance takes the node over.
-            self.waiting.push(name);
+            self.booting.push(name);
+            return None;
+        }
+        if binding.outdated {
+            self.booting.push(name);
+            if self.lifecycle(binding).is_some_and(Lifecycle::is_capacity) {
+                let cause = TerminateCause::Outdated;
+                self.terminate(&binding.asg, &binding.instance, Some(name), cause);
+            }
             return None;
         }
         self.report.booting += 1;
@@ -342,8 +359,8 @@ impl<'a> Pass<'a, '_> {
                 }
             }
         }
-        let pairs = self.waiting.len().min(ready.len());
-        for (name, (asg, id, address)) in self.waiting.drain(..pairs).zip(ready) {
+        let pairs = self.booting.len().min(ready.len());
+        for (name, (asg, id, address)) in self.booting.drain(..pairs).zip(ready) {
             for book in &mut self.books {
                 book.spares.remove(id);
             }
@@ -357,7 +374,7 @@ impl<'a> Pass<'a, '_> {
             }));
             if let Some(node) = self.scene.nodes.get(name) {
                 let report = NodeReport {
-                    phase: Phase::Wanted,
+                    phase: Phase::Booting,
                     state: node.state.to_string(),
                     instance: Some(id.clone()),
                     why: Why::Bound,
@@ -369,13 +386,16 @@ impl<'a> Pass<'a, '_> {
 
     /// Raises capacity for the nodes that no instance is there or on its way for.
     fn raise(&mut self) {
-        let mut waiting = std::mem::take(&mut self.waiting).into_iter();
+        let wanted = std::mem::take(&mut self.wanted);
+        let mut waiting = std::mem::take(&mut self.booting);
+        waiting.extend(wanted);
+        let mut waiting = waiting.into_iter();
         self.report.booting += count(waiting.len());
         self.plan.watch_cloud |= waiting.len() > 0;
-        let addressless = self.nameless_spares();
-        self.spares_are_wanted = addressless > 0 && waiting.len() > 0;
+        let spares = self.nameless_spares();
+        self.spares_are_wanted = spares > 0 && waiting.len() > 0;
         for (due, why) in [
-            (addressless, Why::WaitsForAddress),
+            (spares, Why::WaitsForAddress),
             (self.books.iter().map(|book| book.incoming()).sum(), Why::WaitsForLaunch),
         ] {
             for name in waiting.by_ref().take(due as usize) {
@@ -436,9 +456,9 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn wait_with(&mut self, name: &NodeName, why: Why) {
-        if let Some(node) = self.scene.nodes.get(name) {
-            self.say(name, node, None, why);
-        }
+        let Some(node) = self.scene.nodes.get(name) else { return };
+        let ready = why == Why::WaitsForAddress && node.state.phase() == Phase::Wanted;
+        self.say(name, node, None, if ready { Why::WaitsForResume } else { why });
     }
 
     fn nameless_spares(&self) -> u32 {

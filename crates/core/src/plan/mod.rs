@@ -130,6 +130,8 @@ pub struct Terminate {
 pub enum TerminateCause {
     /// Slurm has powered the node down.
     NodeReleased,
+    /// Slurm has powered its node down and wants it again: a fresh one takes its place.
+    Outdated,
     /// It never served a node, or serves none any more, and none wants it.
     Orphan,
 }

@@ -70,6 +70,8 @@ pub enum Why {
     Bound,
     /// An instance is there, its address is not known yet.
     WaitsForAddress,
+    /// An instance is there for it; it gets its name when Slurm calls the resume program.
+    WaitsForResume,
     /// The group is launching an instance for it.
     WaitsForLaunch,
     /// The capacity is raised for it now.
@@ -131,6 +133,7 @@ impl fmt::Display for Why {
             Self::Booting { .. } => "waits for its instance to register",
             Self::Bound => "gets its instance now",
             Self::WaitsForAddress => "its instance is launched; waits for the address",
+            Self::WaitsForResume => "its instance is there; waits for Slurm to resume the node",
             Self::WaitsForLaunch => "waits for the group to launch an instance",
             Self::Raised => "capacity is being raised for it",
             Self::AtMax { max } => return write!(f, "waits: the group is at its maximum of {max}"),

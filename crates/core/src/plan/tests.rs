@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::memory::Outcome;
-use crate::node_state::NodeState;
+use crate::node_state::{NodeState, Phase};
 use crate::snapshot::Machine;
 use crate::testing::{STATES, World, state, told};
 
@@ -42,6 +42,32 @@ fn a_spare_serves_before_another_instance_is_asked_for() {
         &["n1 powering_up", "n2 powering_up", "i-1 spare"],
         &["desired 1 -> 2", "bind n1 i-1"],
     );
+}
+
+#[test]
+fn a_node_gets_its_instance_only_once_slurm_has_called_for_it() {
+    let mut world = World::new(0, 8, &["n1 alloc_off", "i-1 spare"]);
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.nodes[&"n1".into()].why, Why::WaitsForResume);
+    world.carry_out(&plan);
+    world.pass(400);
+    assert_eq!(told(&world.plan()), Vec::<String>::new(), "it is no orphan meanwhile");
+    world.node_mut("n1").state = NodeState(state("alloc_powering_up"));
+    assert_eq!(told(&world.plan()), ["bind n1 i-1"]);
+}
+
+#[test]
+fn an_instance_from_before_a_power_down_is_replaced_when_the_node_is_wanted_again() {
+    let mut world = World::new(0, 8, &["n1 alloc_off on=i-1"]);
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    world.carry_out(&plan);
+    world.node_mut("n1").state = NodeState(state("alloc_powering_up"));
+    assert_eq!(told(&world.plan()), ["desired 1 -> 2", "terminate i-1"]);
+    // If it has registered all the same, it stays.
+    world.node_mut("n1").state = NodeState(state("alloc"));
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
 }
 
 #[test]
@@ -355,6 +381,9 @@ fn build((pieces, min, room, asked, spares, age, blind): Recipe) -> World {
         if !piece.asked {
             world.snapshot.machines.remove(&InstanceId::new(&id));
         }
+        if let Some(binding) = world.memory.bindings.get_mut(&NodeName::new(&node)) {
+            binding.outdated = piece.own_reason && piece.tagged;
+        }
         if !piece.told {
             world.memory.bindings.remove(&NodeName::new(&node));
         }
@@ -394,8 +423,9 @@ proptest! {
             if let Action::Terminate(terminate) = action
                 && let Some(node) = &terminate.node
             {
+                let outdated = terminate.cause == TerminateCause::Outdated;
                 let node = &world.snapshot.nodes.known().unwrap()[node];
-                prop_assert!(!node.state.has_work());
+                prop_assert!(!node.state.has_work() || outdated && node.state.phase() == Phase::Booting);
             }
         }
         if world.snapshot.asg(&"a".into()).is_none() {

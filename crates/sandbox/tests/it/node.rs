@@ -77,7 +77,8 @@ fn the_name_is_found_by_exactly_this_address() {
     let stubs = stubs(
         "NodeName=far Arch=x86_64 NodeAddr=127.77.0.11 NodeHostName=far State=IDLE\n\
          NodeName=sly Arch=x86_64 NodeAddr=sly NodeHostName=sly State=DOWN Reason=was NodeAddr=127.77.0.1 once\n\
-         NodeName=mine Arch=x86_64 NodeAddr=127.77.0.1 NodeHostName=mine State=IDLE\n",
+         NodeName=old Arch=x86_64 NodeAddr=127.77.0.1 NodeHostName=old State=IDLE+CLOUD+POWERED_DOWN\n\
+         NodeName=mine Arch=x86_64 NodeAddr=127.77.0.1 NodeHostName=mine State=IDLE+CLOUD+POWERING_UP\n",
     );
     let bench = bench(&stubs, "SLURM_CONF = \"/stale\", SLURM_ASG_CONF_SERVER = \"head:6817\"");
     let log = log_with(&bench, &bench.one().id, "SLURMD");

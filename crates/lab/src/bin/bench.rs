@@ -1,0 +1,200 @@
+//! The figures: what a hook call costs, how fast the programs are, how soon capacity is asked
+//! for, what the plugin takes of memory. Medians of several runs, on this machine.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use slurm_asg_lab::{Lab, Options, now_ms};
+
+/// Prints slurm-asg's figures.
+#[derive(Debug, Parser)]
+#[command(name = "slurm-asg-bench", version, after_help = "Example:\n  make bench")]
+struct Arguments {
+    /// How often each figure of the cluster is taken
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+}
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    match bench(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(arguments: &Arguments) -> Result<()> {
+    say(&format!("{:<62} {:>10} {:>10} {:>10}", "figure", "median", "min", "max"));
+    hook(arguments.runs)?;
+    let idle = memory_without_plugin()?;
+    // Slurm suspends nothing meanwhile, and instances only need to be launched.
+    let options = Options {
+        nodes: 60,
+        max: 60,
+        suspend_time_s: 3600,
+        boot_command: Some(vec!["/bin/true".to_owned()]),
+        ..Options::default()
+    };
+    let lab = Lab::start(options)?;
+    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    programs(&lab)?;
+    let with = memory(&lab)?;
+    row("slurmctld's memory without the plugin, MB", &mut [idle]);
+    row("slurmctld's memory with the plugin, MB (expected: at most 25 more)", &mut [with]);
+    resume_to_call(&lab, arguments.runs)?;
+    submission_to_call(&lab, arguments.runs)?;
+    Ok(())
+}
+
+/// Prints one figure.
+fn row(name: &str, values: &mut [f64]) {
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    let (median, last) = (at(values.len() / 2), at(values.len().saturating_sub(1)));
+    say(&format!("{name:<62} {median:>10.2} {:>10.2} {last:>10.2}", at(0)));
+}
+
+fn hook(runs: u32) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let host = dir.path().join("host");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/abi/host.c");
+    let compiled = Command::new("cc")
+        .args(["-O2", "-rdynamic", "-o"])
+        .arg(&host)
+        .args([source, "-ldl", "-lpthread"])
+        .status()?;
+    ensure!(compiled.success(), "the C host does not compile");
+    let plugin = build_dir()?.join("libjob_submit_asg.so");
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        let output = Command::new(&host).arg(&plugin).arg("time").output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let ns = said.lines().find_map(|line| line.strip_prefix("hook_ns ")?.parse::<f64>().ok());
+        times.push(ns.context("the C host gave no figure")?);
+    }
+    row("one job_submit hook call, ns (expected: under 1000)", &mut times);
+    let counted = instructions(&host, &plugin, dir.path())?;
+    row("one job_submit hook call, instructions", &mut [counted]);
+    Ok(())
+}
+
+/// Instructions of one call, by callgrind: the same on every run.
+fn instructions(host: &Path, plugin: &Path, dir: &Path) -> Result<f64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--toggle-collect=job_submit"])
+        .arg(format!("--callgrind-out-file={}", dir.join("callgrind").display()))
+        .arg(host)
+        .arg(plugin)
+        .arg("twice")
+        .output()
+        .context("valgrind is not installed")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let collected = said
+        .lines()
+        .find_map(|line| line.split_once("Collected :")?.1.trim().parse::<f64>().ok())
+        .context("callgrind gave no figure")?;
+    // The host calls the hook this often when it is asked for "twice".
+    Ok(collected / 2000.0)
+}
+
+fn programs(lab: &Lab) -> Result<()> {
+    for (name, expected) in [("slurm-asg-resume", " (expected: under 10)"), ("slurm-asg-suspend", "")] {
+        let mut times = Vec::new();
+        for _ in 0..50 {
+            let began = Instant::now();
+            let status = Command::new(lab.path("bin").join(name))
+                .arg("compute-[1-8]")
+                .env_clear()
+                .env("SLURM_CONF", lab.path("slurm.conf"))
+                .stdin(Stdio::null())
+                .status()?;
+            times.push(began.elapsed().as_secs_f64() * 1000.0);
+            ensure!(status.success(), "{name}: {status}");
+        }
+        row(&format!("{name}, wall, ms{expected}"), &mut times);
+    }
+    Ok(())
+}
+
+/// The time from `began` to the next SetDesiredCapacity at the endpoint, in milliseconds.
+fn until_call(lab: &Lab, began: u64) -> Result<f64> {
+    let mut arrived = None;
+    lab.until("capacity is asked for", SOON, |lab| {
+        let calls = lab.sandbox().calls()?;
+        let call = calls.iter().find(|call| call.action == "SetDesiredCapacity" && call.at_ms >= began);
+        arrived = call.map(|call| call.at_ms);
+        Ok(arrived.is_some())
+    })?;
+    let arrived = arrived.context("no call")?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
+    Ok(arrived.saturating_sub(began) as f64)
+}
+
+/// Slurm is asked for a node, and the resume program is run as Slurm would, before Slurm does.
+fn resume_to_call(lab: &Lab, runs: u32) -> Result<()> {
+    let mut times = Vec::new();
+    for run in 0..runs {
+        let node = format!("compute-{}", run + 1);
+        lab.command("scontrol", &["update", &format!("NodeName={node}"), "State=POWER_UP"])?;
+        let began = now_ms();
+        lab.command("slurm-asg-resume", &[&node])?;
+        times.push(until_call(lab, began)?);
+        // The next one begins in quiet.
+        lab.until("the node has its instance", SOON, |lab| {
+            let status = lab.status()?;
+            Ok(status.nodes.iter().any(|it| it.name == node && it.instance.is_some()))
+        })?;
+    }
+    row("resume program's start to SetDesiredCapacity, ms", &mut times);
+    Ok(())
+}
+
+fn submission_to_call(lab: &Lab, runs: u32) -> Result<()> {
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        let began = now_ms();
+        lab.sbatch(&["--exclusive"], "true")?;
+        times.push(until_call(lab, began)?);
+        // Slurm's own pass and the binding are over after this.
+        std::thread::sleep(Duration::from_secs(4));
+    }
+    row("sbatch's start to SetDesiredCapacity, ms (expected: 300)", &mut times);
+    Ok(())
+}
+
+fn memory_without_plugin() -> Result<f64> {
+    let lab = Lab::start(Options { plugin: false, nodes: 60, ..Options::default() })?;
+    std::thread::sleep(Duration::from_secs(2));
+    memory(&lab)
+}
+
+/// slurmctld's resident memory, MB.
+fn memory(lab: &Lab) -> Result<f64> {
+    let pid = lab.slurmctld_pid().context("slurmctld does not run")?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok())
+        .context("no VmRSS")?;
+    Ok(kib / 1000.0 * 1.024)
+}
+
+fn build_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().context("this program has no directory")?.to_owned())
+}
+
+fn say(line: &str) {
+    // A reader that has gone away is no reason to leave a cluster behind.
+    drop(writeln!(std::io::stdout(), "{line}"));
+}

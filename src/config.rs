@@ -48,13 +48,16 @@ impl Config {
     /// One line: what is wrong, where, and what to write.
     pub fn read(&mut self) -> Result<Arc<Policy>, String> {
         self.stamp = stamp(&self.path);
-        let text = fs::read_to_string(&self.path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!(
-                "{} is not there; write it with region and [[group]] name, nodes, asg; \
-                 until then slurm-asg does nothing",
-                self.path.display()
-            ),
-            _ => format!("{} cannot be read: {error}", self.path.display()),
+        let text = fs::read_to_string(&self.path).map_err(|error| {
+            let path = self.path.display();
+            if error.kind() == io::ErrorKind::NotFound {
+                format!(
+                    "{path} is not there; write it with region and [[group]] name, nodes, asg; \
+                     until then slurm-asg does nothing"
+                )
+            } else {
+                format!("{path} cannot be read: {error}")
+            }
         })?;
         policy::parse(&self.path, &text).map(Arc::new).map_err(|error| error.to_string())
     }

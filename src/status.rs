@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use slurm_asg_core::ids::NodeName;
-use slurm_asg_core::plan::{NodeReport, Plan, Why};
+use slurm_asg_core::plan::{NodeReport, Plan};
 use slurm_asg_core::policy::Policy;
 use slurm_asg_engine::Look;
 use slurm_asg_wire::{GroupStatus, NodeStatus, Status};
@@ -69,11 +69,6 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
 }
 
 fn node(policy: &Policy, name: &NodeName, report: &NodeReport) -> NodeStatus {
-    let since = match &report.why {
-        Why::Idle { since } => *since,
-        Why::Booting { since } => Some(*since),
-        _ => None,
-    };
     NodeStatus {
         name: name.to_string(),
         group: policy.group_of(name).map(ToString::to_string).unwrap_or_default(),
@@ -81,6 +76,6 @@ fn node(policy: &Policy, name: &NodeName, report: &NodeReport) -> NodeStatus {
         instance: report.instance.as_ref().map(ToString::to_string),
         why: report.why.word(),
         text: report.why.to_string(),
-        since_ms: since.map(|since| since.millis()),
+        since_ms: report.why.since().map(|since| since.millis()),
     }
 }

@@ -1,5 +1,6 @@
 //! The plugin's C entries, as they are, around a hook and a controller that panic.
 
+#![expect(clippy::panic, reason = "that is what it is for")]
 #![allow(dead_code, unused_imports, reason = "only a part of each module is used here")]
 
 #[path = "../../src/abi.rs"]

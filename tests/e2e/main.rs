@@ -2,6 +2,8 @@
 //!
 //! Every test has a cluster of its own. A test's name is the rule that it proves.
 
+#![expect(clippy::indexing_slicing, reason = "a test may fail")]
+
 mod life;
 mod programs;
 mod trouble;

@@ -109,6 +109,18 @@ pub enum Why {
 }
 
 impl Why {
+    /// Since when it has been so, where that is known.
+    #[must_use]
+    pub const fn since(&self) -> Option<Timestamp> {
+        if let Self::Idle { since } = self {
+            *since
+        } else if let Self::Booting { since } = self {
+            Some(*since)
+        } else {
+            None
+        }
+    }
+
     /// The reason as one stable word, for programs.
     #[must_use]
     pub fn word(&self) -> String {

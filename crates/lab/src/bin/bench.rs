@@ -108,7 +108,9 @@ fn instructions(host: &Path, plugin: &Path, dir: &Path) -> Result<f64> {
 }
 
 fn programs(lab: &Lab) -> Result<()> {
-    for (name, expected) in [("slurm-asg-resume", " (expected: under 10)"), ("slurm-asg-suspend", "")] {
+    for (name, expected) in
+        [("slurm-asg-resume", " (expected: under 10)"), ("slurm-asg-suspend", "")]
+    {
         let mut times = Vec::new();
         for _ in 0..50 {
             let began = Instant::now();
@@ -131,7 +133,8 @@ fn until_call(lab: &Lab, began: u64) -> Result<f64> {
     let mut arrived = None;
     lab.until("capacity is asked for", SOON, |lab| {
         let calls = lab.sandbox().calls()?;
-        let call = calls.iter().find(|call| call.action == "SetDesiredCapacity" && call.at_ms >= began);
+        let call =
+            calls.iter().find(|call| call.action == "SetDesiredCapacity" && call.at_ms >= began);
         arrived = call.map(|call| call.at_ms);
         Ok(arrived.is_some())
     })?;
@@ -184,7 +187,9 @@ fn memory(lab: &Lab) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kib = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok()
+        })
         .context("no VmRSS")?;
     Ok(kib / 1000.0 * 1.024)
 }

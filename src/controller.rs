@@ -127,6 +127,7 @@ async fn live(host: &HostFacts) {
         env!("CARGO_PKG_VERSION").clone_into(&mut status.version);
         // slurmctld loads no plugin that is built for another version than its own.
         status.slurm_version = built_for();
+        "starting".clone_into(&mut status.state);
         status.config = config.path().display().to_string();
     });
     loop {

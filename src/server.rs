@@ -115,7 +115,7 @@ fn answer(line: &[u8], user: u32, desk: &Desk) -> Response {
             desk.look_now.notify_one();
             Response::Ok
         }
-        Request::Status => Response::Status(Box::new(desk.board.read())),
+        Request::Status {} => Response::Status(Box::new(desk.board.read())),
     }
 }
 

@@ -14,7 +14,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks the plugin and prints what it says.
 pub fn run(socket: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let status = match ask(socket, &Request::Status, ANSWER_LIMIT)? {
+    let status = match ask(socket, &Request::Status {}, ANSWER_LIMIT)? {
         Response::Status(status) => status,
         Response::Refused { why } => bail!("the plugin refused: {why}"),
         Response::Ok => bail!("the plugin's answer has no status; is it of another version?"),

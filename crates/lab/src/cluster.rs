@@ -226,7 +226,7 @@ impl Lab {
     /// If it does not answer.
     pub fn status(&self) -> Result<Status> {
         let socket = self.files.path("asg.sock");
-        match ask(&socket, &Request::Status, Duration::from_secs(5))? {
+        match ask(&socket, &Request::Status {}, Duration::from_secs(5))? {
             Response::Status(status) => Ok(*status),
             other @ (Response::Ok | Response::Refused { .. }) => bail!("no status: {other:?}"),
         }

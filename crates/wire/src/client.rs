@@ -99,25 +99,25 @@ mod tests {
     #[test]
     fn a_question_is_answered() {
         let (_dir, path) = answering("{\"response\":\"ok\"}\n");
-        let answer = ask(&path, &Request::Status, Duration::from_secs(5)).unwrap();
+        let answer = ask(&path, &Request::Status {}, Duration::from_secs(5)).unwrap();
         assert_eq!(answer, Response::Ok);
     }
 
     #[test]
     fn each_failure_says_what_it_is() {
         let limit = Duration::from_secs(5);
-        let nobody = ask(Path::new("/nonexistent/s"), &Request::Status, limit).unwrap_err();
+        let nobody = ask(Path::new("/nonexistent/s"), &Request::Status {}, limit).unwrap_err();
         assert!(nobody.to_string().contains("JobSubmitPlugins=asg"), "{nobody}");
         let (_dir, path) = answering("nonsense\n");
-        let garbled = ask(&path, &Request::Status, limit).unwrap_err();
+        let garbled = ask(&path, &Request::Status {}, limit).unwrap_err();
         assert!(garbled.to_string().contains("cannot be read"), "{garbled}");
         let (_dir, path) = answering("");
-        let closed = ask(&path, &Request::Status, limit).unwrap_err();
+        let closed = ask(&path, &Request::Status {}, limit).unwrap_err();
         assert!(closed.to_string().contains("closed"), "{closed}");
         let dir = tempfile::tempdir().unwrap();
         let silent = dir.path().join("s");
         let _listener = UnixListener::bind(&silent).unwrap();
-        let late = ask(&silent, &Request::Status, Duration::from_millis(50)).unwrap_err();
+        let late = ask(&silent, &Request::Status {}, Duration::from_millis(50)).unwrap_err();
         assert!(late.to_string().contains("within 50 ms"), "{late}");
     }
 }

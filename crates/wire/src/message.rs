@@ -19,7 +19,8 @@ pub enum Request {
         nodes: String,
     },
     /// How things stand.
-    Status,
+    // A struct without fields: serde refuses unknown fields in those only.
+    Status {},
 }
 
 impl Request {
@@ -27,7 +28,7 @@ impl Request {
     #[must_use]
     pub const fn only_reads(&self) -> bool {
         match self {
-            Self::Status => true,
+            Self::Status {} => true,
             Self::Resume { .. } | Self::Suspend { .. } => false,
         }
     }
@@ -55,7 +56,7 @@ pub struct Status {
     pub version: String,
     /// The Slurm release that the plugin runs in, as in `22.05.8`.
     pub slurm_version: String,
-    /// What the plugin does: `active`, `standby`, `starting` or `stopped by its configuration`.
+    /// What the plugin does: `starting`, then `active`.
     pub state: String,
     /// What keeps it from working, in one line.
     pub problem: Option<String>,

@@ -57,6 +57,28 @@ fn a_job_gets_a_machine_runs_and_the_group_returns_to_zero() -> Result<()> {
 }
 
 #[test]
+fn a_controller_that_is_not_root_does_the_same() -> Result<()> {
+    let lab = Lab::start(Options { slurm_user: "slurm".to_owned(), ..Options::default() })?;
+    let job = lab.sbatch(&["--nodes=2"], "echo done")?;
+    lab.until_job(job, "COMPLETED", JOB_RUNS)?;
+    // Slurm's own calls of the programs are heard, and nobody else's.
+    let log = lab.plugin_log().join("\n");
+    assert!(log.contains("wanted by Slurm"), "{log}");
+    let stranger = lab.command(
+        "setpriv",
+        &[
+            "--reuid=65534",
+            "--clear-groups",
+            &lab.path("bin/slurm-asg-suspend").display().to_string(),
+            "compute-1",
+        ],
+    );
+    let refused = stranger.map_err(|error| error.to_string());
+    assert!(refused.is_err_and(|why| why.contains("user 65534 may only read")));
+    lab.until_zero(BACK_TO_ZERO)
+}
+
+#[test]
 fn two_jobs_at_once_get_a_machine_each() -> Result<()> {
     let lab = Lab::start(Options::default())?;
     let jobs = [(); 2].map(|()| lab.sbatch(&["--exclusive"], "echo on $SLURMD_NODENAME; sleep 2"));

@@ -225,7 +225,7 @@ impl Lab {
     /// # Errors
     /// If it does not answer.
     pub fn status(&self) -> Result<Status> {
-        let socket = self.files.path("asg.sock");
+        let socket = self.files.path("run/asg.sock");
         match ask(&socket, &Request::Status {}, Duration::from_secs(5))? {
             Response::Status(status) => Ok(*status),
             other @ (Response::Ok | Response::Refused { .. }) => bail!("no status: {other:?}"),

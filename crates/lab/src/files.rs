@@ -5,8 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::options::Options;
 
@@ -37,7 +38,7 @@ impl Files {
     /// # Errors
     /// If something is missing or cannot be written.
     pub fn write(&self, options: &Options) -> Result<()> {
-        for name in ["bin", "log", "out", "plugins", "spool", "state"] {
+        for name in ["bin", "log", "out", "plugins", "run", "spool", "state"] {
             fs::create_dir_all(self.path(name))?;
         }
         self.copy_programs(options)?;
@@ -46,6 +47,18 @@ impl Files {
         let asg_toml = options.asg_toml.clone().unwrap_or_else(|| self.asg_toml(options));
         fs::write(self.path("asg.toml"), asg_toml)?;
         fs::write(self.path("sandbox.toml"), self.sandbox_toml(options)?)?;
+        if options.slurm_user != "root" {
+            self.give_to(&options.slurm_user)?;
+        }
+        Ok(())
+    }
+
+    /// What slurmctld writes to belongs to its user, and the rest can be read by it.
+    fn give_to(&self, user: &str) -> Result<()> {
+        fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o755))?;
+        let places = ["log", "state", "run"].map(|name| self.path(name));
+        let status = Command::new("chown").arg("-R").arg(user).args(places).status()?;
+        ensure!(status.success(), "the files cannot be given to {user}");
         Ok(())
     }
 
@@ -89,7 +102,7 @@ impl Files {
             "ClusterName=lab\n\
              SlurmctldHost={host}(127.0.0.1)\n\
              SlurmctldPort={port}\n\
-             SlurmUser=root\n\
+             SlurmUser={slurm_user}\n\
              AuthType=auth/munge\n\
              AuthInfo=socket={munge}\n\
              StateSaveLocation={state}\n\
@@ -123,6 +136,7 @@ impl Files {
              NodeName={nodes} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2 State=CLOUD\n\
              PartitionName=cloud Nodes={nodes} Default=YES MaxTime=60 State=UP\n",
             port = self.port,
+            slurm_user = options.slurm_user,
             munge = self.text("munge.sock"),
             state = self.text("state"),
             spool = self.text("spool"),
@@ -141,13 +155,13 @@ impl Files {
     pub fn asg_toml(&self, options: &Options) -> String {
         format!(
             "region = \"eu-west-1\"\n\
-             socket = \"{}\"\n\n\
+             socket = \"{}/asg.sock\"\n\n\
              [[group]]\n\
              name = \"compute\"\n\
              nodes = \"{}\"\n\
              asg = \"hpc-compute\"\n\
              orphan_grace = 5\n",
-            self.text("asg.sock"),
+            self.text("run"),
             node_list(options.nodes)
         )
     }

@@ -24,6 +24,8 @@ pub struct Options {
     pub boot_delay_ms: u64,
     /// Whether the endpoint takes InstanceIds in a terminate call.
     pub batch_terminate: bool,
+    /// SlurmUser.
+    pub slurm_user: String,
     /// Whether slurm.conf names the plugin.
     pub plugin: bool,
     /// asg.toml; `None` is the right one.
@@ -52,6 +54,7 @@ impl Default for Options {
             launch_delay_ms: 300,
             boot_delay_ms: 700,
             batch_terminate: true,
+            slurm_user: "root".to_owned(),
             plugin: true,
             asg_toml: None,
             credentials: true,

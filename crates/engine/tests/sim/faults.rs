@@ -1,0 +1,102 @@
+//! What goes wrong: how often, and how often it did.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use slurm_asg_core::memory::Memory;
+use slurm_asg_engine::{FileStore, Store, StoreError};
+
+use crate::clock::{MINUTE, Millis, SECOND, Shared};
+
+/// Faults that strike by themselves, at random times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    InstanceDies,
+    ActorTerminates,
+    ActorRaises,
+    NoCapacity,
+    AwsDown,
+    EngineDies,
+    EngineDiesMidTurn,
+    SlurmctldDies,
+    SlurmctldForgets,
+}
+
+const ALL: [(Fault, Millis); 9] = [
+    (Fault::InstanceDies, 6 * MINUTE),
+    (Fault::ActorTerminates, 10 * MINUTE),
+    (Fault::ActorRaises, 10 * MINUTE),
+    (Fault::NoCapacity, 20 * MINUTE),
+    (Fault::AwsDown, 20 * MINUTE),
+    (Fault::EngineDies, 5 * MINUTE),
+    (Fault::EngineDiesMidTurn, 5 * MINUTE),
+    (Fault::SlurmctldDies, 10 * MINUTE),
+    (Fault::SlurmctldForgets, 10 * MINUTE),
+];
+
+/// One seed's faults. Each kind is on or off, so that every combination comes up.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// No fault strikes later.
+    pub until: Millis,
+    pub strikes: Vec<(Fault, Millis)>,
+    pub call_fails: f64,
+    pub reply_lost: f64,
+    pub slurm_fails: f64,
+    pub slurm_slow: f64,
+    pub save_fails: f64,
+    pub tag_fails: f64,
+    pub ring_lost: f64,
+    pub never_boots: f64,
+    pub cancelled: f64,
+    /// AWS's reads are at most this old. That is no fault: it does not end.
+    pub lag_max: Millis,
+    pub done: BTreeMap<String, u64>,
+}
+
+impl Faults {
+    pub fn draw(rng: &mut Rng, until: Millis) -> Self {
+        let calm = rng.u8(0..10) == 0;
+        let mut some = |rate: f64| if !calm && rng.bool() { rate } else { 0.0 };
+        Self {
+            until,
+            call_fails: some(0.1),
+            reply_lost: some(0.05),
+            slurm_fails: some(0.05),
+            slurm_slow: some(0.02),
+            save_fails: some(0.1),
+            tag_fails: some(0.3),
+            ring_lost: some(0.5),
+            never_boots: some(0.15),
+            cancelled: some(0.3),
+            strikes: ALL.into_iter().filter(|_| some(1.0) > 0.0).collect(),
+            lag_max: if rng.bool() { rng.u64(0..4 * SECOND) } else { 0 },
+            done: BTreeMap::new(),
+        }
+    }
+
+    pub fn count(&mut self, kind: &str) {
+        *self.done.entry(kind.to_owned()).or_default() += 1;
+    }
+}
+
+/// Memory as the last save left it; a save may fail.
+pub struct Disk(pub Shared);
+
+impl Store for Disk {
+    fn load(&mut self) -> Result<Memory, StoreError> {
+        let text = self.0.world().disk.clone();
+        Ok(text.map_or_else(Memory::default, |text| serde_json::from_str(&text).unwrap()))
+    }
+
+    fn save(&mut self, memory: &Memory) -> Result<(), StoreError> {
+        let mut world = self.0.world();
+        let rate = world.faults.save_fails;
+        if world.strikes(rate, "save failed") {
+            // Only the real store can make its error: no directory can be there.
+            return FileStore::new("/dev/null/none".as_ref()).save(memory);
+        }
+        world.disk = Some(serde_json::to_string(memory).unwrap());
+        Ok(())
+    }
+}

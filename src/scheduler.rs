@@ -6,6 +6,7 @@ use std::sync::Arc;
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::node_state::NodeState;
+use slurm_asg_core::snapshot::Queue;
 use slurm_asg_engine::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 
 use crate::slurm::{NodeUpdate, Slurm, SlurmError};
@@ -13,12 +14,15 @@ use crate::slurm::{NodeUpdate, Slurm, SlurmError};
 /// slurmctld, through its own API.
 pub struct Slurmctld {
     slurm: Arc<Slurm>,
+    queue: Arc<Queue>,
+    jobs_at: libc::time_t,
+    partitions_at: libc::time_t,
 }
 
 impl Slurmctld {
     /// The slurmctld that this process is.
     pub fn new(slurm: Slurm) -> Self {
-        Self { slurm: Arc::new(slurm) }
+        Self { slurm: Arc::new(slurm), queue: Arc::default(), jobs_at: 0, partitions_at: 0 }
     }
 
     async fn call<T: Send + 'static>(
@@ -42,6 +46,23 @@ impl Slurmctld {
 impl Scheduler for Slurmctld {
     async fn nodes(&mut self) -> Result<Nodes, SchedulerError> {
         self.call(Slurm::load_nodes).await.map(Arc::new)
+    }
+
+    async fn queue(&mut self) -> Result<Arc<Queue>, SchedulerError> {
+        let (jobs_at, partitions_at) = (self.jobs_at, self.partitions_at);
+        let load = move |slurm: &Slurm| {
+            Ok((slurm.load_jobs(jobs_at)?, slurm.load_partitions(partitions_at)?))
+        };
+        let (jobs, partitions) = self.call(load).await?;
+        if let Some((at, jobs)) = jobs {
+            self.jobs_at = at;
+            Arc::make_mut(&mut self.queue).jobs = jobs;
+        }
+        if let Some((at, partitions)) = partitions {
+            self.partitions_at = at;
+            Arc::make_mut(&mut self.queue).partitions = partitions;
+        }
+        Ok(Arc::clone(&self.queue))
     }
 
     async fn set_addresses(&mut self, updates: &[AddressUpdate]) -> Result<(), SchedulerError> {

@@ -2,11 +2,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use slurm_asg_core::demand::JobWhy;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::{NodeReport, Plan};
 use slurm_asg_core::policy::Policy;
+use slurm_asg_core::word::variant_name;
 use slurm_asg_engine::Look;
-use slurm_asg_wire::{GroupStatus, NodeStatus, Status};
+use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, Status};
 
 use crate::hook;
 
@@ -34,7 +36,9 @@ impl Board {
         let groups = groups(policy, &look.plan);
         let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
         let nodes = nodes.collect();
+        let jobs = look.plan.jobs.iter().map(|(id, why)| job(*id, why)).collect();
         self.update(|status| {
+            status.jobs = jobs;
             status.looked_at_ms = Some(look.at.millis());
             status.groups = groups;
             status.nodes = nodes;
@@ -59,6 +63,7 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
                 busy: report.busy,
                 idle: report.idle,
                 booting: report.booting,
+                ahead: report.ahead,
                 demand: report.demand,
                 spare: report.spare,
                 releasing: report.releasing,
@@ -66,6 +71,11 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
             }
         })
         .collect()
+}
+
+fn job(id: u32, why: &JobWhy) -> JobStatus {
+    let nodes = if let JobWhy::Counted { nodes } = why { *nodes } else { 0 };
+    JobStatus { id, nodes, why: variant_name(why), text: why.to_string() }
 }
 
 fn node(policy: &Policy, name: &NodeName, report: &NodeReport) -> NodeStatus {

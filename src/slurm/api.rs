@@ -7,11 +7,18 @@ use std::ptr;
 use libloading::Library;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::node_state::NodeState;
-use slurm_asg_core::snapshot::Node;
+use slurm_asg_core::snapshot::{Node, Partition, PendingJob};
 use slurm_asg_core::time::Timestamp;
 
-use super::ffi::{SHOW_ALL, SHOW_MIXED, SlurmApi, node_info_msg_t, node_info_t, update_node_msg_t};
+use super::ffi::{
+    SHOW_ALL, SHOW_MIXED, SlurmApi, job_info_msg_t, node_info_msg_t, node_info_t,
+    partition_info_msg_t, update_node_msg_t,
+};
 use super::host::copy_text;
+use super::queue::{copy_jobs, copy_partitions};
+
+/// `SLURM_NO_CHANGE_IN_DATA` of slurm_errno.h.
+const NO_CHANGE: c_int = 1900;
 
 /// Slurm's API in this process.
 pub struct Slurm {
@@ -69,21 +76,76 @@ impl Slurm {
     /// # Errors
     /// If slurmctld does not answer.
     pub fn load_nodes(&self) -> Result<BTreeMap<NodeName, Node>, SlurmError> {
+        const CALL: &str = "slurm_load_node";
         let mut message: *mut node_info_msg_t = ptr::null_mut();
-        let flags = u16::try_from(SHOW_ALL | SHOW_MIXED).unwrap_or(u16::MAX);
+        let flags = show_all() | u16::try_from(SHOW_MIXED).unwrap_or(0);
         // SAFETY: `message` is a valid place for the answer.
         let code = unsafe { self.api.slurm_load_node(0, &raw mut message, flags) };
-        if code != 0 {
-            return Err(self.error("slurm_load_node", last_errno()));
-        }
-        if message.is_null() {
-            return Err(SlurmError { call: "slurm_load_node", message: "empty answer".to_owned() });
+        if !self.has_news(CALL, code, message.is_null())? {
+            // It was not asked for changes: whatever this means, it is not "no nodes".
+            return Err(self.error(CALL, NO_CHANGE));
         }
         // SAFETY: a successful call has set `message`; it is freed below and not kept.
         let nodes = unsafe { copy_nodes(&*message) };
         // SAFETY: `message` came from slurm_load_node and nothing points into it any more.
         unsafe { self.api.slurm_free_node_info_msg(message) };
         Ok(nodes)
+    }
+
+    /// `slurm_load_jobs`: the pending jobs, or `None` if no job has changed since `since`, the
+    /// time of an earlier answer.
+    ///
+    /// # Errors
+    /// If slurmctld does not answer.
+    pub fn load_jobs(
+        &self,
+        since: libc::time_t,
+    ) -> Result<Option<(libc::time_t, Vec<PendingJob>)>, SlurmError> {
+        const CALL: &str = "slurm_load_jobs";
+        let mut message: *mut job_info_msg_t = ptr::null_mut();
+        // SAFETY: `message` is a valid place for the answer.
+        let code = unsafe { self.api.slurm_load_jobs(since, &raw mut message, show_all()) };
+        if !self.has_news(CALL, code, message.is_null())? {
+            return Ok(None);
+        }
+        // SAFETY: a successful call has set `message`; it is freed below and not kept.
+        let copied = unsafe { ((*message).last_update, copy_jobs(&*message)) };
+        // SAFETY: `message` came from slurm_load_jobs and nothing points into it any more.
+        unsafe { self.api.slurm_free_job_info_msg(message) };
+        Ok(Some(copied))
+    }
+
+    /// `slurm_load_partitions`: all partitions, or `None` if none has changed since `since`.
+    ///
+    /// # Errors
+    /// If slurmctld does not answer.
+    pub fn load_partitions(
+        &self,
+        since: libc::time_t,
+    ) -> Result<Option<(libc::time_t, BTreeMap<String, Partition>)>, SlurmError> {
+        const CALL: &str = "slurm_load_partitions";
+        let mut message: *mut partition_info_msg_t = ptr::null_mut();
+        // SAFETY: `message` is a valid place for the answer.
+        let code = unsafe { self.api.slurm_load_partitions(since, &raw mut message, show_all()) };
+        if !self.has_news(CALL, code, message.is_null())? {
+            return Ok(None);
+        }
+        // SAFETY: a successful call has set `message`; it is freed below and not kept.
+        let copied = unsafe { ((*message).last_update, copy_partitions(&*message)) };
+        // SAFETY: `message` came from slurm_load_partitions and nothing points into it any more.
+        unsafe { self.api.slurm_free_partition_info_msg(message) };
+        Ok(Some(copied))
+    }
+
+    /// Reads a load call's return code: `false` for "nothing has changed".
+    fn has_news(&self, call: &'static str, code: c_int, empty: bool) -> Result<bool, SlurmError> {
+        let errno = last_errno();
+        match code {
+            0 if empty => Err(SlurmError { call, message: "empty answer".to_owned() }),
+            0 => Ok(true),
+            _ if errno == NO_CHANGE => Ok(false),
+            _ => Err(self.error(call, errno)),
+        }
     }
 
     /// `slurm_update_node`.
@@ -137,6 +199,10 @@ impl Slurm {
     }
 }
 
+fn show_all() -> u16 {
+    u16::try_from(SHOW_ALL).unwrap_or(0)
+}
+
 fn last_errno() -> c_int {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
@@ -174,6 +240,9 @@ unsafe fn copy_node(record: &node_info_t) -> Option<(NodeName, Node)> {
         address: text(record.node_addr).unwrap_or_default(),
         reason: text(record.reason).unwrap_or_default(),
         idle_since: idle.then(|| Timestamp::from_secs(record.last_busy)),
+        cpus: u32::from(record.cpus),
+        memory_mib: record.real_memory,
+        weight: record.weight,
     };
     Some((NodeName::new(&name), node))
 }

@@ -7,6 +7,7 @@ mod api;
 mod ffi;
 mod host;
 mod log;
+mod queue;
 
 pub use api::{NodeUpdate, Slurm, SlurmError};
 pub use ffi::SLURM_VERSION_NUMBER;

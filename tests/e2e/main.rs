@@ -4,6 +4,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test may fail")]
 
+mod ahead;
 mod life;
 mod programs;
 mod trouble;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
-use slurm_asg_wire::{NodeStatus, Request, Response, Status, ask};
+use slurm_asg_wire::{JobStatus, NodeStatus, Request, Response, Status, ask};
 
 use crate::output::print;
 
@@ -71,6 +71,9 @@ fn text(status: &Status, now_ms: u64) -> Result<String, fmt::Error> {
     if !status.nodes.is_empty() {
         nodes(&status.nodes, now_ms, &mut out)?;
     }
+    if !status.jobs.is_empty() {
+        jobs(&status.jobs, &mut out)?;
+    }
     Ok(out)
 }
 
@@ -103,6 +106,19 @@ fn nodes(nodes: &[NodeStatus], now_ms: u64, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
+/// The first pending jobs; a long queue is read as JSON.
+fn jobs(jobs: &[JobStatus], out: &mut String) -> fmt::Result {
+    const SHOWN_MAX: usize = 20;
+    writeln!(out, "\n{:>10}  WHY", "JOB")?;
+    for job in jobs.iter().take(SHOWN_MAX) {
+        writeln!(out, "{:>10}  {}", job.id, job.text)?;
+    }
+    if let Some(more) = jobs.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
+        writeln!(out, "{:>10}  {more} more: slurm-asg status --json", "…")?;
+    }
+    Ok(())
+}
+
 /// A span of time as people say it, from milliseconds.
 fn span(ms: u64) -> String {
     let secs = ms / 1000;
@@ -116,7 +132,7 @@ fn span(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slurm_asg_wire::GroupStatus;
+    use slurm_asg_wire::{GroupStatus, JobStatus};
 
     #[test]
     fn the_status_reads_as_a_table() {
@@ -149,6 +165,12 @@ mod tests {
                 text: "idle; Slurm's SuspendTime decides".into(),
                 since_ms: Some(935_000),
             }],
+            jobs: vec![JobStatus {
+                id: 7,
+                nodes: 1,
+                why: "counted".into(),
+                text: "counted: 1 nodes will be powered up".into(),
+            }],
         };
         let expected = "\
 slurm-asg 0.1.0 in slurmctld 22.05.8: active, looked 5 s ago
@@ -159,6 +181,9 @@ compute      0       2     8        1     1     0       1       2     0
 
 NODE       STATE       INSTANCE  WHY
 compute-1  IDLE+CLOUD  i-1       idle; Slurm's SuspendTime decides (for 70 s)
+
+       JOB  WHY
+         7  counted: 1 nodes will be powered up
 ";
         assert_eq!(text(&status, 1_005_000).unwrap(), expected);
     }

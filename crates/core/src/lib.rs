@@ -9,7 +9,9 @@
 //! as data, and deadlines go out as data.
 #![forbid(unsafe_code)]
 
+pub mod array;
 pub mod check;
+pub mod demand;
 pub mod hostlist;
 pub mod ids;
 pub mod memory;
@@ -18,6 +20,7 @@ pub mod plan;
 pub mod policy;
 pub mod snapshot;
 pub mod time;
+pub mod word;
 
 #[cfg(test)]
 mod testing;

@@ -27,6 +27,9 @@ pub struct Memory {
     pub releases: BTreeMap<InstanceId, Release>,
     /// Since when an instance has served no node and none has wanted it.
     pub spare_since: BTreeMap<InstanceId, Timestamp>,
+    /// Since when capacity has been raised ahead for a pending job, by job id.
+    #[serde(default)]
+    pub counted_since: BTreeMap<u32, Timestamp>,
     /// Groups whose last SetDesiredCapacity failed.
     pub raise_retry: BTreeMap<AsgName, Retry>,
 }
@@ -167,6 +170,7 @@ impl Memory {
             self.spare_since.insert(instance.clone(), *since);
         }
         self.spare_since.retain(|instance, _| plan.spares.contains_key(instance));
+        self.counted_since.clone_from(&plan.counted);
         for (node, binding) in &plan.adopted {
             self.bindings.entry(node.clone()).or_insert_with(|| binding.clone());
         }

@@ -34,6 +34,8 @@ pub struct GroupPolicy {
     pub nodes: Vec<NodeName>,
     /// Auto Scaling groups that serve them, in order of preference. Never empty.
     pub asgs: Vec<AsgName>,
+    /// Whether capacity is raised for pending jobs before Slurm gives them nodes.
+    pub prelaunch: bool,
     /// How long an instance that serves no node and is not wanted may live.
     pub orphan_grace: Duration,
 }
@@ -77,6 +79,7 @@ struct FileGroup {
     name: toml::Spanned<String>,
     nodes: toml::Spanned<String>,
     asg: toml::Spanned<OneOrMore>,
+    prelaunch: Option<bool>,
     orphan_grace: Option<toml::Spanned<u64>>,
 }
 
@@ -188,7 +191,8 @@ impl Source<'_> {
                 return Err(self.error(secs.span().start, message));
             }
         };
-        Ok((name, GroupPolicy { nodes, asgs, orphan_grace }))
+        let prelaunch = raw.prelaunch.unwrap_or(true);
+        Ok((name, GroupPolicy { nodes, asgs, prelaunch, orphan_grace }))
     }
 
     fn nodes(
@@ -260,6 +264,7 @@ mod tests {
         assert_eq!(group.nodes, ["c1".into(), "c2".into()]);
         assert_eq!(group.asgs, [AsgName::new("a")]);
         assert_eq!(group.orphan_grace, Duration::from_secs(300));
+        assert!(group.prelaunch);
         assert_eq!(policy.socket, None);
         assert_eq!(policy.group_of(&"c2".into()), Some(&GroupName::new("c")));
         assert_eq!(policy.group_of(&"d1".into()), None);

@@ -40,6 +40,9 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// Slurm's nodes: all of them, not only those of groups.
     pub nodes: Seen<Arc<BTreeMap<NodeName, Node>>>,
+    /// The pending jobs, seen after the nodes: a job that Slurm places in between is missed, not
+    /// counted twice.
+    pub queue: Seen<Arc<Queue>>,
     /// The Auto Scaling groups of the policy. One that is not in the map was not looked at.
     pub asgs: BTreeMap<AsgName, Seen<Asg>>,
     /// What EC2 said of single instances. One that is not in the map was not asked for.
@@ -71,6 +74,79 @@ pub struct Node {
     pub reason: String,
     /// Since when the node has been idle: `last_busy`. `None` if it never was or is busy.
     pub idle_since: Option<Timestamp>,
+    /// `cpus`.
+    pub cpus: u32,
+    /// `real_memory`, MiB.
+    pub memory_mib: u64,
+    /// `weight`: Slurm takes lighter nodes first.
+    pub weight: u32,
+}
+
+/// Pending jobs and the partitions that they are in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// In any order.
+    pub jobs: Vec<PendingJob>,
+    /// By name.
+    pub partitions: BTreeMap<String, Partition>,
+}
+
+/// A partition (`partition_info_t`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// `state_up` is UP.
+    pub up: bool,
+    /// Its nodes, in Slurm's order.
+    pub nodes: Vec<NodeName>,
+    /// `max_share` is 0: jobs get whole nodes.
+    pub exclusive: bool,
+}
+
+/// A pending job (`slurm_job_info_t`), as far as its demand is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingJob {
+    /// `job_id`.
+    pub id: u32,
+    /// `state_reason`.
+    pub reason: u32,
+    /// `priority`; 0 is held.
+    pub priority: u32,
+    /// `partition`.
+    pub partition: String,
+    /// `num_nodes`: at least so many nodes.
+    pub nodes_min: u32,
+    /// `max_nodes`: at most so many nodes; 0 is no limit.
+    pub nodes_max: u32,
+    /// `num_cpus`: at least so many CPUs in all.
+    pub cpus: u32,
+    /// `cpus_per_task`; 0 is not said.
+    pub cpus_per_task: u32,
+    /// `ntasks_per_node`.
+    pub tasks_per_node: Option<u32>,
+    /// `pn_min_cpus`: at least so many CPUs on each node.
+    pub cpus_per_node_min: u32,
+    /// `pn_min_memory`.
+    pub memory: JobMemory,
+    /// `shared` says that it takes whole nodes.
+    pub exclusive: bool,
+    /// How many tasks of an array the record stands for and may start; 0 and 1 are one job.
+    pub array_tasks: u32,
+    /// `start_time`, if it is said: for jobs with `--begin`, and where Slurm expects a start.
+    pub begins: Option<Timestamp>,
+    /// Something that the count leaves to Slurm, by the name of sbatch's option.
+    pub special: Option<String>,
+}
+
+/// `pn_min_memory`, MiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobMemory {
+    /// Nothing is asked for.
+    #[default]
+    None,
+    /// On each node.
+    PerNode(u64),
+    /// For each CPU.
+    PerCpu(u64),
 }
 
 /// An Auto Scaling group (DescribeAutoScalingGroups).

@@ -1,7 +1,8 @@
 //! Nodes, instances and groups in a few words, and a world that carries plans out.
 //!
 //! A line is a node, its state, and what serves it: `n1 idle on=i-1`, `n2 powering_up`,
-//! `n3 alloc on=i-3`. `i-7 spare` is an instance of the group without a node.
+//! `n3 alloc on=i-3`. `i-7 spare` is an instance of the group without a node, `job 2` a pending
+//! job that wants two whole nodes.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,7 +15,9 @@ use crate::memory::{Binding, Memory, Outcome};
 use crate::node_state::NodeState;
 use crate::plan::{Action, Plan, plan};
 use crate::policy::{self, Policy};
-use crate::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member, Node, Seen, Snapshot};
+use crate::snapshot::{
+    Asg, Lifecycle, Machine, MachineFacts, Member, Node, Partition, PendingJob, Seen, Snapshot,
+};
 use crate::time::Timestamp;
 
 pub struct World {
@@ -75,6 +78,7 @@ impl World {
             snapshot: Snapshot {
                 now: Timestamp::from_secs(1_000_000),
                 nodes: Seen::Known(Arc::default()),
+                queue: Seen::Known(Arc::default()),
                 asgs: BTreeMap::new(),
                 machines: BTreeMap::new(),
             },
@@ -104,12 +108,17 @@ impl World {
         let mut words = line.split(' ');
         let name = words.next().unwrap();
         let word = words.next().unwrap();
+        if name == "job" {
+            self.submit(word.parse().unwrap());
+            return;
+        }
         if word == "spare" {
             self.launch(name, Lifecycle::InService);
             return;
         }
         self.node_mut(name).state = NodeState(state(word));
         self.node_mut(name).address = name.to_owned();
+        self.node_mut(name).cpus = 2;
         for word in words {
             if let Some(id) = word.strip_prefix("on=") {
                 self.launch(id, Lifecycle::InService);
@@ -138,6 +147,25 @@ impl World {
         self.node_mut(node).address = address(id).to_string();
         let binding = Binding::new(&id.into(), &"a".into(), self.snapshot.now);
         self.memory.bindings.insert(node.into(), binding);
+    }
+
+    /// A job is pending that wants whole nodes.
+    pub fn submit(&mut self, nodes: u32) {
+        let names = self.policy.groups.values().flat_map(|group| group.nodes.clone()).collect();
+        let Seen::Known(queue) = &mut self.snapshot.queue else { panic!("no queue") };
+        let queue = Arc::make_mut(queue);
+        let partition = Partition { up: true, nodes: names, exclusive: true };
+        queue.partitions.insert("p".into(), partition);
+        let id = u32::try_from(queue.jobs.len()).unwrap() + 1;
+        let (partition, priority) = ("p".into(), 1);
+        queue.jobs.push(PendingJob {
+            id,
+            priority,
+            partition,
+            nodes_min: nodes,
+            cpus: nodes,
+            ..PendingJob::default()
+        });
     }
 
     /// The instance loses power, and EC2 knows.

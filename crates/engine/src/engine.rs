@@ -9,7 +9,7 @@ use slurm_asg_core::ids::AsgName;
 use slurm_asg_core::memory::{Memory, Outcome};
 use slurm_asg_core::plan::{Action, Bind, Plan, SetDesired, Terminate, plan};
 use slurm_asg_core::policy::Policy;
-use slurm_asg_core::snapshot::{Seen, Snapshot};
+use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
 
 use crate::Clock;
@@ -43,7 +43,8 @@ pub struct Engine<C, S, K, T> {
     memory: Memory,
     saved: Option<Memory>,
     nodes: Seen<Nodes>,
-    nodes_read_at: Option<Timestamp>,
+    queue: Seen<Arc<Queue>>,
+    slurm_read_at: Option<Timestamp>,
     view: CloudView,
     troubles: Troubles,
 }
@@ -88,7 +89,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             saved: loaded.ok(),
             memory,
             nodes: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
-            nodes_read_at: None,
+            queue: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
+            slurm_read_at: None,
             view: CloudView::default(),
             troubles,
         }
@@ -107,7 +109,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
 
     /// One turn: observe, plan, check, execute, remember.
     pub async fn turn(&mut self) -> Look {
-        self.nodes_read_at = None;
+        self.slurm_read_at = None;
         let (plan, cost) = self.settle_on_a_plan().await;
         let plan = self.checked(plan);
         let now = self.clock.now();
@@ -179,15 +181,16 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         self.warn_of_small_groups(now);
     }
 
-    /// Reads Slurm's nodes, unless that was a moment ago. Returns what it cost.
+    /// Reads Slurm's nodes and then its queue, unless that was a moment ago. Returns what it
+    /// cost. In this order a job that is placed in between is missed, and not counted twice.
     async fn look_at_slurm(&mut self) -> Duration {
         let began = self.clock.now();
-        if self.nodes_read_at.is_some_and(|at| began.since(at) < FRESH) {
+        if self.slurm_read_at.is_some_and(|at| began.since(at) < FRESH) {
             return Duration::ZERO;
         }
         let read = self.scheduler.nodes().await;
         let now = self.clock.now();
-        self.nodes_read_at = Some(now);
+        self.slurm_read_at = Some(now);
         self.troubles.note("slurm nodes", now, read.as_ref().err());
         match read {
             Ok(nodes) => {
@@ -196,7 +199,15 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             }
             Err(error) => self.nodes = Seen::Unknown { why: error.to_string() },
         }
-        now.since(began)
+        if self.policy.groups.values().any(|group| group.prelaunch) {
+            let read = self.scheduler.queue().await;
+            self.troubles.note("slurm queue", self.clock.now(), read.as_ref().err());
+            self.queue = match read {
+                Ok(queue) => Seen::Known(queue),
+                Err(error) => Seen::Unknown { why: error.to_string() },
+            };
+        }
+        self.clock.now().since(began)
     }
 
     /// Slurm gives jobs any node it knows. One that no group has room for is only found out at
@@ -244,6 +255,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         Snapshot {
             now,
             nodes: self.nodes.clone(),
+            queue: self.queue.clone(),
             asgs: self.view.asgs.clone(),
             machines: self.view.machines.clone(),
         }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use slurm_asg_core::ids::{InstanceId, NodeName};
-use slurm_asg_core::snapshot::Node;
+use slurm_asg_core::snapshot::{Node, Queue};
 
 /// slurmctld, as far as the loop needs it.
 pub trait Scheduler {
@@ -15,6 +15,12 @@ pub trait Scheduler {
     /// # Errors
     /// If slurmctld did not answer.
     fn nodes(&mut self) -> impl Future<Output = Result<Nodes, SchedulerError>>;
+
+    /// The pending jobs and the partitions, as they are now.
+    ///
+    /// # Errors
+    /// If slurmctld did not answer.
+    fn queue(&mut self) -> impl Future<Output = Result<Arc<Queue>, SchedulerError>>;
 
     /// Tells Slurm where nodes can be reached, all in one update.
     ///

@@ -70,6 +70,21 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// Nodes that have a machine or wait for one.
     pub nodes: Vec<NodeStatus>,
+    /// Pending jobs, and whether capacity is raised for them ahead of Slurm's allocation.
+    pub jobs: Vec<JobStatus>,
+}
+
+/// One pending job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Slurm's job id.
+    pub id: u32,
+    /// Powered-down nodes that are counted for it.
+    pub nodes: u32,
+    /// Why it counts or does not: a stable word.
+    pub why: String,
+    /// The same in plain words.
+    pub text: String,
 }
 
 /// One group, in numbers of instances and nodes.
@@ -95,7 +110,9 @@ pub struct GroupStatus {
     pub idle: u32,
     /// Nodes that wait for their machine.
     pub booting: u32,
-    /// Instances that nodes need.
+    /// Nodes that pending jobs will be given and that Slurm has not asked for yet.
+    pub ahead: u32,
+    /// Instances that nodes and pending jobs need.
     pub demand: u32,
     /// Instances that serve no node.
     pub spare: u32,

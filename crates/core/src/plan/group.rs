@@ -31,6 +31,8 @@ pub struct Scene<'a> {
     pub nodes: &'a BTreeMap<NodeName, Node>,
     /// Which node an instance serves, over all groups.
     pub bound: &'a BTreeMap<&'a InstanceId, &'a NodeName>,
+    /// Nodes that pending jobs will be given and that Slurm has not asked for yet.
+    pub ahead: u32,
 }
 
 /// Adds one group's actions and reports to the plan.
@@ -391,32 +393,34 @@ impl<'a> Pass<'a, '_> {
         waiting.extend(wanted);
         let mut waiting = waiting.into_iter();
         self.report.booting += count(waiting.len());
-        self.plan.watch_cloud |= waiting.len() > 0;
+        self.report.ahead = self.scene.ahead;
         let spares = self.nameless_spares();
-        self.spares_are_wanted = spares > 0 && waiting.len() > 0;
-        for (due, why) in [
-            (spares, Why::WaitsForAddress),
-            (self.books.iter().map(|book| book.incoming()).sum(), Why::WaitsForLaunch),
-        ] {
-            for name in waiting.by_ref().take(due as usize) {
+        let incoming: u32 = self.books.iter().map(Book::incoming).sum();
+        let mut ahead = self.scene.ahead;
+        self.plan.watch_cloud |= waiting.len() > 0;
+        self.plan.watch_slurm |= ahead > 0;
+        self.spares_are_wanted = spares > 0 && (waiting.len() > 0 || ahead > 0);
+        for (there, why) in [(spares, Why::WaitsForAddress), (incoming, Why::WaitsForLaunch)] {
+            let used = there.min(count(waiting.len()));
+            for name in waiting.by_ref().take(used as usize) {
                 self.wait_with(name, why.clone());
             }
+            ahead = ahead.saturating_sub(there - used);
         }
         let now = self.scene.snapshot.now;
         let mut blocked = None;
         for at in 0..self.books.len() {
-            let Some(book) = self.books.get(at) else {
-                continue;
-            };
+            let Some(book) = self.books.get(at) else { continue };
+            let missing = count(waiting.len()).saturating_add(ahead);
             let retry: Option<&memory::Retry> = self.scene.memory.raise_retry.get(book.name);
             if let Some(retry) = retry.filter(|retry| retry.not_before > now) {
-                if waiting.len() > 0 {
+                if missing > 0 {
                     self.plan.wake(retry.not_before);
                     blocked = Some(Why::RetryAt { at: retry.not_before });
                 }
                 continue;
             }
-            let more = book.room().min(count(waiting.len()));
+            let more = book.room().min(missing);
             if more == 0 {
                 continue;
             }
@@ -426,16 +430,18 @@ impl<'a> Pass<'a, '_> {
                 to: book.desired() + more,
             };
             self.plan.actions.push(Action::SetDesired(raise));
-            for name in waiting.by_ref().take(more as usize) {
+            let used = more.min(count(waiting.len()));
+            for name in waiting.by_ref().take(used as usize) {
                 self.wait_with(name, Why::Raised);
             }
+            ahead = ahead.saturating_sub(more - used);
         }
         let rest = if self.books.len() < self.scene.group.asgs.len() {
             Why::CloudUnknown
         } else {
             blocked.unwrap_or(Why::AtMax { max: self.report.max })
         };
-        self.unserved = count(waiting.len());
+        self.unserved = count(waiting.len()).saturating_add(ahead);
         for name in waiting {
             self.wait_with(name, rest.clone());
         }
@@ -539,7 +545,7 @@ impl<'a> Pass<'a, '_> {
 
     fn finish(self) {
         let mut report = self.report;
-        report.demand = report.busy + report.idle + report.booting;
+        report.demand = report.busy + report.idle + report.booting + report.ahead;
         let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
         self.plan.watch_cloud |= incoming > 0;
         // Asking again about instances that EC2 has just described would be a busy loop.

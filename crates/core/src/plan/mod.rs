@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 
 pub use report::{GroupReport, NodeReport, Why};
 
+use crate::demand::{Demand, JobWhy, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory};
+use crate::node_state::Phase;
 use crate::policy::Policy;
 use crate::snapshot::{Lifecycle, Machine, Seen, Snapshot};
 use crate::time::Timestamp;
@@ -43,6 +45,11 @@ pub struct Plan {
     /// Instances that serve no node, with the time since when.
     #[serde(skip)]
     pub spares: BTreeMap<InstanceId, Timestamp>,
+    /// Pending jobs, and why each counts or does not.
+    pub jobs: BTreeMap<u32, JobWhy>,
+    /// Pending jobs that capacity is raised for, with the time since when.
+    #[serde(skip)]
+    pub counted: BTreeMap<u32, Timestamp>,
     /// Instances about which EC2 is to be asked with the next look.
     pub look_up: BTreeSet<InstanceId>,
     /// AWS is at work: the next look at it may show something new.
@@ -145,6 +152,7 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
         Seen::Unknown { why } => {
             // Nothing is decided over nodes that cannot be seen; spares keep their age.
             plan.spares.clone_from(&memory.spare_since);
+            plan.counted.clone_from(&memory.counted_since);
             for name in policy.groups.keys() {
                 let report = GroupReport { problem: Some(why.clone()), ..GroupReport::default() };
                 plan.groups.insert(name.clone(), report);
@@ -152,14 +160,40 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
             return plan;
         }
     };
+    let broken: BTreeSet<&NodeName> = memory
+        .bindings
+        .iter()
+        // One that boots gets another instance; one that was up is set down.
+        .filter(|(node, _)| nodes.get(*node).is_some_and(|it| it.state.phase() == Phase::Up))
+        .filter(|(_, binding)| is_gone(binding, snapshot))
+        .map(|(node, _)| node)
+        .collect();
+    let demand = match &snapshot.queue {
+        Seen::Known(queue) => demand(&Look {
+            policy,
+            nodes,
+            broken: &broken,
+            queue,
+            earlier: &memory.counted_since,
+            now: snapshot.now,
+        }),
+        // Nodes that Slurm wants by name are served all the same.
+        Seen::Unknown { .. } => {
+            Demand { counted: memory.counted_since.clone(), ..Demand::default() }
+        }
+    };
     let bound: BTreeMap<&InstanceId, &NodeName> =
         memory.bindings.iter().map(|(node, binding)| (&binding.instance, node)).collect();
     for (name, group) in &policy.groups {
+        let ahead = demand.nodes.get(name).copied().unwrap_or(0);
+        let ahead = if group.prelaunch { ahead } else { 0 };
         group::plan_group(
-            &group::Scene { name, group, memory, snapshot, nodes, bound: &bound },
+            &group::Scene { name, group, memory, snapshot, nodes, bound: &bound, ahead },
             &mut plan,
         );
     }
+    plan.jobs = demand.jobs;
+    plan.counted = demand.counted;
     // One order for all groups: what makes jobs wait least comes first.
     plan.actions.sort_by_key(Action::rank);
     if plan.actions.len() > ACTIONS_MAX {

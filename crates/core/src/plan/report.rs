@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::ids::InstanceId;
 use crate::node_state::Phase;
 use crate::time::Timestamp;
+use crate::word::variant_name;
 
 /// The state of one group, in numbers of nodes and instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,7 +28,9 @@ pub struct GroupReport {
     pub idle: u32,
     /// Nodes that wait for their machine to register.
     pub booting: u32,
-    /// Instances that nodes in service or wanted by Slurm need.
+    /// Nodes that pending jobs will be given and that Slurm has not asked for yet.
+    pub ahead: u32,
+    /// Instances that nodes in service, nodes wanted by Slurm and pending jobs need.
     pub demand: u32,
     /// Instances that serve no node.
     pub spare: u32,
@@ -124,16 +127,7 @@ impl Why {
     /// The reason as one stable word, for programs.
     #[must_use]
     pub fn word(&self) -> String {
-        let name = format!("{self:?}");
-        let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
-        let mut word = String::new();
-        for c in name.chars() {
-            if c.is_uppercase() && !word.is_empty() {
-                word.push('_');
-            }
-            word.extend(c.to_lowercase());
-        }
-        word
+        variant_name(self)
     }
 }
 

@@ -34,6 +34,42 @@ fn capacity_is_raised_in_one_call_and_never_above_the_maximum() {
 }
 
 #[test]
+fn a_pending_job_raises_capacity_before_slurm_asks() {
+    let off = ["n1 off", "n2 off", "n3 off"];
+    check(0, 8, &[&off[..], &["job 2"]].concat(), &["desired 0 -> 2"]);
+    check(0, 1, &[&off[..], &["job 2"]].concat(), &["desired 0 -> 1"]);
+    check(0, 8, &[&off[..], &["job 2", "i-1 spare"]].concat(), &["desired 1 -> 2"]);
+    check(0, 8, &[&off[..], &["job 4"]].concat(), &[]);
+    check(0, 8, &["n1 idle on=i-1", "n2 off", "job 2"], &["desired 1 -> 2"]);
+    check(0, 8, &["n1 alloc_off", "n2 off", "job 1"], &["desired 0 -> 2"]);
+}
+
+#[test]
+fn without_prelaunch_slurm_is_waited_for() {
+    let mut world = World::new(0, 8, &["n1 off", "job 1"]);
+    let text = "[[group]]\nname = \"g\"\nnodes = \"n[1-64]\"\nasg = \"a\"\nprelaunch = false";
+    world.policy = crate::policy::parse(std::path::Path::new("asg.toml"), text).unwrap();
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_launched_for_a_job_that_vanished_is_given_back_after_the_grace() {
+    let mut world = World::new(0, 8, &["n1 off", "job 1"]);
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["desired 0 -> 1"]);
+    world.carry_out(&plan);
+    world.launch("i-1", crate::snapshot::Lifecycle::InService);
+    world.pass(400);
+    let plan = world.plan();
+    assert_eq!(plan.jobs[&1], crate::demand::JobWhy::NotTaken, "Slurm had its time");
+    world.snapshot.queue = Seen::Known(std::sync::Arc::default());
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.pass(300);
+    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+}
+
+#[test]
 fn a_spare_serves_before_another_instance_is_asked_for() {
     check(0, 8, &["n1 powering_up", "i-1 spare"], &["bind n1 i-1"]);
     check(
@@ -332,8 +368,9 @@ fn piece() -> impl Strategy<Value = Piece> {
         })
 }
 
-/// What one random world is made of: pieces, minimum, room above, launches asked, spares, age.
-type Recipe = (Vec<Piece>, u32, u32, u32, usize, u64, bool);
+/// What one random world is made of: pieces, minimum, room above, launches asked,
+/// spares, age and pending jobs.
+type Recipe = (Vec<Piece>, u32, u32, u32, usize, (u64, Vec<u32>), bool);
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     (
@@ -342,17 +379,18 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         0..12u32,
         0..4u32,
         0..4usize,
-        0..700u64,
+        (0..700u64, proptest::collection::vec(1..6u32, 0..3)),
         prop::bool::weighted(0.05),
     )
 }
 
-fn build((pieces, min, room, asked, spares, age, blind): Recipe) -> World {
+fn build((pieces, min, room, asked, spares, (age, jobs), blind): Recipe) -> World {
     let mut world = World::new(0, 0, &[]);
     for (at, piece) in pieces.iter().enumerate() {
         let (node, id) = (format!("n{}", at + 1), format!("i-{}", at + 1));
         world.node_mut(&node).state = NodeState(state(STATES[piece.state]));
         world.node_mut(&node).address.clone_from(&node);
+        world.node_mut(&node).cpus = 2;
         if piece.own_reason {
             world.node_mut(&node).reason = "ResumeTimeout reached".into();
         }
@@ -387,6 +425,9 @@ fn build((pieces, min, room, asked, spares, age, blind): Recipe) -> World {
         if !piece.told {
             world.memory.bindings.remove(&NodeName::new(&node));
         }
+    }
+    for nodes in jobs {
+        world.submit(nodes);
     }
     for spare in 0..spares {
         let id = format!("i-{}", 100 + spare);

@@ -21,6 +21,8 @@ struct Arguments {
     runs: u32,
 }
 
+/// Nodes of the clusters that are measured.
+const NODES: u32 = 100;
 const SOON: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -37,23 +39,27 @@ fn bench(arguments: &Arguments) -> Result<()> {
     say(&format!("{:<62} {:>10} {:>10} {:>10}", "figure", "median", "min", "max"));
     hook(arguments.runs)?;
     let idle = memory_without_plugin()?;
-    // Slurm suspends nothing meanwhile, and instances only need to be launched.
-    let options = Options {
-        nodes: 60,
-        max: 60,
-        suspend_time_s: 3600,
-        boot_command: Some(vec!["/bin/true".to_owned()]),
-        ..Options::default()
-    };
-    let lab = Lab::start(options)?;
-    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    let lab = start()?;
     programs(&lab)?;
     let with = memory(&lab)?;
     row("slurmctld's memory without the plugin, MB", &mut [idle]);
     row("slurmctld's memory with the plugin, MB (expected: at most 25 more)", &mut [with]);
     resume_to_call(&lab, arguments.runs)?;
-    submission_to_call(&lab, arguments.runs)?;
-    Ok(())
+    drop(lab);
+    submission_to_call(&start()?, arguments.runs)
+}
+
+/// A cluster in which Slurm suspends nothing, and instances only need to be launched.
+fn start() -> Result<Lab> {
+    let lab = Lab::start(Options {
+        nodes: NODES,
+        max: NODES,
+        suspend_time_s: 3600,
+        boot_command: Some(vec!["/bin/true".to_owned()]),
+        ..Options::default()
+    })?;
+    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    Ok(lab)
 }
 
 /// Prints one figure.
@@ -176,7 +182,7 @@ fn submission_to_call(lab: &Lab, runs: u32) -> Result<()> {
 }
 
 fn memory_without_plugin() -> Result<f64> {
-    let lab = Lab::start(Options { plugin: false, nodes: 60, ..Options::default() })?;
+    let lab = Lab::start(Options { plugin: false, nodes: NODES, ..Options::default() })?;
     std::thread::sleep(Duration::from_secs(2));
     memory(&lab)
 }

@@ -35,6 +35,9 @@ pub struct SlurmError {
     pub message: String,
 }
 
+/// What has changed since an earlier answer, and when this one was given; `None` if nothing has.
+pub type Changed<T> = Option<(libc::time_t, T)>;
+
 /// One update of nodes. What is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct NodeUpdate {
@@ -97,10 +100,7 @@ impl Slurm {
     ///
     /// # Errors
     /// If slurmctld does not answer.
-    pub fn load_jobs(
-        &self,
-        since: libc::time_t,
-    ) -> Result<Option<(libc::time_t, Vec<PendingJob>)>, SlurmError> {
+    pub fn load_jobs(&self, since: libc::time_t) -> Result<Changed<Vec<PendingJob>>, SlurmError> {
         const CALL: &str = "slurm_load_jobs";
         let mut message: *mut job_info_msg_t = ptr::null_mut();
         // SAFETY: `message` is a valid place for the answer.
@@ -122,7 +122,7 @@ impl Slurm {
     pub fn load_partitions(
         &self,
         since: libc::time_t,
-    ) -> Result<Option<(libc::time_t, BTreeMap<String, Partition>)>, SlurmError> {
+    ) -> Result<Changed<BTreeMap<String, Partition>>, SlurmError> {
         const CALL: &str = "slurm_load_partitions";
         let mut message: *mut partition_info_msg_t = ptr::null_mut();
         // SAFETY: `message` is a valid place for the answer.

@@ -115,7 +115,8 @@ fn a_job_of_four_nodes_gets_four_machines_with_one_call() -> Result<()> {
 
 #[test]
 fn every_task_of_an_array_runs_and_the_maximum_holds() -> Result<()> {
-    let lab = Lab::start(Options { max: 3, ..Options::default() })?;
+    // Slurm allocates all five at once; two nodes wait for machines that others leave.
+    let lab = Lab::start(Options { max: 3, resume_timeout_s: 300, ..Options::default() })?;
     let job = lab.sbatch(&["--array=0-4", "--exclusive", "--output=%A_%a.out"], "echo done")?;
     let written = |task: u32| lab.path("out").join(format!("{job}_{task}.out"));
     lab.until("all five tasks have run", JOB_RUNS * 3, |lab| {

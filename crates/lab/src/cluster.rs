@@ -270,13 +270,26 @@ impl Lab {
             return Ok(());
         }
         bail!(
-            "not within {limit:?}: {what}{}\n--- nodes\n{}\n--- sandbox\n{:?}\n--- plugin\n{}\n--- slurmctld\n{}",
+            "not within {limit:?}: {what}{}\n--- nodes\n{}\n--- sandbox\n{:?}\n--- instances\n{}\n--- plugin\n{}\n--- slurmctld\n{}",
             last.map_or_else(String::new, |error| format!(" ({error:#})")),
             self.command("sinfo", &["-N", "-o", "%N %T %E"]).unwrap_or_default(),
             self.sandbox().state().map(|state| state.groups),
+            self.instance_logs(),
             self.plugin_log().join("\n"),
             tail(&self.log()),
         )
+    }
+
+    /// The last line that each instance has written.
+    fn instance_logs(&self) -> String {
+        let files = fs::read_dir(self.files.path("log")).into_iter().flatten().flatten();
+        let instances = files.filter(|file| file.file_name().to_string_lossy().starts_with("i-"));
+        let lines = instances.map(|file| {
+            let text = fs::read_to_string(file.path()).unwrap_or_default();
+            let last = text.lines().last().unwrap_or("nothing").to_owned();
+            format!("{}: {last}", file.file_name().to_string_lossy())
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Waits until a job is in a state.

@@ -9,15 +9,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use slurm_asg_aws::{AwsCloud, Settings};
 use slurm_asg_core::policy::Policy;
-use slurm_asg_core::time::Timestamp;
-use slurm_asg_engine::{Clock, Engine, FileStore};
+use slurm_asg_engine::{Engine, FileStore};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::guard::text_of;
 use crate::lock::{StateLock, try_lock};
@@ -270,16 +270,5 @@ async fn wait(pace: &mut Pace, look_now: &Notify, config: &Config) -> bool {
                 next_check = Instant::now() + CONFIG_PAUSE;
             }
         }
-    }
-}
-
-/// The machine's clock.
-#[derive(Clone, Copy, Debug)]
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 }

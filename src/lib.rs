@@ -6,6 +6,7 @@
 //! This is the only crate with unsafe code, and only [`abi`] and [`slurm`] have any.
 
 mod abi;
+mod clock;
 mod config;
 mod controller;
 mod guard;

@@ -9,18 +9,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
+use slurm_asg_engine::Clock;
+use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response, Status};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
+use crate::clock::SystemClock;
 use crate::status::Board;
 
 /// How many clients are served at once; more wait.
 const CONNECTIONS_MAX: usize = 64;
 /// How long one client may take.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(5);
+/// A status older than this is made anew for whoever asks.
+const STATUS_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long that may take.
+const STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What the socket's clients reach.
 pub struct Desk {
@@ -83,7 +89,10 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let mut read = BufReader::new(read.take(REQUEST_BYTES_MAX as u64));
     read.read_until(b'\n', &mut line).await?;
     let response = if line.ends_with(b"\n") {
-        answer(&line, user, desk)
+        match answer(&line, user, desk) {
+            Response::Status(_) => Response::Status(Box::new(fresh_status(desk).await)),
+            other => other,
+        }
     } else {
         Response::Refused {
             why: format!("a request is one line of at most {REQUEST_BYTES_MAX} bytes"),
@@ -92,6 +101,18 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let mut text = serde_json::to_vec(&response).map_err(io::Error::other)?;
     text.push(b'\n');
     write.write_all(&text).await
+}
+
+/// The status after a look, if the last one is old. Whoever asks again and again gets what
+/// there is.
+async fn fresh_status(desk: &Desk) -> Status {
+    if desk.board.age(SystemClock.now()).is_some_and(|age| age >= STATUS_AGE_MAX) {
+        let next_look = desk.board.next_look();
+        desk.look_now.notify_one();
+        // AWS may take its time; then the last look has to do.
+        tokio::time::timeout(STATUS_WAIT_MAX, next_look).await.ok();
+    }
+    desk.board.read()
 }
 
 fn answer(line: &[u8], user: u32, desk: &Desk) -> Response {

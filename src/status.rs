@@ -1,14 +1,17 @@
 //! What the command line is told, made from the last look.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use slurm_asg_core::demand::JobWhy;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::{NodeReport, Plan};
 use slurm_asg_core::policy::Policy;
+use slurm_asg_core::time::Timestamp;
 use slurm_asg_core::word::variant_name;
 use slurm_asg_engine::Look;
 use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, Status};
+use tokio::sync::Notify;
 
 use crate::hook;
 
@@ -16,6 +19,8 @@ use crate::hook;
 #[derive(Debug, Default)]
 pub struct Board {
     status: Mutex<Status>,
+    /// Rings with every look.
+    looked: Notify,
 }
 
 impl Board {
@@ -31,6 +36,17 @@ impl Board {
         status
     }
 
+    /// How old the last look is at `now`; `None` before the first.
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.looked_at_ms.map(|at| now.since(Timestamp::from_millis(at)))
+    }
+
+    /// Waits for the next look.
+    pub async fn next_look(&self) {
+        self.looked.notified().await;
+    }
+
     /// Writes what a look has shown.
     pub fn show(&self, policy: &Policy, look: &Look) {
         let groups = groups(policy, &look.plan);
@@ -43,6 +59,7 @@ impl Board {
             status.groups = groups;
             status.nodes = nodes;
         });
+        self.looked.notify_waiters();
     }
 }
 

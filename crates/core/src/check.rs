@@ -121,15 +121,7 @@ impl<'a> Checker<'a> {
 
     fn judge_raise(&mut self, raise: &SetDesired) -> Verdict {
         let asg = self.snapshot.asg(&raise.asg).ok_or("the Auto Scaling group is unknown")?;
-        let stale = self
-            .memory
-            .releases
-            .values()
-            .filter(|release| release.asg == raise.asg)
-            .filter(|release| release.accepted.is_some_and(|accepted| accepted.decrement))
-            .count();
-        let lowest = (asg.desired as usize).saturating_sub(stale);
-        if raise.to as usize <= lowest || raise.to <= raise.from {
+        if raise.to < asg.desired || raise.to <= raise.from {
             return Err("desired capacity is only raised by number");
         }
         if raise.to > asg.max || raise.to < asg.min {

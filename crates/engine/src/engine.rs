@@ -31,6 +31,9 @@ const FRESH: Duration = Duration::from_millis(250);
 const ROUNDS_MAX: u32 = 4;
 /// Asking Slurm may cost slurmctld one part in this many of a core.
 const COST_SHARE: u32 = 50;
+/// The longest rest for that reason: a slow answer may be slurmctld waiting for its own locks,
+/// and what Slurm wants must not wait long for that.
+const REST_MAX: Duration = Duration::from_secs(5);
 
 /// The loop with everything it works on.
 #[derive(Debug)]
@@ -121,13 +124,13 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         self.save();
         self.view.prune(&self.memory);
         let pause = self.pause(&plan, now);
-        Look { at: now, plan, pause, rest: cost.saturating_mul(COST_SHARE) }
+        Look { at: now, plan, pause, rest: cost.saturating_mul(COST_SHARE).min(REST_MAX) }
     }
 
     /// Looks until the plan rests on what is there now. Returns also what Slurm's part cost.
     async fn settle_on_a_plan(&mut self) -> (Plan, Duration) {
         let mut cost = Duration::ZERO;
-        if self.view.age(self.clock.now()).is_none_or(|age| age >= IDLE_PAUSE) {
+        if self.view.is_stale(IDLE_PAUSE, self.clock.now()) {
             self.refresh().await;
         }
         let mut round = 1;
@@ -153,8 +156,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         } else {
             IDLE_PAUSE
         };
-        let stale = self.view.age(now).is_none_or(|age| age >= old_enough);
-        if stale && self.view.may_refresh(now) {
+        if self.view.is_stale(old_enough, now) {
             self.refresh().await;
             return true;
         }
@@ -285,11 +287,14 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             return Vec::new();
         }
         let work = Work::of(plan);
-        let (raised, told, gone) = tokio::join!(
-            raise(&self.cloud, &work.raises),
-            tell_slurm(&mut self.scheduler, &work),
-            terminate(&self.cloud, &work.terminates),
-        );
+        // A raise is an absolute number that does not know of this plan's decrements: they come
+        // after it.
+        let change_capacity = async {
+            let raised = raise(&self.cloud, &work.raises).await;
+            (raised, terminate(&self.cloud, &work.terminates).await)
+        };
+        let ((raised, gone), told) =
+            tokio::join!(change_capacity, tell_slurm(&mut self.scheduler, &work));
         let done = |outcome: &(Action, Outcome)| matches!(outcome.1, Outcome::Done);
         let names: Vec<_> = told
             .iter()

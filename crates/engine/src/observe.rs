@@ -28,7 +28,7 @@ pub struct CloudView {
 
 impl CloudView {
     /// How old the view is; `None` if there has been no look yet.
-    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+    fn age(&self, now: Timestamp) -> Option<Duration> {
         self.read_at.map(|at| now.since(at))
     }
 
@@ -37,9 +37,13 @@ impl CloudView {
         self.retry.map(|retry| retry.not_before)
     }
 
-    /// Whether a look is allowed now. After failures it is not, for a growing time.
-    pub fn may_refresh(&self, now: Timestamp) -> bool {
-        self.not_before().is_none_or(|at| at <= now)
+    /// Whether it is time to look, for those who can do with a view younger than `old_enough`.
+    /// After failures the next try has its own time, whatever they can do with.
+    pub fn is_stale(&self, old_enough: Duration, now: Timestamp) -> bool {
+        match self.retry {
+            Some(retry) => retry.not_before <= now,
+            None => self.age(now).is_none_or(|age| age >= old_enough),
+        }
     }
 
     /// Looks at all groups of the policy.

@@ -316,7 +316,10 @@ impl<'a> Pass<'a, '_> {
         if let Some(since) = binding.missing_since {
             self.plan.watch_cloud = true;
             self.plan.look_up.insert(binding.instance.clone());
-            self.plan.wake(since.after(super::MISSING_GRACE));
+            let end = since.after(super::MISSING_GRACE);
+            if end > self.scene.snapshot.now {
+                self.plan.wake(end);
+            }
         }
     }
 
@@ -329,7 +332,11 @@ impl<'a> Pass<'a, '_> {
             };
             let listed = self.books.get(book).and_then(|book| book.asg.instances.get(id));
             // The list may lag behind: an instance that is released and not listed may come yet.
-            let Some(member) = listed else { continue };
+            let Some(member) = listed else {
+                // Only EC2 can say that it is gone; nothing else would ask.
+                self.plan.look_up.insert(id.clone());
+                continue;
+            };
             self.plan.watch_cloud = true;
             if !member.lifecycle.is_capacity() {
                 continue;
@@ -424,11 +431,10 @@ impl<'a> Pass<'a, '_> {
             if more == 0 {
                 continue;
             }
-            let raise = SetDesired {
-                asg: book.name.clone(),
-                from: book.desired(),
-                to: book.desired() + more,
-            };
+            // Accepted decrements that this read shows already are not taken off a second time:
+            // below what is there, the group would choose an instance to end.
+            let to = (book.desired() + more).max(book.asg.desired).min(book.asg.max);
+            let raise = SetDesired { asg: book.name.clone(), from: book.desired(), to };
             self.plan.actions.push(Action::SetDesired(raise));
             let used = more.min(count(waiting.len()));
             for name in waiting.by_ref().take(used as usize) {

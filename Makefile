@@ -14,7 +14,11 @@ export SLURM_ASG_CASES ?= 10000
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
+# One line for whoever is not root: make would add one of its own to a failing command.
 deps: ## install what is missing on this machine (root)
+ifneq ($(shell id -u),0)
+	$(error this starts slurmctld and slurmd and may install packages; run it as root, for instance 'sudo -E make demo')
+endif
 	@tools/install-deps
 
 build: deps ## build everything

@@ -91,7 +91,7 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let response = if line.ends_with(b"\n") {
         match answer(&line, user, desk) {
             Response::Status(_) => Response::Status(Box::new(fresh_status(desk).await)),
-            other => other,
+            other @ (Response::Ok | Response::Refused { .. }) => other,
         }
     } else {
         Response::Refused {

@@ -1,21 +1,20 @@
 //! One group's part of the plan.
 //!
-//! Order of the pass: give lost bindings back, look at every node, give spares to nodes that
-//! wait, raise capacity for what is still missing, let go of what nobody wants.
+//! Order of the pass: give lost bindings back, look at every node, then, in `supply`, give spares
+//! to nodes that wait, raise capacity for what is missing, let go of what nobody wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::capacity::{Book, Claims, is_nameless, open_all};
+use super::capacity::{Book, Claims, open_all};
 use super::{
-    Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, SetDesired, TERMINATE_REPEAT,
-    Terminate, TerminateCause, Why, is_gone,
+    Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, TERMINATE_REPEAT, Terminate,
+    TerminateCause, Why, is_gone,
 };
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::{self, Binding, Memory};
+use crate::memory::{Binding, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::policy::GroupPolicy;
 use crate::snapshot::{Lifecycle, Machine, Node, Seen, Snapshot};
-use crate::time::Timestamp;
 
 /// Slurm's own words when a node did not register in time (power_save.c, 22.05 to 26.05).
 const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
@@ -60,20 +59,20 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     pass.finish();
 }
 
-struct Pass<'a, 'p> {
-    scene: &'p Scene<'a>,
-    books: Vec<Book<'a>>,
-    report: GroupReport,
+pub(super) struct Pass<'a, 'p> {
+    pub(super) scene: &'p Scene<'a>,
+    pub(super) books: Vec<Book<'a>>,
+    pub(super) report: GroupReport,
     /// Nodes that wait for an instance to register and have none.
-    booting: Vec<&'a NodeName>,
+    pub(super) booting: Vec<&'a NodeName>,
     /// Nodes that Slurm will ask for soon and that have none. An instance that got their name
     /// now would start before Slurm's request, and Slurm would ignore it.
-    wanted: Vec<&'a NodeName>,
+    pub(super) wanted: Vec<&'a NodeName>,
     /// Nodes wait for spares whose address is not known yet.
-    spares_are_wanted: bool,
+    pub(super) spares_are_wanted: bool,
     /// Nodes that wait and that nothing is on its way for.
-    unserved: u32,
-    plan: &'p mut Plan,
+    pub(super) unserved: u32,
+    pub(super) plan: &'p mut Plan,
 }
 
 impl<'a> Pass<'a, '_> {
@@ -189,7 +188,13 @@ impl<'a> Pass<'a, '_> {
         }
     }
 
-    fn say(&mut self, name: &NodeName, node: &Node, instance: Option<InstanceId>, why: Why) {
+    pub(super) fn say(
+        &mut self,
+        name: &NodeName,
+        node: &Node,
+        instance: Option<InstanceId>,
+        why: Why,
+    ) {
         let report =
             NodeReport { phase: node.state.phase(), state: node.state.to_string(), instance, why };
         self.plan.nodes.insert(name.clone(), report);
@@ -354,169 +359,6 @@ impl<'a> Pass<'a, '_> {
         }
     }
 
-    /// Gives nodes that wait the instances that are there.
-    fn bind_spares(&mut self) {
-        let mut ready = Vec::new();
-        for book in &self.books {
-            for (id, member) in &book.spares {
-                let usable = matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService);
-                if let Some(address) = self.scene.snapshot.address(id)
-                    && usable
-                    && is_nameless(id, self.scene.snapshot)
-                {
-                    ready.push((book.name, *id, address));
-                }
-            }
-        }
-        let pairs = self.booting.len().min(ready.len());
-        for (name, (asg, id, address)) in self.booting.drain(..pairs).zip(ready) {
-            for book in &mut self.books {
-                book.spares.remove(id);
-            }
-            self.plan.watch_cloud = true;
-            self.report.booting += 1;
-            self.plan.actions.push(Action::Bind(Bind {
-                node: name.clone(),
-                instance: id.clone(),
-                asg: asg.clone(),
-                address,
-            }));
-            if let Some(node) = self.scene.nodes.get(name) {
-                let report = NodeReport {
-                    phase: Phase::Booting,
-                    state: node.state.to_string(),
-                    instance: Some(id.clone()),
-                    why: Why::Bound,
-                };
-                self.plan.nodes.insert(name.clone(), report);
-            }
-        }
-    }
-
-    /// Raises capacity for the nodes that no instance is there or on its way for.
-    fn raise(&mut self) {
-        let wanted = std::mem::take(&mut self.wanted);
-        let mut waiting = std::mem::take(&mut self.booting);
-        waiting.extend(wanted);
-        let mut waiting = waiting.into_iter();
-        self.report.booting += count(waiting.len());
-        self.report.ahead = self.scene.ahead;
-        let spares = self.nameless_spares();
-        let incoming: u32 = self.books.iter().map(Book::incoming).sum();
-        let mut ahead = self.scene.ahead;
-        self.plan.watch_cloud |= waiting.len() > 0;
-        self.plan.watch_slurm |= ahead > 0;
-        self.spares_are_wanted = spares > 0 && (waiting.len() > 0 || ahead > 0);
-        for (there, why) in [(spares, Why::WaitsForAddress), (incoming, Why::WaitsForLaunch)] {
-            let used = there.min(count(waiting.len()));
-            for name in waiting.by_ref().take(used as usize) {
-                self.wait_with(name, why.clone());
-            }
-            ahead = ahead.saturating_sub(there - used);
-        }
-        let now = self.scene.snapshot.now;
-        let mut blocked = None;
-        for at in 0..self.books.len() {
-            let Some(book) = self.books.get(at) else { continue };
-            let missing = count(waiting.len()).saturating_add(ahead);
-            let retry: Option<&memory::Retry> = self.scene.memory.raise_retry.get(book.name);
-            if let Some(retry) = retry.filter(|retry| retry.not_before > now) {
-                if missing > 0 {
-                    self.plan.wake(retry.not_before);
-                    blocked = Some(Why::RetryAt { at: retry.not_before });
-                }
-                continue;
-            }
-            let more = book.room().min(missing);
-            if more == 0 {
-                continue;
-            }
-            // Accepted decrements that this read shows already are not taken off a second time:
-            // below what is there, the group would choose an instance to end.
-            let to = (book.desired() + more).max(book.asg.desired).min(book.asg.max);
-            let raise = SetDesired { asg: book.name.clone(), from: book.desired(), to };
-            self.plan.actions.push(Action::SetDesired(raise));
-            let used = more.min(count(waiting.len()));
-            for name in waiting.by_ref().take(used as usize) {
-                self.wait_with(name, Why::Raised);
-            }
-            ahead = ahead.saturating_sub(more - used);
-        }
-        let rest = if self.books.len() < self.scene.group.asgs.len() {
-            Why::CloudUnknown
-        } else {
-            blocked.unwrap_or(Why::AtMax { max: self.report.max })
-        };
-        self.unserved = count(waiting.len()).saturating_add(ahead);
-        for name in waiting {
-            self.wait_with(name, rest.clone());
-        }
-    }
-
-    /// While nodes wait and the groups are full, what is terminated is replaced: capacity that
-    /// would be given back now would only be asked for again with the next plan.
-    fn replace_for_unserved(&mut self) {
-        let books = &self.books;
-        self.plan
-            .actions
-            .iter_mut()
-            .filter_map(Action::terminate_mut)
-            .filter(|terminate| terminate.decrement)
-            .filter(|terminate| books.iter().any(|book| *book.name == terminate.asg))
-            .take(self.unserved as usize)
-            .for_each(|terminate| terminate.decrement = false);
-    }
-
-    fn wait_with(&mut self, name: &NodeName, why: Why) {
-        let Some(node) = self.scene.nodes.get(name) else { return };
-        let ready = why == Why::WaitsForAddress && node.state.phase() == Phase::Wanted;
-        self.say(name, node, None, if ready { Why::WaitsForResume } else { why });
-    }
-
-    fn nameless_spares(&self) -> u32 {
-        let spares = self.books.iter().flat_map(|book| book.spares.keys());
-        count(spares.filter(|id| is_nameless(id, self.scene.snapshot)).count())
-    }
-
-    /// Instances that serve no node and that no node wants, once their grace is over.
-    fn let_orphans_go(&mut self) {
-        let now = self.scene.snapshot.now;
-        let mut due = Vec::new();
-        for book in &self.books {
-            for id in book.spares.keys() {
-                let since = self.spare_since(id, now);
-                self.plan.spares.insert((*id).clone(), since);
-                self.report.spare += 1;
-                let end = since.after(self.scene.group.orphan_grace);
-                if self.spares_are_wanted && is_nameless(id, self.scene.snapshot) {
-                    // It is about to be given a node.
-                    self.plan.spares.insert((*id).clone(), now);
-                } else if end > now {
-                    self.plan.wake(end);
-                } else {
-                    due.push((book.name, *id));
-                }
-            }
-        }
-        if self.books.len() < self.scene.group.asgs.len() {
-            // What could not be seen keeps its age.
-            for (id, since) in &self.scene.memory.spare_since {
-                self.plan.spares.entry(id.clone()).or_insert(*since);
-            }
-        }
-        for (asg, id) in due {
-            let may = self.books.iter_mut().find(|book| book.name == asg).is_some_and(Book::take);
-            if may {
-                // Below its minimum the group would only launch another: base instances stay.
-                self.push_terminate(asg, id, None, true, TerminateCause::Orphan);
-            }
-        }
-    }
-
-    fn spare_since(&self, id: &InstanceId, now: Timestamp) -> Timestamp {
-        self.scene.memory.spare_since.get(id).copied().unwrap_or(now)
-    }
-
     /// Terminates an instance. At the group's minimum it is replaced instead: the newcomer is
     /// fresh, while this one has had its name.
     fn terminate(
@@ -532,7 +374,7 @@ impl<'a> Pass<'a, '_> {
         self.push_terminate(asg, id, node, decrement, cause);
     }
 
-    fn push_terminate(
+    pub(super) fn push_terminate(
         &mut self,
         asg: &AsgName,
         id: &InstanceId,
@@ -565,8 +407,4 @@ impl<'a> Pass<'a, '_> {
         });
         self.plan.groups.insert(self.scene.name.clone(), report);
     }
-}
-
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }

@@ -6,6 +6,7 @@
 mod capacity;
 mod group;
 mod report;
+mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test lint bench clean
+.PHONY: help deps build demo test soak lint bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -29,6 +29,11 @@ demo: build ## show slurm-asg at work: real slurmctld and slurmd, a sandbox for 
 
 test: build ## run all tests (root)
 	tools/run-tests
+
+# How many seeds `make soak` simulates; each is more than an hour of a cluster's life.
+SEEDS ?= 3000
+soak: build ## simulate many clusters with faults, in virtual time (SEEDS=3000)
+	SLURM_ASG_SIM_SEEDS=$(SEEDS) $(CARGO) test -p slurm-asg-engine --test sim -- --nocapture
 
 lint: deps ## formatting, clippy, shell scripts: warnings are errors
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 //! What was decided and cannot be seen again in Slurm or AWS. Small, and kept in a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,20 @@ pub struct Memory {
     pub counted_since: BTreeMap<u32, Timestamp>,
     /// Groups whose last SetDesiredCapacity failed.
     pub raise_retry: BTreeMap<AsgName, Retry>,
+    /// What groups were last raised to, less what has been given back since. A read may be
+    /// older, and a raise that rests on it would lower the capacity by number.
+    #[serde(default)]
+    pub levels: BTreeMap<AsgName, Level>,
+}
+
+/// A desired capacity that was asked for, whether or not an answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// DesiredCapacity.
+    pub to: u32,
+    /// When it was asked for.
+    pub at: Timestamp,
 }
 
 /// An instance in the service of a node.
@@ -129,6 +143,7 @@ pub enum Outcome {
 impl Memory {
     /// Takes note of what a look shows, before a plan is made from it.
     pub fn notice(&mut self, snapshot: &Snapshot) {
+        self.notice_successors(snapshot);
         self.notice_missing(snapshot);
         self.notice_outdated(snapshot);
         self.forget_finished_releases(snapshot);
@@ -163,7 +178,10 @@ impl Memory {
                         retry: None,
                     });
                 }
-                Action::SetDesired(_) | Action::MarkDown(_) | Action::PowerDown(_) => {}
+                Action::SetDesired(raise) => {
+                    self.levels.insert(raise.asg.clone(), Level { to: raise.to, at: now });
+                }
+                Action::MarkDown(_) | Action::PowerDown(_) => {}
             }
         }
         for (instance, since) in &plan.spares {
@@ -192,6 +210,9 @@ impl Memory {
                         continue;
                     };
                     if *outcome == Outcome::Done {
+                        if let Some(level) = self.levels.get_mut(&terminate.asg) {
+                            level.to = level.to.saturating_sub(u32::from(terminate.decrement));
+                        }
                         release.accepted =
                             Some(Accepted { at: now, decrement: terminate.decrement });
                         release.retry = None;
@@ -201,6 +222,32 @@ impl Memory {
                 }
                 // Slurm's own state shows whether these were done.
                 (Action::Bind(_) | Action::MarkDown(_) | Action::PowerDown(_), _) => {}
+            }
+        }
+    }
+
+    /// A node whose instance is gone and that Slurm reaches at the address of another one has
+    /// been given that one: by a binding that was not saved, or by an address used again.
+    fn notice_successors(&mut self, snapshot: &Snapshot) {
+        let Some(nodes) = snapshot.nodes.known() else { return };
+        let bound: BTreeSet<InstanceId> =
+            self.bindings.values().map(|binding| binding.instance.clone()).collect();
+        for (name, binding) in &mut self.bindings {
+            let (Some(node), Some(asg)) = (nodes.get(name), snapshot.asg(&binding.asg)) else {
+                continue;
+            };
+            let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
+            if !in_use || !is_gone(binding, snapshot) {
+                continue;
+            }
+            let is_there = |id: &InstanceId| {
+                snapshot.address(id).is_some_and(|address| address.to_string() == node.address)
+            };
+            let successor = asg.instances.iter().find(|(id, member)| {
+                member.lifecycle.is_capacity() && !bound.contains(*id) && is_there(id)
+            });
+            if let Some((id, _)) = successor {
+                *binding = Binding::new(id, &binding.asg, snapshot.now);
             }
         }
     }
@@ -256,12 +303,28 @@ impl Memory {
         let Some(nodes) = snapshot.nodes.known() else {
             return;
         };
+        let releases = &mut self.releases;
         self.bindings.retain(|name, binding| {
             let Some(node) = nodes.get(name) else {
                 return true;
             };
             let closed = matches!(node.state.phase(), Phase::Off | Phase::Releasing);
-            !(closed && is_gone(binding, snapshot))
+            if !closed || !is_gone(binding, snapshot) {
+                return true;
+            }
+            let listed = snapshot.asg(&binding.asg);
+            if listed.is_some_and(|asg| asg.instances.contains_key(&binding.instance)) {
+                // A later look may be older, and show it alive: it is no spare.
+                releases.entry(binding.instance.clone()).or_insert_with(|| Release {
+                    asg: binding.asg.clone(),
+                    node: Some(name.clone()),
+                    cause: TerminateCause::NodeReleased,
+                    decided_at: snapshot.now,
+                    accepted: Some(Accepted { at: snapshot.now, decrement: false }),
+                    retry: None,
+                });
+            }
+            false
         });
     }
 }

@@ -305,6 +305,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         if !names.is_empty() {
             self.cloud.tag_later(names);
         }
+        if !(raised.is_empty() && gone.is_empty()) {
+            self.view.expire();
+        }
         let outcomes: Vec<_> = [raised, told, gone].concat();
         crate::story::tell(&outcomes, &self.policy);
         outcomes

@@ -46,6 +46,11 @@ impl CloudView {
         }
     }
 
+    /// Something was done that rests on this view: nothing else may rest on it.
+    pub fn expire(&mut self) {
+        self.read_at = None;
+    }
+
     /// Looks at all groups of the policy.
     pub async fn refresh<C: Cloud>(
         &mut self,

@@ -28,6 +28,8 @@ use crate::time::Timestamp;
 pub const ACTIONS_MAX: usize = 10_000;
 /// How long an instance must be absent from its group and from EC2 to count as gone.
 pub const MISSING_GRACE: Duration = Duration::from_secs(60);
+/// Reads of AWS may be this old.
+pub const READ_LAG_MAX: Duration = Duration::from_secs(30);
 /// After this time a terminate call that was taken but shows no effect is made again.
 pub const TERMINATE_REPEAT: Duration = Duration::from_secs(60);
 

@@ -90,7 +90,11 @@ impl Pass<'_, '_> {
             }
             // Accepted decrements that this read shows already are not taken off a second time:
             // below what is there, the group would choose an instance to end.
-            let to = (book.desired() + more).max(book.asg.desired).min(book.asg.max);
+            // Nor is what was asked for a moment ago, and may not show yet.
+            let level = self.scene.memory.levels.get(book.name);
+            let level = level.filter(|level| now.since(level.at) < super::READ_LAG_MAX);
+            let never_below = level.map_or(0, |level| level.to).max(book.asg.desired);
+            let to = (book.desired() + more).max(never_below).min(book.asg.max);
             let raise = SetDesired { asg: book.name.clone(), from: book.desired(), to };
             self.plan.actions.push(Action::SetDesired(raise));
             let used = more.min(count(waiting.len()));

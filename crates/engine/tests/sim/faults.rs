@@ -51,6 +51,8 @@ pub struct Faults {
     pub cancelled: f64,
     /// AWS's reads are at most this old. That is no fault: it does not end.
     pub lag_max: Millis,
+    /// The desired capacity may lag too, and not as the list of instances does.
+    pub desired_lags: bool,
     pub done: BTreeMap<String, u64>,
 }
 
@@ -71,6 +73,7 @@ impl Faults {
             cancelled: some(0.3),
             strikes: ALL.into_iter().filter(|_| some(1.0) > 0.0).collect(),
             lag_max: if rng.bool() { rng.u64(0..4 * SECOND) } else { 0 },
+            desired_lags: false,
             done: BTreeMap::new(),
         }
     }

@@ -1,0 +1,454 @@
+//! One Auto Scaling group and its instances as a model. Everything that happens to an instance
+//! has a time, so that a read that lags is the same question at an earlier time.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::node_state::Phase;
+use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member};
+use slurm_asg_core::time::Timestamp;
+use slurm_asg_engine::{Cloud, CloudError, CloudErrorKind, TerminateRequest};
+
+use crate::clock::{MINUTE, Millis, SECOND, Shared};
+use crate::world::{Event, World};
+
+pub const ASG: &str = "a";
+const NEVER: Millis = Millis::MAX;
+/// EC2 knows a terminated instance for this long.
+const REMEMBERED: Millis = 10 * MINUTE;
+
+#[derive(Clone, Debug)]
+pub struct Slurmd {
+    pub node: NodeName,
+    pub started: Millis,
+    /// slurmctld has heard of it.
+    pub heard: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Instance {
+    pub address: IpAddr,
+    listed: Millis,
+    /// From when on DescribeInstances finds it, and shows its address.
+    found: Millis,
+    addressed: Millis,
+    in_service: Millis,
+    unhealthy: Millis,
+    pub terminating: Millis,
+    /// `shutting-down` or worse: nothing runs any more.
+    pub dead: Millis,
+    gone: Millis,
+    tag: Option<(NodeName, Millis)>,
+    pub slurmd: Option<Slurmd>,
+    /// The node it was given, by address update or tag.
+    pub name: Option<NodeName>,
+    pub useless_since: Option<Millis>,
+}
+
+impl Instance {
+    pub const fn is_alive(&self, at: Millis) -> bool {
+        at < self.dead
+    }
+
+    pub const fn is_capacity(&self, at: Millis) -> bool {
+        self.listed <= at && at < self.terminating
+    }
+
+    fn member(&self, at: Millis) -> Option<Member> {
+        let lifecycle = if at < self.listed || self.gone <= at {
+            return None;
+        } else if self.terminating <= at {
+            Lifecycle::Terminating
+        } else if self.in_service <= at {
+            Lifecycle::InService
+        } else {
+            Lifecycle::Pending
+        };
+        let healthy = at < self.unhealthy;
+        Some(Member { lifecycle, healthy, zone: "z".to_owned(), protected: false })
+    }
+
+    fn machine(&self, at: Millis) -> Machine {
+        if at < self.found || self.gone.saturating_add(REMEMBERED) <= at {
+            return Machine::NotFound;
+        }
+        let tag = self.tag.as_ref().filter(|(_, since)| *since <= at);
+        Machine::Known(MachineFacts {
+            dead: self.dead <= at,
+            address: Some(self.address).filter(|_| self.addressed <= at),
+            launched: Some(Timestamp::from_millis(self.listed)),
+            node_tag: tag.map(|(node, _)| node.clone()),
+        })
+    }
+}
+
+#[derive(Default)]
+pub struct Aws {
+    pub min: u32,
+    pub max: u32,
+    /// DesiredCapacity since when; the last one holds.
+    pub levels: Vec<(Millis, u32)>,
+    pub instances: BTreeMap<InstanceId, Instance>,
+    pub launched: u32,
+    /// Launches fail before this time.
+    pub no_capacity_until: Millis,
+    /// How long an address is not given to another instance.
+    pub addresses_rest: Millis,
+    /// Every call fails before this time.
+    pub down_until: Millis,
+    /// Another actor has raised last.
+    pub raised_by_other: Millis,
+}
+
+impl Aws {
+    pub fn desired(&self) -> u32 {
+        self.levels.last().map_or(0, |(_, desired)| *desired)
+    }
+
+    pub fn set_desired(&mut self, at: Millis, desired: u32) {
+        // Reads are never older than this.
+        let old = self.levels.iter().filter(|(since, _)| since + MINUTE < at).count();
+        self.levels.drain(..old.saturating_sub(1));
+        self.levels.push((at, desired));
+    }
+
+    fn asg(&self, at: Millis, desired_at: Millis) -> Asg {
+        let instances = self.instances.iter();
+        let instances = instances.filter_map(|(id, i)| Some((id.clone(), i.member(at)?))).collect();
+        let desired = self.levels.iter().rev().find(|(since, _)| *since <= desired_at);
+        let desired = desired.or(self.levels.first()).map_or(0, |(_, desired)| *desired);
+        Asg { min: self.min, max: self.max, desired, instances }
+    }
+
+    pub fn capacity(&self, at: Millis) -> u32 {
+        let counted = |i: &&Instance| i.is_capacity(at);
+        u32::try_from(self.instances.values().filter(counted).count()).unwrap()
+    }
+}
+
+impl World {
+    /// The group brings its capacity to what is desired, some time from now.
+    pub fn scale_soon(&mut self) {
+        let at = self.now + self.rng.u64(SECOND..5 * SECOND);
+        self.timeline.at(at, Event::Scale(false));
+    }
+
+    pub fn scale(&mut self, regularly: bool) {
+        let now = self.now;
+        if regularly {
+            self.timeline.at(now + 15 * SECOND, Event::Scale(true));
+            self.aws.instances.retain(|_, i| now < i.gone.saturating_add(2 * REMEMBERED));
+        }
+        let (capacity, desired) = (self.aws.capacity(now), self.aws.desired());
+        if now >= self.aws.no_capacity_until {
+            for _ in capacity..desired {
+                self.launch();
+            }
+        }
+        for _ in desired..capacity {
+            // No call of ours lets this happen: it would take any instance.
+            let ids = self.aws.instances.iter().filter(|(_, i)| i.is_capacity(now));
+            let ids: Vec<_> = ids.map(|(id, _)| id.clone()).collect();
+            let id = ids[self.rng.usize(0..ids.len())].clone();
+            self.say(|| format!("{id} taken by the group, to shrink"));
+            self.is_terminated(&id);
+            self.end_instance(&id);
+        }
+    }
+
+    fn launch(&mut self) {
+        self.aws.launched += 1;
+        let id = InstanceId::new(&format!("i-{}", self.aws.launched));
+        let now = self.now;
+        let mut after = |from: Millis, to: Millis| now + self.rng.u64(from * SECOND..=to * SECOND);
+        let (found, in_service) = (after(0, 3), after(5, 30));
+        let (addressed, boots) = (found.max(after(0, 4)), after(15, 80));
+        // Addresses are few, and are used again after a rest.
+        let rest = self.aws.addresses_rest;
+        let taken = |address: &IpAddr| {
+            let mut all = self.aws.instances.values();
+            all.any(|i| now < i.gone.saturating_add(rest) && i.address == *address)
+        };
+        let pool = if rest > 0 { 240 } else { 2 * u8::try_from(self.aws.max).unwrap() + 2 };
+        let free: Vec<IpAddr> = (10..10 + pool)
+            .map(|last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)))
+            .filter(|address| !taken(address))
+            .collect();
+        if free.is_empty() {
+            self.aws.launched -= 1;
+            return;
+        }
+        let address = free[self.rng.usize(0..free.len())];
+        let instance = Instance {
+            address,
+            listed: now,
+            found,
+            addressed,
+            in_service,
+            unhealthy: NEVER,
+            terminating: NEVER,
+            dead: NEVER,
+            gone: NEVER,
+            tag: None,
+            slurmd: None,
+            name: None,
+            useless_since: None,
+        };
+        self.aws.instances.insert(id.clone(), instance);
+        self.say(|| format!("{id} launched, {address}"));
+        let rate = self.faults.never_boots;
+        if !self.strikes(rate, "never boots") {
+            self.timeline.at(boots, Event::Bootstrap(id));
+        }
+    }
+
+    /// The instance looks for its name, by tag or by its address in Slurm, until it has one.
+    pub fn bootstrap(&mut self, id: &InstanceId) {
+        let (now, up) = (self.now, self.slurm_is_up());
+        let Some(instance) = self.aws.instances.get(id).filter(|i| i.is_alive(now)) else { return };
+        let address = instance.address.to_string();
+        let tagged = instance.tag.as_ref().filter(|(_, since)| *since <= now);
+        let by_address = || {
+            let off = |phase| matches!(phase, Phase::Off | Phase::Wanted | Phase::Releasing);
+            let mut nodes = self.slurm.now.nodes.iter();
+            let found = nodes.find(|(_, node)| node.address == address && !off(node.phase()));
+            found.map(|(name, _)| name.clone()).filter(|_| up)
+        };
+        let Some(node) = tagged.map(|(node, _)| node.clone()).or_else(by_address) else {
+            let at = now + self.rng.u64(200..2000);
+            self.timeline.at(at, Event::Bootstrap(id.clone()));
+            return;
+        };
+        self.say(|| format!("{id} starts slurmd -N {node}"));
+        self.is_named(id, &node);
+        let slurmd = Slurmd { node, started: now, heard: false };
+        self.aws.instances.get_mut(id).unwrap().slurmd = Some(slurmd);
+        let at = now + self.rng.u64(300..2000);
+        self.timeline.at(at, Event::Register(id.clone()));
+    }
+
+    fn end_instance(&mut self, id: &InstanceId) {
+        let now = self.now;
+        let (dead, gone) = (self.rng.u64(0..5 * SECOND), self.rng.u64(10..60) * SECOND);
+        let instance = self.aws.instances.get_mut(id).unwrap();
+        instance.terminating = instance.terminating.min(now);
+        instance.dead = instance.dead.min(now + dead);
+        instance.gone = instance.gone.min(now + gone);
+        self.scale_soon();
+    }
+
+    fn any_instance(&mut self) -> Option<InstanceId> {
+        let now = self.now;
+        let alive = |i: &Instance| i.is_capacity(now) && i.is_alive(now);
+        let alive: Vec<_> = self.aws.instances.iter().filter(|(_, i)| alive(i)).collect();
+        let at = self.rng.usize(0..alive.len().max(1));
+        alive.get(at).map(|(id, _)| (*id).clone())
+    }
+
+    /// An instance loses power; its group finds out and replaces it. `false` if there is none.
+    pub fn instance_dies(&mut self) -> bool {
+        let Some(id) = self.any_instance() else { return false };
+        let noticed = self.now + self.rng.u64(5..90) * SECOND;
+        let instance = self.aws.instances.get_mut(&id).unwrap();
+        instance.dead = self.now;
+        instance.unhealthy = noticed;
+        instance.terminating = noticed + 3 * SECOND;
+        instance.gone = noticed + 20 * SECOND;
+        self.timeline.at(noticed + 5 * SECOND, Event::Scale(false));
+        self.say(|| format!("FAULT {id} dies"));
+        true
+    }
+
+    pub fn actor_terminates(&mut self) -> bool {
+        let Some(id) = self.any_instance() else { return false };
+        self.say(|| format!("FAULT {id} terminated by another actor"));
+        self.end_instance(&id);
+        true
+    }
+
+    pub fn actor_raises(&mut self) -> bool {
+        let desired = self.aws.desired();
+        if desired >= self.aws.max {
+            return false;
+        }
+        self.say(|| format!("FAULT another actor raises {desired} -> {}", desired + 1));
+        self.aws.raised_by_other = self.now;
+        self.aws.set_desired(self.now, desired + 1);
+        self.scale_soon();
+        true
+    }
+
+    pub fn write_tag(&mut self, id: &InstanceId, node: &NodeName) {
+        let rate = self.faults.tag_fails;
+        if self.strikes(rate, "tag not written") {
+            return;
+        }
+        let now = self.now;
+        let Some(instance) = self.aws.instances.get_mut(id) else { return };
+        instance.tag = Some((node.clone(), now));
+        self.is_named(id, node);
+    }
+
+    fn terminate(&mut self, id: &InstanceId, decrement: bool) -> Result<(), CloudError> {
+        let now = self.now;
+        let counted = |i: &&Instance| i.is_capacity(now);
+        if self.aws.instances.get(id).filter(counted).is_none() {
+            return Ok(());
+        }
+        let desired = self.aws.desired();
+        if decrement && desired <= self.aws.min {
+            let what = "would violate the group's minimum";
+            return Err(error("Terminate", CloudErrorKind::Conflict, what));
+        }
+        self.say(|| format!("engine: terminate {id}, decrement {decrement}"));
+        self.is_terminated(id);
+        if decrement {
+            self.aws.set_desired(now, desired - 1);
+        }
+        self.end_instance(id);
+        Ok(())
+    }
+}
+
+fn error(operation: &'static str, kind: CloudErrorKind, message: &str) -> CloudError {
+    CloudError { operation, kind, message: message.to_owned() }
+}
+
+/// How a call goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Well,
+    Refused,
+    ReplyLost,
+}
+
+/// The engine's way to AWS.
+pub struct Ec2(pub Shared);
+
+impl Ec2 {
+    async fn begin(&self, operation: &'static str) -> Result<Way, CloudError> {
+        let travels = self.0.world().rng.u64(20..100);
+        self.0.sleep(travels).await;
+        let (way, kind) = {
+            let mut world = self.0.world();
+            world.is_called();
+            world.way()
+        };
+        if way == Way::Refused {
+            // The SDK has tried again meanwhile; without an answer until its own limit.
+            let limit = if kind == CloudErrorKind::NoAnswer { 10 * SECOND } else { 500 };
+            self.0.sleep(limit).await;
+            return Err(error(operation, kind, "injected"));
+        }
+        Ok(way)
+    }
+
+    async fn end(&self, operation: &'static str, way: Way) -> Result<(), CloudError> {
+        self.0.world().act();
+        let lost = way == Way::ReplyLost;
+        let travels = if lost { 10 * SECOND } else { self.0.world().rng.u64(20..100) };
+        self.0.sleep(travels).await;
+        if lost { Err(error(operation, CloudErrorKind::NoAnswer, "no answer")) } else { Ok(()) }
+    }
+}
+
+impl World {
+    fn way(&mut self) -> (Way, CloudErrorKind) {
+        let kinds = [CloudErrorKind::Throttled, CloudErrorKind::Service, CloudErrorKind::NoAnswer];
+        let kind = kinds[self.rng.usize(0..kinds.len())];
+        let (fails, lost) = (self.faults.call_fails, self.faults.reply_lost);
+        if self.now < self.aws.down_until {
+            return (Way::Refused, kind);
+        }
+        if self.strikes(fails, "AWS call fails") {
+            return (Way::Refused, kind);
+        }
+        let lost = self.strikes(lost, "AWS reply lost");
+        (if lost { Way::ReplyLost } else { Way::Well }, kind)
+    }
+
+    /// The time of which a read tells.
+    fn read_time(&mut self) -> Millis {
+        let lag = self.rng.u64(0..=self.faults.lag_max);
+        self.now - if self.rng.u8(0..3) == 0 { lag } else { 0 }
+    }
+}
+
+impl Cloud for Ec2 {
+    async fn describe_groups(
+        &self,
+        names: &[AsgName],
+    ) -> Result<BTreeMap<AsgName, Asg>, CloudError> {
+        assert_eq!(names, [AsgName::new(ASG)]);
+        let way = self.begin("DescribeAutoScalingGroups").await?;
+        let asg = {
+            let mut world = self.0.world();
+            let (at, now) = (world.read_time(), world.now);
+            let desired_at = if world.faults.desired_lags { world.read_time() } else { now };
+            world.aws.asg(at, desired_at)
+        };
+        self.end("DescribeAutoScalingGroups", way).await?;
+        Ok([(AsgName::new(ASG), asg)].into())
+    }
+
+    async fn describe_instances(
+        &self,
+        ids: &[InstanceId],
+    ) -> Result<BTreeMap<InstanceId, Machine>, CloudError> {
+        let way = self.begin("DescribeInstances").await?;
+        let machines = {
+            let mut world = self.0.world();
+            let at = world.read_time();
+            let machine = |id: &InstanceId| {
+                world.aws.instances.get(id).map_or(Machine::NotFound, |i| i.machine(at))
+            };
+            ids.iter().map(|id| (id.clone(), machine(id))).collect()
+        };
+        self.end("DescribeInstances", way).await?;
+        Ok(machines)
+    }
+
+    async fn set_desired(&self, _: &AsgName, desired: u32) -> Result<(), CloudError> {
+        let way = self.begin("SetDesiredCapacity").await?;
+        {
+            let mut world = self.0.world();
+            let (now, before) = (world.now, world.aws.desired());
+            world.say(|| format!("engine: desired {before} -> {desired}"));
+            world.is_set(before, desired);
+            world.aws.set_desired(now, desired);
+            world.scale_soon();
+        }
+        self.end("SetDesiredCapacity", way).await
+    }
+
+    async fn terminate(
+        &self,
+        request: &TerminateRequest,
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        let all = |result: Result<(), CloudError>| {
+            request.instances.iter().map(|id| (id.clone(), result.clone())).collect()
+        };
+        let way = match self.begin("Terminate").await {
+            Ok(way) => way,
+            Err(error) => return all(Err(error)),
+        };
+        let mut results = BTreeMap::new();
+        for id in &request.instances {
+            let result = self.0.world().terminate(id, request.decrement);
+            results.insert(id.clone(), result);
+        }
+        match self.end("Terminate", way).await {
+            Ok(()) => results,
+            Err(error) => all(Err(error)),
+        }
+    }
+
+    fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
+        let mut world = self.0.world();
+        let (at, life) = (world.now + world.rng.u64(50..2000), world.engine_life);
+        for (id, node) in names {
+            world.timeline.at(at, Event::Tag(id, node, life));
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A simulation of the loop: the real engine between a modelled slurmctld and a modelled Auto
+//! Scaling group, in virtual time, with faults on both sides.
+//!
+//! Everything follows from one seed. A seed that breaks a rule prints what happened last, and
+//! `SLURM_ASG_SEED=… cargo test -p slurm-asg-engine --test sim replay -- --nocapture` repeats it;
+//! with `SLURM_ASG_STORY=1` it tells everything. `SLURM_ASG_SIM_SEEDS` says how many are tried,
+//! `SLURM_ASG_SIM_FIRST` from which on: so the tests that change the world are repeated.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and tells the story"
+)]
+
+mod aws;
+mod clock;
+mod faults;
+mod oracle;
+mod slurm;
+mod world;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use slurm_asg_core::policy::{self, Policy};
+use slurm_asg_engine::{Engine, Look};
+
+use crate::aws::{ASG, Ec2};
+use crate::clock::{MINUTE, Millis, SECOND, Shared};
+use crate::faults::{Disk, Faults};
+use crate::slurm::{RESUME_TIMEOUT, SUSPEND_TIME, SUSPEND_TIMEOUT, Slurmctld};
+use crate::world::{ORPHAN_GRACE, World};
+
+const SEEDS: u64 = 120;
+/// After the last fault every job must be done within this time.
+const JOBS_MAX: Millis = 180 * MINUTE;
+/// After the last job: a node may still boot, idle, power down, and its instance be an orphan.
+const QUIET: Millis =
+    RESUME_TIMEOUT + SUSPEND_TIME + 3 * SUSPEND_TIMEOUT + ORPHAN_GRACE + 5 * MINUTE;
+
+type Loop = Engine<Ec2, Slurmctld, Shared, Disk>;
+
+struct Simulation {
+    world: Shared,
+    engine: Option<Loop>,
+    policy: Arc<Policy>,
+}
+
+impl Simulation {
+    fn new(world: World) -> Self {
+        let text = format!(
+            "[[group]]\nname = \"g\"\nnodes = \"n[1-{}]\"\nasg = \"{ASG}\"\n\
+             orphan_grace = {}\nprelaunch = {}",
+            world.slurm.now.nodes.len(),
+            ORPHAN_GRACE / SECOND,
+            world.prelaunch,
+        );
+        let policy = Arc::new(policy::parse(Path::new("asg.toml"), &text).unwrap());
+        Self { world: Shared(Rc::new(RefCell::new(world))), engine: None, policy }
+    }
+
+    /// Starts the engine, from what was saved last, as soon as slurmctld serves.
+    fn start_engine(&mut self) {
+        let from = {
+            let mut world = self.world.world();
+            let after = world.rng.u64(SECOND..3 * SECOND);
+            (world.now + after).max(world.slurm.up_from)
+        };
+        // It may be struck again before it is up.
+        self.run_to(from);
+        let mut world = self.world.world();
+        world.engine_life += 1;
+        world.engine_is_dead = false;
+        world.sleepers.clear();
+        let life = world.engine_life;
+        world.say(|| format!("engine starts, {life}"));
+        drop(world);
+        let world = || self.world.clone();
+        let (cloud, slurm, disk) = (Ec2(world()), Slurmctld(world()), Disk(world()));
+        self.engine = Some(Engine::new(Arc::clone(&self.policy), cloud, slurm, world(), disk));
+    }
+
+    fn run_to(&self, limit: Millis) {
+        while self.world.world().now < limit {
+            self.world.world().run_to(limit);
+            if self.engine.is_some() {
+                return;
+            }
+            self.world.world().engine_is_dead = false;
+        }
+    }
+
+    /// One turn; the engine may die in it, wherever it waits.
+    fn turn(&mut self) -> Option<Look> {
+        let engine = self.engine.as_mut()?;
+        let mut turn = pin!(engine.turn());
+        loop {
+            if let Poll::Ready(look) = turn.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Some(look);
+            }
+            let mut world = self.world.world();
+            if world.engine_is_dead {
+                return None;
+            }
+            let next = std::mem::take(&mut world.sleepers).into_iter().min().expect("stuck");
+            world.run_to(next);
+            if world.engine_is_dead {
+                return None;
+            }
+        }
+    }
+
+    /// Turns the loop until `until`, at its own pace. `false` after a violation.
+    fn live(&mut self, until: impl Fn(&World) -> bool) -> bool {
+        loop {
+            {
+                let world = self.world.world();
+                if !world.violations.is_empty() {
+                    return false;
+                }
+                if until(&world) {
+                    return true;
+                }
+            }
+            if self.engine.is_none() {
+                self.start_engine();
+            }
+            let Some(look) = self.turn() else {
+                self.engine = None;
+                continue;
+            };
+            let mut world = self.world.world();
+            let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap();
+            let now = world.now;
+            world.pace.looked(now, millis(look.pause), millis(look.rest));
+            loop {
+                let next = world.pace.next();
+                if world.engine_is_dead || next <= world.now {
+                    break;
+                }
+                // An event may ring: no further than to the next one.
+                let step = next.min(world.now + 100);
+                world.run_to(step);
+            }
+            if world.engine_is_dead {
+                drop(world);
+                self.engine = None;
+            }
+        }
+    }
+
+    fn run(&mut self) -> bool {
+        let end = self.world.world().faults.until;
+        if !self.live(|world| world.now >= end) {
+            return false;
+        }
+        if !self.live(|world| world.no_jobs() || world.now >= end + JOBS_MAX) {
+            return false;
+        }
+        if self.world.world().has_too_small_a_group() {
+            self.world.world().give_up_jobs();
+        }
+        if !self.world.world().no_jobs() {
+            let left = format!("4: left over: {:?}", self.world.world().slurm.now.jobs);
+            self.world.world().violation(left);
+            return false;
+        }
+        let rest = self.world.world().now + QUIET;
+        if !self.live(|world| world.now >= rest) {
+            return false;
+        }
+        self.world.world().is_at_rest();
+        if let Some(engine) = &self.engine {
+            let memory = engine.memory();
+            if !memory.bindings.is_empty() || !memory.releases.is_empty() {
+                let what = format!("7: remembered at rest: {memory:?}");
+                self.world.world().violation(what);
+            }
+        }
+        // A minute's calls from before the quiet ones do not count as such.
+        let settled = self.world.world().now + MINUTE;
+        if !self.live(|world| world.now >= settled) {
+            return false;
+        }
+        self.world.world().quiet = true;
+        let end = settled + 5 * MINUTE;
+        self.live(|world| world.now >= end)
+    }
+}
+
+/// Runs one seed; a violation comes with its story.
+fn simulate(seed: u64, world: World) -> (Shared, Result<(), String>) {
+    let mut simulation = Simulation::new(world);
+    let fine = simulation.run();
+    let world = simulation.world.clone();
+    if fine {
+        return (world, Ok(()));
+    }
+    let story = tell(seed, &world.world());
+    (world, Err(story))
+}
+
+fn tell(seed: u64, world: &World) -> String {
+    let mut text = String::new();
+    for line in &world.story {
+        writeln!(text, "{line}").unwrap();
+    }
+    let Faults { done, .. } = &world.faults;
+    let (nodes, min, max) = (world.slurm.now.nodes.len(), world.aws.min, world.aws.max);
+    writeln!(text, "seed {seed}: {nodes} nodes, group of {min} to {max}, {done:?}").unwrap();
+    for violation in &world.violations {
+        writeln!(text, "seed {seed} breaks rule {violation}").unwrap();
+    }
+    let replay = "cargo test -p slurm-asg-engine --test sim replay -- --nocapture";
+    writeln!(text, "again: SLURM_ASG_SEED={seed} {replay}").unwrap();
+    text
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs many seeds and fails with the first story.
+fn try_seeds(count: u64, change: impl Fn(&mut World)) {
+    let first = number("SLURM_ASG_SIM_FIRST").unwrap_or(1);
+    let count = number("SLURM_ASG_SIM_SEEDS").unwrap_or(count);
+    let (mut time, mut jobs, mut finished, mut launched) = (0, 0, 0, 0);
+    let (mut calls, mut most, mut looks) = (0, 0, 0);
+    let mut faults: BTreeMap<String, u64> = BTreeMap::new();
+    let mut broken = Vec::new();
+    for seed in first..first + count {
+        let mut world = World::new(seed);
+        change(&mut world);
+        let (world, result) = simulate(seed, world);
+        let world = world.world();
+        time += world.lasted();
+        jobs += world.slurm.submitted;
+        finished += world.slurm.finished;
+        launched += world.aws.launched;
+        calls += world.calls.total;
+        most = most.max(world.calls.most);
+        looks = looks.max(world.looks.most);
+        for (kind, times) in &world.faults.done {
+            *faults.entry(kind.clone()).or_default() += times;
+        }
+        if let Err(story) = result {
+            broken.push((format!("seed {seed}: {}", world.violations.join("; ")), story));
+        }
+    }
+    println!("{count} seeds, {} simulated hours, {} violations", time / MINUTE / 60, broken.len());
+    println!("{jobs} jobs submitted, {finished} finished; {launched} instances");
+    println!("{calls} AWS calls, at most {most} in a minute; at most {looks} looks at Slurm");
+    for (kind, times) in faults {
+        println!("{times:>8} {kind}");
+    }
+    if let Some((_, story)) = broken.first() {
+        let list: Vec<_> = broken.iter().map(|(what, _)| what.as_str()).collect();
+        panic!("\n{story}\n{}", list.join("\n"));
+    }
+}
+
+#[test]
+fn no_seed_breaks_a_rule() {
+    try_seeds(SEEDS, |_| ());
+}
+
+/// Auto Scaling may tell a desired capacity of some seconds ago. A raise that rests on it must
+/// not lower what was asked for meanwhile.
+#[test]
+fn a_stale_read_never_lowers_the_capacity() {
+    try_seeds(SEEDS, |world| world.faults.desired_lags = true);
+}
+
+/// EC2 may give a dead instance's address to the next one before Slurm has noticed.
+#[test]
+fn an_address_used_again_at_once_does_no_harm() {
+    try_seeds(SEEDS, |world| world.aws.addresses_rest = 0);
+}
+
+/// The rate of calls stays bounded when there is nothing but failure.
+#[test]
+fn failing_calls_are_not_repeated_in_a_hurry() {
+    for kind in ["down", "no capacity"] {
+        let mut world = World::new(1);
+        let until = world.now + 40 * MINUTE;
+        world.faults = Faults { until, ..Faults::default() };
+        if kind == "down" {
+            world.aws.down_until = until;
+        } else {
+            world.aws.no_capacity_until = until;
+        }
+        let (world, result) = simulate(1, world);
+        assert_eq!(result, Ok(()), "{kind}");
+        let most = world.world().calls.most;
+        println!("{kind}: at most {most} calls a minute");
+        assert!(most <= 90, "{kind}: {most} calls in a minute");
+    }
+}
+
+/// The same seed gives the same story: else nothing could be replayed.
+#[test]
+fn a_seed_tells_one_story() {
+    let story = |seed| simulate(seed, World::new(seed)).0.world().story.clone();
+    assert_eq!(story(7), story(7));
+}
+
+/// One seed, from the environment.
+#[test]
+fn replay() {
+    let Some(seed) = number("SLURM_ASG_SEED") else { return };
+    if let (_, Err(story)) = simulate(seed, World::new(seed)) {
+        panic!("\n{story}");
+    }
+}

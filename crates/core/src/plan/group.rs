@@ -43,7 +43,7 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
         report: GroupReport::default(),
         booting: Vec::new(),
         wanted: Vec::new(),
-        spares_are_wanted: false,
+        spares_wanted: 0,
         unserved: 0,
         plan,
     };
@@ -68,8 +68,8 @@ pub(super) struct Pass<'a, 'p> {
     /// Nodes that Slurm will ask for soon and that have none. An instance that got their name
     /// now would start before Slurm's request, and Slurm would ignore it.
     pub(super) wanted: Vec<&'a NodeName>,
-    /// Nodes wait for spares whose address is not known yet.
-    pub(super) spares_are_wanted: bool,
+    /// How many spares nodes and jobs still wait for.
+    pub(super) spares_wanted: u32,
     /// Nodes that wait and that nothing is on its way for.
     pub(super) unserved: u32,
     pub(super) plan: &'p mut Plan,

@@ -3,9 +3,8 @@
 
 use super::capacity::{Book, is_nameless};
 use super::group::Pass;
-use super::{Action, Bind, NodeReport, SetDesired, TerminateCause, Why};
+use super::{Action, Bind, NodeReport, READ_LAG_MAX, SetDesired, TerminateCause, Why};
 use crate::ids::{InstanceId, NodeName};
-use crate::memory;
 use crate::node_state::Phase;
 use crate::snapshot::Lifecycle;
 use crate::time::Timestamp;
@@ -63,7 +62,7 @@ impl Pass<'_, '_> {
         let mut ahead = self.scene.ahead;
         self.plan.watch_cloud |= waiting.len() > 0;
         self.plan.watch_slurm |= ahead > 0;
-        self.spares_are_wanted = spares > 0 && (waiting.len() > 0 || ahead > 0);
+        self.spares_wanted = count(waiting.len()).saturating_add(ahead);
         for (there, why) in [(spares, Why::WaitsForAddress), (incoming, Why::WaitsForLaunch)] {
             let used = there.min(count(waiting.len()));
             for name in waiting.by_ref().take(used as usize) {
@@ -71,32 +70,16 @@ impl Pass<'_, '_> {
             }
             ahead = ahead.saturating_sub(there - used);
         }
-        let now = self.scene.snapshot.now;
         let mut blocked = None;
         for at in 0..self.books.len() {
-            let Some(book) = self.books.get(at) else { continue };
             let missing = count(waiting.len()).saturating_add(ahead);
-            let retry: Option<&memory::Retry> = self.scene.memory.raise_retry.get(book.name);
-            if let Some(retry) = retry.filter(|retry| retry.not_before > now) {
-                if missing > 0 {
-                    self.plan.wake(retry.not_before);
-                    blocked = Some(Why::RetryAt { at: retry.not_before });
+            let more = match self.raise_one(at, missing) {
+                Ok(more) => more,
+                Err(why) => {
+                    blocked = Some(why);
+                    continue;
                 }
-                continue;
-            }
-            let more = book.room().min(missing);
-            if more == 0 {
-                continue;
-            }
-            // Accepted decrements that this read shows already are not taken off a second time:
-            // below what is there, the group would choose an instance to end.
-            // Nor is what was asked for a moment ago, and may not show yet.
-            let level = self.scene.memory.levels.get(book.name);
-            let level = level.filter(|level| now.since(level.at) < super::READ_LAG_MAX);
-            let never_below = level.map_or(0, |level| level.to).max(book.asg.desired);
-            let to = (book.desired() + more).max(never_below).min(book.asg.max);
-            let raise = SetDesired { asg: book.name.clone(), from: book.desired(), to };
-            self.plan.actions.push(Action::SetDesired(raise));
+            };
             let used = more.min(count(waiting.len()));
             for name in waiting.by_ref().take(used as usize) {
                 self.wait_with(name, Why::Raised);
@@ -112,6 +95,32 @@ impl Pass<'_, '_> {
         for name in waiting {
             self.wait_with(name, rest.clone());
         }
+    }
+
+    /// Raises one Auto Scaling group by up to `missing` instances, and says by how many; or why
+    /// nothing can be asked of it now.
+    fn raise_one(&mut self, at: usize, missing: u32) -> Result<u32, Why> {
+        let now = self.scene.snapshot.now;
+        let Some(book) = self.books.get(at) else { return Ok(0) };
+        let more = book.room().min(missing);
+        if more == 0 {
+            return Ok(0);
+        }
+        let retry = self.scene.memory.raise_retry.get(book.name);
+        if let Some(retry) = retry.filter(|retry| retry.not_before > now) {
+            self.plan.wake(retry.not_before);
+            return Err(Why::RetryAt { at: retry.not_before });
+        }
+        // Accepted decrements that this read shows already are not taken off a second time, nor
+        // is what was asked for a moment ago and may not show yet: below what is there, the
+        // group would choose an instance to end.
+        let level = self.scene.memory.levels.get(book.name);
+        let level = level.filter(|level| now.since(level.at) < READ_LAG_MAX);
+        let never_below = level.map_or(0, |level| level.to).max(book.asg.desired);
+        let to = (book.desired() + more).max(never_below).min(book.asg.max);
+        let raise = SetDesired { asg: book.name.clone(), from: book.desired(), to };
+        self.plan.actions.push(Action::SetDesired(raise));
+        Ok(more)
     }
 
     /// While nodes wait and the groups are full, what is terminated is replaced: capacity that
@@ -149,8 +158,9 @@ impl Pass<'_, '_> {
                 self.plan.spares.insert((*id).clone(), since);
                 self.report.spare += 1;
                 let end = since.after(self.scene.group.orphan_grace);
-                if self.spares_are_wanted && is_nameless(id, self.scene.snapshot) {
+                if self.spares_wanted > 0 && is_nameless(id, self.scene.snapshot) {
                     // It is about to be given a node.
+                    self.spares_wanted -= 1;
                     self.plan.spares.insert((*id).clone(), now);
                 } else if end > now {
                     self.plan.wake(end);

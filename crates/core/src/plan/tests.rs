@@ -201,6 +201,15 @@ fn an_orphan_goes_after_its_grace_and_not_before() {
 }
 
 #[test]
+fn only_as_many_spares_are_kept_as_are_wanted() {
+    let mut world = World::new(0, 8, &["n1 alloc_off", "i-1 spare", "i-2 spare"]);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.pass(400);
+    assert_eq!(told(&world.plan()), ["terminate i-2"]);
+}
+
+#[test]
 fn base_instances_without_a_node_stay() {
     let mut world = World::new(1, 8, &["i-1 spare", "i-2 spare"]);
     let plan = world.plan();

@@ -46,8 +46,6 @@ fn build() -> Result<(), String> {
         .allowlist_var("SLURM_VERSION_NUMBER")
         .allowlist_var("NO_VAL16")
         .allowlist_var("PARTITION_UP")
-        .allowlist_var("SHOW_ALL")
-        .allowlist_var("SHOW_MIXED")
         .default_macro_constant_type(bindgen::MacroTypeVariation::Unsigned)
         .dynamic_library_name("SlurmApi")
         .dynamic_link_require_all(true)

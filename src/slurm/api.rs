@@ -11,12 +11,15 @@ use slurm_asg_core::snapshot::{Node, Partition, PendingJob};
 use slurm_asg_core::time::Timestamp;
 
 use super::ffi::{
-    SHOW_ALL, SHOW_MIXED, SlurmApi, job_info_msg_t, node_info_msg_t, node_info_t,
-    partition_info_msg_t, update_node_msg_t,
+    SlurmApi, job_info_msg_t, node_info_msg_t, node_info_t, partition_info_msg_t, update_node_msg_t,
 };
 use super::host::copy_text;
 use super::queue::{copy_jobs, copy_partitions};
 
+/// Show also what is hidden (slurm.h, `SHOW_ALL`; from 23.11 a macro that bindgen cannot read).
+const SHOW_ALL: u16 = 1 << 0;
+/// Have states MIXED where they are (slurm.h, `SHOW_MIXED`).
+const SHOW_MIXED: u16 = 1 << 3;
 /// `SLURM_NO_CHANGE_IN_DATA` of slurm_errno.h.
 const NO_CHANGE: c_int = 1900;
 
@@ -81,7 +84,7 @@ impl Slurm {
     pub fn load_nodes(&self) -> Result<BTreeMap<NodeName, Node>, SlurmError> {
         const CALL: &str = "slurm_load_node";
         let mut message: *mut node_info_msg_t = ptr::null_mut();
-        let flags = show_all() | u16::try_from(SHOW_MIXED).unwrap_or(0);
+        let flags = SHOW_ALL | SHOW_MIXED;
         // SAFETY: `message` is a valid place for the answer.
         let code = unsafe { self.api.slurm_load_node(0, &raw mut message, flags) };
         if !self.has_news(CALL, code, message.is_null())? {
@@ -104,7 +107,7 @@ impl Slurm {
         const CALL: &str = "slurm_load_jobs";
         let mut message: *mut job_info_msg_t = ptr::null_mut();
         // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_jobs(since, &raw mut message, show_all()) };
+        let code = unsafe { self.api.slurm_load_jobs(since, &raw mut message, SHOW_ALL) };
         if !self.has_news(CALL, code, message.is_null())? {
             return Ok(None);
         }
@@ -126,7 +129,7 @@ impl Slurm {
         const CALL: &str = "slurm_load_partitions";
         let mut message: *mut partition_info_msg_t = ptr::null_mut();
         // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_partitions(since, &raw mut message, show_all()) };
+        let code = unsafe { self.api.slurm_load_partitions(since, &raw mut message, SHOW_ALL) };
         if !self.has_news(CALL, code, message.is_null())? {
             return Ok(None);
         }
@@ -197,10 +200,6 @@ impl Slurm {
         let message = words.unwrap_or_else(|| format!("error {errno}"));
         SlurmError { call, message }
     }
-}
-
-fn show_all() -> u16 {
-    u16::try_from(SHOW_ALL).unwrap_or(0)
 }
 
 fn last_errno() -> c_int {

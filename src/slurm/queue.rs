@@ -53,6 +53,7 @@ pub unsafe fn copy_jobs(message: &job_info_msg_t) -> Vec<PendingJob> {
 ///
 /// # Safety
 /// `record` is part of an answer of slurm_load_jobs that has not been freed.
+#[allow(clippy::useless_conversion, reason = "state_reason has 16 bits in 22.05, 32 later")]
 unsafe fn copy_job(record: &slurm_job_info_t, running: u32) -> PendingJob {
     // SAFETY: the strings of a record are NUL-terminated or NULL.
     let text = |field: *mut c_char| unsafe { copy_text(field) }.filter(|text| !text.is_empty());

@@ -15,7 +15,7 @@ use crate::child::Child;
 use crate::files::Files;
 use crate::jobs::{self, Job, NodeLine};
 use crate::options::Options;
-use crate::ports;
+use crate::ports::{self, Ports};
 
 /// How long a process may take to serve.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -31,6 +31,7 @@ pub struct Lab {
     options: Options,
     address: SocketAddr,
     _dir: Option<TempDir>,
+    _ports: Ports,
 }
 
 impl Lab {
@@ -41,8 +42,8 @@ impl Lab {
     pub fn start(options: Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("slurm-asg-lab-").tempdir()?;
         let build_dir = options.build_dir.clone().map_or_else(beside_this_program, Ok)?;
-        let ports = u16::try_from(options.nodes).context("too many nodes for one machine")? + 1;
-        let files = Files { dir: dir.path().to_owned(), build_dir, port: ports::find(ports)? };
+        let ports = ports::take(options.nodes.saturating_add(1))?;
+        let files = Files { dir: dir.path().to_owned(), build_dir, port: ports.first };
         files.write(&options)?;
         let munged = start_munged(&files)?;
         let (sandbox, address) = start_sandbox(&files)?;
@@ -53,8 +54,16 @@ impl Lab {
         } else {
             Some(dir)
         };
-        let mut lab =
-            Self { slurmctld: None, sandbox, munged, files, options, address, _dir: kept };
+        let mut lab = Self {
+            slurmctld: None,
+            sandbox,
+            munged,
+            files,
+            options,
+            address,
+            _dir: kept,
+            _ports: ports,
+        };
         lab.start_slurmctld()?;
         Ok(lab)
     }
@@ -280,14 +289,13 @@ impl Lab {
         )
     }
 
-    /// The last line that each instance has written.
+    /// The last lines that each instance has written.
     fn instance_logs(&self) -> String {
         let files = fs::read_dir(self.files.path("log")).into_iter().flatten().flatten();
         let instances = files.filter(|file| file.file_name().to_string_lossy().starts_with("i-"));
         let lines = instances.map(|file| {
             let text = fs::read_to_string(file.path()).unwrap_or_default();
-            let last = text.lines().last().unwrap_or("nothing").to_owned();
-            format!("{}: {last}", file.file_name().to_string_lossy())
+            format!("{}:\n{}", file.file_name().to_string_lossy(), last_lines(&text, 8))
         });
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -408,6 +416,10 @@ fn start_sandbox(files: &Files) -> Result<(Child, SocketAddr)> {
 }
 
 fn tail(log: &str) -> String {
-    let lines: Vec<_> = log.lines().collect();
-    lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n")
+    last_lines(log, 60)
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
 }

@@ -28,6 +28,9 @@ use client::Clients;
 use pace::Paces;
 use tags::Tagger;
 
+/// Single terminate calls under way at once, where batches are not known.
+const AT_ONCE: usize = 8;
+
 /// The Auto Scaling and EC2 APIs of one account and region.
 #[derive(Debug)]
 pub struct AwsCloud {
@@ -35,6 +38,8 @@ pub struct AwsCloud {
     paces: Paces,
     /// Whether TerminateInstanceInAutoScalingGroup takes InstanceIds here, as far as is known.
     batches: AtomicBool,
+    /// Single terminate calls under way at once.
+    at_once: usize,
     tagger: Tagger,
 }
 
@@ -52,7 +57,19 @@ impl AwsCloud {
     pub fn from_sdk_config(config: &aws_config::SdkConfig) -> Self {
         let clients = Clients::new(config);
         let tagger = Tagger::start(clients.clone());
-        Self { clients, paces: Paces::default(), batches: AtomicBool::new(true), tagger }
+        Self {
+            clients,
+            paces: Paces::default(),
+            batches: AtomicBool::new(true),
+            at_once: AT_ONCE,
+            tagger,
+        }
+    }
+
+    /// The same for an endpoint that can serve one call at a time only, as some mocks of AWS.
+    #[must_use]
+    pub fn one_call_at_a_time(self) -> Self {
+        Self { at_once: 1, ..self }
     }
 }
 

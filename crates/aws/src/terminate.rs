@@ -25,8 +25,6 @@ const IDS_MAX: usize = 100;
 const GONE_ROUNDS_MAX: usize = 3;
 /// Before the group is looked at: Auto Scaling's answers lag a little behind its deeds.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);
-/// Single calls under way at once.
-const AT_ONCE_MAX: usize = 8;
 
 type Ids = BTreeSet<InstanceId>;
 type Answers = BTreeMap<InstanceId, Result<(), CloudError>>;
@@ -206,7 +204,7 @@ async fn one_by_one(
     });
     let mut done = 0;
     let mut unclear = BTreeMap::new();
-    for (id, sent) in at_once::all(calls, AT_ONCE_MAX).await {
+    for (id, sent) in at_once::all(calls, cloud.at_once).await {
         let answer = match sent {
             Ok(_) => {
                 done += 1;

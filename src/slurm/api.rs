@@ -13,7 +13,7 @@ use slurm_asg_core::time::Timestamp;
 use super::ffi::{
     SlurmApi, job_info_msg_t, node_info_msg_t, node_info_t, partition_info_msg_t, update_node_msg_t,
 };
-use super::host::copy_text;
+use super::host::{copy_text, records};
 use super::queue::{copy_jobs, copy_partitions};
 
 /// Show also what is hidden (slurm.h, `SHOW_ALL`; from 23.11 a macro that bindgen cannot read).
@@ -211,12 +211,8 @@ fn last_errno() -> c_int {
 /// # Safety
 /// `message` is such an answer and has not been freed.
 unsafe fn copy_nodes(message: &node_info_msg_t) -> BTreeMap<NodeName, Node> {
-    let count = usize::try_from(message.record_count).unwrap_or(0);
-    if message.node_array.is_null() || count == 0 {
-        return BTreeMap::new();
-    }
     // SAFETY: node_array has record_count elements (slurm.h, node_info_msg_t).
-    let records = unsafe { std::slice::from_raw_parts(message.node_array, count) };
+    let records = unsafe { records(message.node_array, message.record_count) };
     records
         .iter()
         // SAFETY: records of an answer that has not been freed.

@@ -58,6 +58,28 @@ pub unsafe fn copy_text(text: *const c_char) -> Option<String> {
     Some(text.to_string_lossy().into_owned())
 }
 
+/// Whether a C string has anything in it; NULL has not. Copies nothing.
+///
+/// # Safety
+/// As for [`copy_text`].
+pub unsafe fn has_text(text: *const c_char) -> bool {
+    // SAFETY: not NULL, the rest is the caller's promise.
+    !text.is_null() && unsafe { *text } != 0
+}
+
+/// The records of an answer of Slurm's API: an array and how many elements it has.
+///
+/// # Safety
+/// `array` is NULL or points to `count` records that stay as they are as long as they are used.
+pub unsafe fn records<'a, T>(array: *const T, count: u32) -> &'a [T] {
+    let count = usize::try_from(count).unwrap_or(0);
+    if array.is_null() || count == 0 {
+        return &[];
+    }
+    // SAFETY: not NULL, the rest is the caller's promise.
+    unsafe { std::slice::from_raw_parts(array, count) }
+}
+
 /// Whether this slurmctld is the active one: `control_time` is 0 on standby (controller.c).
 /// Outside slurmctld it is not.
 pub fn is_active() -> bool {

@@ -12,7 +12,7 @@ use super::ffi::{
     NO_VAL16, PARTITION_UP, job_info_msg_t, partition_info_msg_t, partition_info_t,
     slurm_job_info_t,
 };
-use super::host::copy_text;
+use super::host::{copy_text, has_text, records};
 
 /// The low eight bits of `job_state`, without flags.
 const STATE_BASE: u32 = 0xff;
@@ -26,12 +26,8 @@ const MEM_PER_CPU: u64 = 1 << 63;
 /// # Safety
 /// `message` is such an answer and has not been freed.
 pub unsafe fn copy_jobs(message: &job_info_msg_t) -> Vec<PendingJob> {
-    let count = usize::try_from(message.record_count).unwrap_or(0);
-    if message.job_array.is_null() || count == 0 {
-        return Vec::new();
-    }
     // SAFETY: job_array has record_count elements (slurm.h, job_info_msg_t).
-    let records = unsafe { std::slice::from_raw_parts(message.job_array, count) };
+    let records = unsafe { records(message.job_array, message.record_count) };
     let mut running: BTreeMap<u32, u32> = BTreeMap::new();
     for record in records.iter().filter(|record| record.array_job_id != 0) {
         if record.job_state & STATE_BASE == RUNNING {
@@ -124,7 +120,7 @@ unsafe fn special(record: &slurm_job_info_t) -> Option<&'static str> {
         (record.burst_buffer, "burst buffers"),
     ];
     // SAFETY: the strings of a record are NUL-terminated or NULL.
-    let is_said = |field: *mut c_char| unsafe { copy_text(field) }.is_some_and(|it| !it.is_empty());
+    let is_said = |field: *mut c_char| unsafe { has_text(field) };
     if let Some((_, name)) = texts.iter().find(|(field, _)| is_said(*field)) {
         return Some(name);
     }
@@ -155,12 +151,8 @@ unsafe fn special(record: &slurm_job_info_t) -> Option<&'static str> {
 /// # Safety
 /// `message` is such an answer and has not been freed.
 pub unsafe fn copy_partitions(message: &partition_info_msg_t) -> BTreeMap<String, Partition> {
-    let count = usize::try_from(message.record_count).unwrap_or(0);
-    if message.partition_array.is_null() || count == 0 {
-        return BTreeMap::new();
-    }
     // SAFETY: partition_array has record_count elements (slurm.h, partition_info_msg_t).
-    let records = unsafe { std::slice::from_raw_parts(message.partition_array, count) };
+    let records = unsafe { records(message.partition_array, message.record_count) };
     records
         .iter()
         // SAFETY: records of an answer that has not been freed.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Releases from which the code has to tell apart, as `slurm_ge_YYMM`.
-const RELEASES: [(u32, u32); 4] = [(23, 2), (23, 11), (24, 11), (26, 5)];
+const RELEASES: [(u32, u32); 5] = [(23, 2), (23, 11), (24, 11), (25, 5), (26, 5)];
 
 fn main() {
     println!("cargo:rerun-if-changed=slurm-headers/wrapper.h");
@@ -39,13 +39,16 @@ fn build() -> Result<(), String> {
         .allowlist_function("slurm_free_job_info_msg")
         .allowlist_function("slurm_load_partitions")
         .allowlist_function("slurm_free_partition_info_msg")
+        .allowlist_function("slurm_load_reservations")
+        .allowlist_function("slurm_free_reservation_info_msg")
+        .allowlist_function("slurm_load_licenses")
+        .allowlist_function("slurm_free_license_info_msg")
+        .allowlist_function("slurm_get_select_nodeinfo")
         .allowlist_function("slurm_init_update_node_msg")
         .allowlist_function("slurm_update_node")
         .allowlist_function("slurm_strerror")
         .allowlist_type("slurm_conf_t")
         .allowlist_var("SLURM_VERSION_NUMBER")
-        .allowlist_var("NO_VAL16")
-        .allowlist_var("PARTITION_UP")
         .default_macro_constant_type(bindgen::MacroTypeVariation::Unsigned)
         .dynamic_library_name("SlurmApi")
         .dynamic_link_require_all(true)

@@ -183,7 +183,8 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     );
     let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
     let store = FileStore::new(&state_dir);
-    let engine = Engine::new(Arc::clone(&policy), cloud, Slurmctld::new(slurm), SystemClock, store);
+    let slurmctld = Slurmctld::new(slurm, host.sharing);
+    let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store);
     turn_until_changed(engine, config, policy, board, &look_now).await;
     if let Some(server) = server {
         server.abort();
@@ -225,10 +226,10 @@ async fn turn_until_changed(
     board.update(|status| "active".clone_into(&mut status.state));
     while !stopping() && is_active() {
         let look = engine.turn().await;
-        board.show(&policy, &look);
         let now = Instant::now();
         pace.looked(now, look.pause);
         let rest = now + look.rest;
+        board.show(&policy, look);
         if !wait(&mut pace, look_now, config).await {
             match config.read() {
                 Ok(new) if needs_restart(&policy, &new) => return,

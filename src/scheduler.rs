@@ -1,12 +1,13 @@
 //! Slurm for the engine: each call on a thread that may block, so that the loop's thread goes
 //! on answering the programs and the command line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::node_state::NodeState;
-use slurm_asg_core::snapshot::Queue;
+use slurm_asg_core::snapshot::{License, Queue, SlurmFacts};
 use slurm_asg_engine::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 
 use crate::slurm::{NodeUpdate, Slurm, SlurmError};
@@ -17,12 +18,19 @@ pub struct Slurmctld {
     queue: Arc<Queue>,
     jobs_at: libc::time_t,
     partitions_at: libc::time_t,
+    reservations_at: libc::time_t,
 }
 
 impl Slurmctld {
-    /// The slurmctld that this process is.
-    pub fn new(slurm: Slurm) -> Self {
-        Self { slurm: Arc::new(slurm), queue: Arc::default(), jobs_at: 0, partitions_at: 0 }
+    /// The slurmctld that this process is, which shares out nodes so.
+    pub fn new(slurm: Slurm, sharing: SlurmFacts) -> Self {
+        Self {
+            slurm: Arc::new(slurm),
+            queue: Arc::new(Queue { slurm: sharing, ..Queue::default() }),
+            jobs_at: 0,
+            partitions_at: 0,
+            reservations_at: 0,
+        }
     }
 
     async fn call<T: Send + 'static>(
@@ -49,19 +57,51 @@ impl Scheduler for Slurmctld {
     }
 
     async fn queue(&mut self) -> Result<Arc<Queue>, SchedulerError> {
-        let (jobs_at, partitions_at) = (self.jobs_at, self.partitions_at);
+        let since = (self.jobs_at, self.partitions_at, self.reservations_at);
+        let old = Arc::clone(&self.queue);
         let load = move |slurm: &Slurm| {
-            Ok((slurm.load_jobs(jobs_at)?, slurm.load_partitions(partitions_at)?))
+            let jobs = slurm.load_jobs(since.0)?;
+            let partitions = slurm.load_partitions(since.1)?;
+            let reservations = slurm.load_reservations(since.2)?;
+            let now = jobs.as_ref().map_or(&old.jobs, |(_, jobs)| jobs);
+            // Licenses are in use or free without anything else changing.
+            let asked_for = now.iter().any(|job| job.licenses.is_some());
+            let licenses = if asked_for { Some(slurm.load_licenses()?) } else { None };
+            Ok((jobs, partitions, reservations, licenses))
         };
-        let (jobs, partitions) = self.call(load).await?;
-        if let Some((at, jobs)) = jobs {
-            self.jobs_at = at;
-            Arc::make_mut(&mut self.queue).jobs = jobs;
+        let (jobs, partitions, reservations, licenses) = self.call(load).await?;
+        let licenses = licenses.map(|all| by_name(all, |it: &License| &it.name));
+        if jobs.is_none()
+            && partitions.is_none()
+            && reservations.is_none()
+            && licenses == self.queue.licenses
+        {
+            return Ok(Arc::clone(&self.queue));
         }
+        let old = &self.queue;
+        let mut queue = Queue {
+            jobs: Vec::new(),
+            partitions: old.partitions.clone(),
+            reservations: old.reservations.clone(),
+            licenses,
+            slurm: old.slurm,
+        };
+        queue.jobs = match jobs {
+            Some((at, jobs)) => {
+                self.jobs_at = at;
+                jobs
+            }
+            None => old.jobs.clone(),
+        };
         if let Some((at, partitions)) = partitions {
             self.partitions_at = at;
-            Arc::make_mut(&mut self.queue).partitions = partitions;
+            queue.partitions = by_name(partitions, |it| &it.name);
         }
+        if let Some((at, reservations)) = reservations {
+            self.reservations_at = at;
+            queue.reservations = Some(by_name(reservations, |it| &it.name));
+        }
+        self.queue = Arc::new(queue);
         Ok(Arc::clone(&self.queue))
     }
 
@@ -96,4 +136,8 @@ impl Scheduler for Slurmctld {
         })
         .await
     }
+}
+
+fn by_name<T>(records: Vec<T>, name: impl Fn(&T) -> &Arc<str>) -> BTreeMap<Arc<str>, T> {
+    records.into_iter().map(|record| (Arc::clone(name(&record)), record)).collect()
 }

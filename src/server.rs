@@ -9,15 +9,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slurm_asg_core::explain::{Subject, explain};
+use slurm_asg_core::snapshot::file::File;
+use slurm_asg_core::view::PlanView;
 use slurm_asg_engine::Clock;
-use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response, Status};
+use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
-use crate::status::Board;
+use crate::status::{Board, LastLook};
 
 /// How many clients are served at once; more wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -89,9 +92,9 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let mut read = BufReader::new(read.take(REQUEST_BYTES_MAX as u64));
     read.read_until(b'\n', &mut line).await?;
     let response = if line.ends_with(b"\n") {
-        match answer(&line, user, desk) {
-            Response::Status(_) => Response::Status(Box::new(fresh_status(desk).await)),
-            other @ (Response::Ok | Response::Refused { .. }) => other,
+        match judge(&line, user, desk) {
+            Ok(request) => answer(request, desk).await,
+            Err(why) => Response::Refused { why },
         }
     } else {
         Response::Refused {
@@ -103,27 +106,28 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     write.write_all(&text).await
 }
 
-/// The status after a look, if the last one is old. Whoever asks again and again gets what
-/// there is.
-async fn fresh_status(desk: &Desk) -> Status {
+/// Has a look made if the last one is old. Whoever asks again and again gets what there is.
+async fn look_afresh(desk: &Desk) {
     if desk.board.age(SystemClock.now()).is_some_and(|age| age >= STATUS_AGE_MAX) {
         let next_look = desk.board.next_look();
         desk.look_now.notify_one();
         // AWS may take its time; then the last look has to do.
         tokio::time::timeout(STATUS_WAIT_MAX, next_look).await.ok();
     }
-    desk.board.read()
 }
 
-fn answer(line: &[u8], user: u32, desk: &Desk) -> Response {
-    let request: Request = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(error) => return Response::Refused { why: format!("not a request: {error}") },
-    };
-    if !request.only_reads() && user != 0 && !desk.masters.contains(&user) {
-        let why = format!("user {user} may only read; only root and SlurmUser may do this");
-        return Response::Refused { why };
+/// Reads a request, and decides whether this user may make it.
+fn judge(line: &[u8], user: u32, desk: &Desk) -> Result<Request, String> {
+    let request: Request =
+        serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
+    if request.only_reads() || user == 0 || desk.masters.contains(&user) {
+        Ok(request)
+    } else {
+        Err(format!("user {user} may only read; only root and SlurmUser may do this"))
     }
+}
+
+async fn answer(request: Request, desk: &Desk) -> Response {
     match request {
         Request::Resume { nodes, file } => {
             let jobs = file.as_deref().map(job_ids).unwrap_or_default();
@@ -136,7 +140,48 @@ fn answer(line: &[u8], user: u32, desk: &Desk) -> Response {
             desk.look_now.notify_one();
             Response::Ok
         }
-        Request::Status {} => Response::Status(Box::new(desk.board.read())),
+        Request::Status {} => {
+            look_afresh(desk).await;
+            Response::Status(Box::new(desk.board.read()))
+        }
+        Request::Plan {} => document(desk, Document::Plan).await,
+        Request::Snapshot {} => document(desk, Document::Snapshot).await,
+        Request::Explain { what } => document(desk, Document::Explanation(what)).await,
+    }
+}
+
+/// Something larger that is made from the last look.
+enum Document {
+    Plan,
+    Snapshot,
+    Explanation(String),
+}
+
+async fn document(desk: &Desk, what: Document) -> Response {
+    look_afresh(desk).await;
+    let Some(last) = desk.board.last() else {
+        let why = "slurm-asg has not looked yet; slurmctld's log says what it waits for";
+        return Response::Refused { why: why.to_owned() };
+    };
+    // A large cluster takes its time, and the loop is not to wait for it.
+    let made = tokio::task::spawn_blocking(move || make(&what, &last)).await;
+    match made {
+        Ok(Ok(content)) => Response::Document { content },
+        Ok(Err(error)) => Response::Refused { why: format!("it cannot be written: {error}") },
+        Err(error) => Response::Refused { why: format!("it cannot be made: {error}") },
+    }
+}
+
+fn make(what: &Document, last: &LastLook) -> serde_json::Result<serde_json::Value> {
+    let LastLook { policy, look } = last;
+    match what {
+        Document::Plan => serde_json::to_value(PlanView::of(policy, &look.plan, look.snapshot.now)),
+        Document::Snapshot => serde_json::to_value(File::of(policy, &look.snapshot, &look.memory)),
+        Document::Explanation(what) => {
+            let subject = Subject::parse(what);
+            let told = explain(&subject, policy, &look.memory, &look.snapshot, &look.plan);
+            serde_json::to_value(told)
+        }
     }
 }
 
@@ -167,24 +212,36 @@ mod tests {
         Desk { board: Arc::default(), look_now: Arc::default(), masters: vec![64030] }
     }
 
-    fn say(user: u32, line: &str) -> Response {
-        answer(line.as_bytes(), user, &desk())
-    }
-
-    #[test]
-    fn root_and_slurm_user_may_change_and_everybody_may_read() {
-        let suspend = "{\"request\":\"suspend\",\"nodes\":\"n1\"}";
-        assert_eq!(say(0, suspend), Response::Ok);
-        assert_eq!(say(64030, suspend), Response::Ok);
-        assert!(matches!(say(1000, suspend), Response::Refused { why } if why.contains("1000")));
-        assert!(matches!(say(1000, "{\"request\":\"status\"}"), Response::Status(_)));
-    }
-
-    #[test]
-    fn what_is_no_request_is_refused_with_the_reason() {
-        for line in ["", "x", "{}", "{\"request\":\"fly\"}", "{\"request\":\"status\",\"x\":1}"] {
-            assert!(matches!(say(0, line), Response::Refused { .. }), "{line}");
+    async fn say(user: u32, line: &str) -> Response {
+        let desk = desk();
+        match judge(line.as_bytes(), user, &desk) {
+            Ok(request) => answer(request, &desk).await,
+            Err(why) => Response::Refused { why },
         }
+    }
+
+    #[tokio::test]
+    async fn root_and_slurm_user_may_change_and_everybody_may_read() {
+        let suspend = "{\"request\":\"suspend\",\"nodes\":\"n1\"}";
+        assert_eq!(say(0, suspend).await, Response::Ok);
+        assert_eq!(say(64030, suspend).await, Response::Ok);
+        let refused = say(1000, suspend).await;
+        assert!(matches!(refused, Response::Refused { why } if why.contains("1000")));
+        let status = say(1000, "{\"request\":\"status\"}").await;
+        assert!(matches!(status, Response::Status(_)));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_refused_with_the_reason() {
+        for line in ["", "x", "{}", "{\"request\":\"fly\"}", "{\"request\":\"status\",\"x\":1}"] {
+            assert!(matches!(say(0, line).await, Response::Refused { .. }), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn before_the_first_look_there_is_nothing_to_explain() {
+        let refused = say(1000, "{\"request\":\"explain\",\"what\":\"12\"}").await;
+        assert!(matches!(refused, Response::Refused { why } if why.contains("not looked yet")));
     }
 
     #[test]

@@ -1,24 +1,34 @@
 //! What the command line is told, made from the last look.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use slurm_asg_core::demand::JobWhy;
+use slurm_asg_core::demand::JobVerdict;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::{NodeReport, Plan};
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::time::Timestamp;
-use slurm_asg_core::word::variant_name;
+use slurm_asg_core::view::JobView;
 use slurm_asg_engine::Look;
 use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, Status};
 use tokio::sync::Notify;
 
 use crate::hook;
 
+/// The last look, for whoever asks for more than the status.
+#[derive(Debug)]
+pub struct LastLook {
+    /// The policy that was in force.
+    pub policy: Arc<Policy>,
+    /// What was seen and planned.
+    pub look: Look,
+}
+
 /// The status board: the loop writes it, the socket reads it.
 #[derive(Debug, Default)]
 pub struct Board {
     status: Mutex<Status>,
+    last: Mutex<Option<Arc<LastLook>>>,
     /// Rings with every look.
     looked: Notify,
 }
@@ -47,18 +57,25 @@ impl Board {
         self.looked.notified().await;
     }
 
+    /// The last look; `None` before the first.
+    pub fn last(&self) -> Option<Arc<LastLook>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Writes what a look has shown.
-    pub fn show(&self, policy: &Policy, look: &Look) {
+    pub fn show(&self, policy: &Arc<Policy>, look: Look) {
         let groups = groups(policy, &look.plan);
         let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
         let nodes = nodes.collect();
-        let jobs = look.plan.jobs.iter().map(|(id, why)| job(*id, why)).collect();
+        let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict)).collect();
         self.update(|status| {
             status.jobs = jobs;
             status.looked_at_ms = Some(look.at.millis());
             status.groups = groups;
             status.nodes = nodes;
         });
+        let last = LastLook { policy: Arc::clone(policy), look };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(last));
         self.looked.notify_waiters();
     }
 }
@@ -90,9 +107,9 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
         .collect()
 }
 
-fn job(id: u32, why: &JobWhy) -> JobStatus {
-    let nodes = if let JobWhy::Counted { nodes } = why { *nodes } else { 0 };
-    JobStatus { id, nodes, why: variant_name(why), text: why.to_string() }
+fn job(id: u32, verdict: &JobVerdict) -> JobStatus {
+    let JobView { nodes, launch, why, text, .. } = JobView::of(verdict);
+    JobStatus { id, nodes, launch, why, text }
 }
 
 fn node(policy: &Policy, name: &NodeName, report: &NodeReport) -> NodeStatus {

@@ -6,18 +6,20 @@ use std::ptr;
 
 use libloading::Library;
 use slurm_asg_core::ids::NodeName;
-use slurm_asg_core::node_state::NodeState;
-use slurm_asg_core::snapshot::{Node, Partition, PendingJob};
-use slurm_asg_core::time::Timestamp;
+use slurm_asg_core::snapshot::{Job, License, Node, Partition, Reservation};
 
 use super::ffi::{
-    SlurmApi, job_info_msg_t, node_info_msg_t, node_info_t, partition_info_msg_t, update_node_msg_t,
+    SlurmApi, job_info_msg_t, license_info_msg_t, node_info_msg_t, partition_info_msg_t,
+    reserve_info_msg_t, update_node_msg_t,
 };
-use super::host::{copy_text, records};
-use super::queue::{copy_jobs, copy_partitions};
+use super::host::copy_text;
+use super::nodes::copy_nodes;
+use super::queue::{copy_jobs, copy_licenses, copy_partitions, copy_reservations};
 
 /// Show also what is hidden (slurm.h, `SHOW_ALL`; from 23.11 a macro that bindgen cannot read).
 const SHOW_ALL: u16 = 1 << 0;
+/// Say which GRES are in use (slurm.h, `SHOW_DETAIL`).
+const SHOW_DETAIL: u16 = 1 << 1;
 /// Have states MIXED where they are (slurm.h, `SHOW_MIXED`).
 const SHOW_MIXED: u16 = 1 << 3;
 /// `SLURM_NO_CHANGE_IN_DATA` of slurm_errno.h.
@@ -84,7 +86,7 @@ impl Slurm {
     pub fn load_nodes(&self) -> Result<BTreeMap<NodeName, Node>, SlurmError> {
         const CALL: &str = "slurm_load_node";
         let mut message: *mut node_info_msg_t = ptr::null_mut();
-        let flags = SHOW_ALL | SHOW_MIXED;
+        let flags = SHOW_ALL | SHOW_MIXED | SHOW_DETAIL;
         // SAFETY: `message` is a valid place for the answer.
         let code = unsafe { self.api.slurm_load_node(0, &raw mut message, flags) };
         if !self.has_news(CALL, code, message.is_null())? {
@@ -92,18 +94,18 @@ impl Slurm {
             return Err(self.error(CALL, NO_CHANGE));
         }
         // SAFETY: a successful call has set `message`; it is freed below and not kept.
-        let nodes = unsafe { copy_nodes(&*message) };
+        let nodes = unsafe { copy_nodes(&self.api, &*message) };
         // SAFETY: `message` came from slurm_load_node and nothing points into it any more.
         unsafe { self.api.slurm_free_node_info_msg(message) };
         Ok(nodes)
     }
 
-    /// `slurm_load_jobs`: the pending jobs, or `None` if no job has changed since `since`, the
-    /// time of an earlier answer.
+    /// `slurm_load_jobs`: the jobs that a queue is made of (see [`copy_jobs`]), or `None` if no job
+    /// has changed since `since`, the time of an earlier answer.
     ///
     /// # Errors
     /// If slurmctld does not answer.
-    pub fn load_jobs(&self, since: libc::time_t) -> Result<Changed<Vec<PendingJob>>, SlurmError> {
+    pub fn load_jobs(&self, since: libc::time_t) -> Result<Changed<Vec<Job>>, SlurmError> {
         const CALL: &str = "slurm_load_jobs";
         let mut message: *mut job_info_msg_t = ptr::null_mut();
         // SAFETY: `message` is a valid place for the answer.
@@ -125,7 +127,7 @@ impl Slurm {
     pub fn load_partitions(
         &self,
         since: libc::time_t,
-    ) -> Result<Changed<BTreeMap<String, Partition>>, SlurmError> {
+    ) -> Result<Changed<Vec<Partition>>, SlurmError> {
         const CALL: &str = "slurm_load_partitions";
         let mut message: *mut partition_info_msg_t = ptr::null_mut();
         // SAFETY: `message` is a valid place for the answer.
@@ -138,6 +140,47 @@ impl Slurm {
         // SAFETY: `message` came from slurm_load_partitions and nothing points into it any more.
         unsafe { self.api.slurm_free_partition_info_msg(message) };
         Ok(Some(copied))
+    }
+
+    /// `slurm_load_reservations`: all of them, or `None` if none has changed since `since`.
+    ///
+    /// # Errors
+    /// If slurmctld does not answer.
+    pub fn load_reservations(
+        &self,
+        since: libc::time_t,
+    ) -> Result<Changed<Vec<Reservation>>, SlurmError> {
+        const CALL: &str = "slurm_load_reservations";
+        let mut message: *mut reserve_info_msg_t = ptr::null_mut();
+        // SAFETY: `message` is a valid place for the answer.
+        let code = unsafe { self.api.slurm_load_reservations(since, &raw mut message) };
+        if !self.has_news(CALL, code, message.is_null())? {
+            return Ok(None);
+        }
+        // SAFETY: a successful call has set `message`; it is freed below and not kept.
+        let copied = unsafe { ((*message).last_update, copy_reservations(&*message)) };
+        // SAFETY: `message` came from slurm_load_reservations and nothing points into it.
+        unsafe { self.api.slurm_free_reservation_info_msg(message) };
+        Ok(Some(copied))
+    }
+
+    /// `slurm_load_licenses`: all of them.
+    ///
+    /// # Errors
+    /// If slurmctld does not answer.
+    pub fn load_licenses(&self) -> Result<Vec<License>, SlurmError> {
+        const CALL: &str = "slurm_load_licenses";
+        let mut message: *mut license_info_msg_t = ptr::null_mut();
+        // SAFETY: `message` is a valid place for the answer.
+        let code = unsafe { self.api.slurm_load_licenses(0, &raw mut message, SHOW_ALL) };
+        if !self.has_news(CALL, code, message.is_null())? {
+            return Err(self.error(CALL, NO_CHANGE));
+        }
+        // SAFETY: a successful call has set `message`; it is freed below and not kept.
+        let copied = unsafe { copy_licenses(&*message) };
+        // SAFETY: `message` came from slurm_load_licenses and nothing points into it any more.
+        unsafe { self.api.slurm_free_license_info_msg(message) };
+        Ok(copied)
     }
 
     /// Reads a load call's return code: `false` for "nothing has changed".
@@ -204,40 +247,4 @@ impl Slurm {
 
 fn last_errno() -> c_int {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}
-
-/// Copies an answer of slurm_load_node.
-///
-/// # Safety
-/// `message` is such an answer and has not been freed.
-unsafe fn copy_nodes(message: &node_info_msg_t) -> BTreeMap<NodeName, Node> {
-    // SAFETY: node_array has record_count elements (slurm.h, node_info_msg_t).
-    let records = unsafe { records(message.node_array, message.record_count) };
-    records
-        .iter()
-        // SAFETY: records of an answer that has not been freed.
-        .filter_map(|record| unsafe { copy_node(record) })
-        .collect()
-}
-
-/// Copies one record; `None` for hidden nodes, whose name is NULL.
-///
-/// # Safety
-/// `record` is part of an answer of slurm_load_node that has not been freed.
-unsafe fn copy_node(record: &node_info_t) -> Option<(NodeName, Node)> {
-    // SAFETY: the strings of a record are NUL-terminated or NULL.
-    let text = |field| unsafe { copy_text(field) };
-    let name = text(record.name).filter(|name| !name.is_empty())?;
-    let state = NodeState(record.node_state);
-    let idle = record.last_busy > 0 && !state.has_work();
-    let node = Node {
-        state,
-        address: text(record.node_addr).unwrap_or_default(),
-        reason: text(record.reason).unwrap_or_default(),
-        idle_since: idle.then(|| Timestamp::from_secs(record.last_busy)),
-        cpus: u32::from(record.cpus),
-        memory_mib: record.real_memory,
-        weight: record.weight,
-    };
-    Some((NodeName::new(&name), node))
 }

@@ -6,7 +6,9 @@ use std::ptr;
 
 use libloading::os::unix::Library;
 
-use super::ffi::slurm_conf_t;
+use slurm_asg_core::snapshot::{Release, SlurmFacts, number};
+
+use super::ffi::{SLURM_VERSION_NUMBER, slurm_conf_t};
 
 /// Facts of slurm.conf that the plugin needs, copied when the plugin is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct HostFacts {
     pub state_save_location: Option<PathBuf>,
     /// The id of SlurmUser.
     pub slurm_user: Option<u32>,
+    /// How it shares out nodes.
+    pub sharing: SlurmFacts,
 }
 
 impl HostFacts {
@@ -41,6 +45,13 @@ impl HostFacts {
             slurm_conf: text(conf.slurm_conf).map(PathBuf::from),
             state_save_location: text(conf.state_save_location).map(PathBuf::from),
             slurm_user: Some(conf.slurm_user_id),
+            sharing: SlurmFacts {
+                version: Some(Release::of_number(SLURM_VERSION_NUMBER)),
+                select_type_param: Some(u32::from(conf.select_type_param)),
+                strictly_in_order: text(conf.schedtype).as_deref() == Some("sched/builtin"),
+                suspend_time: number(conf.suspend_time),
+                resume_timeout: number(u32::from(conf.resume_timeout)),
+            },
         }
     }
 }
@@ -56,15 +67,6 @@ pub unsafe fn copy_text(text: *const c_char) -> Option<String> {
     // SAFETY: not NULL, the rest is the caller's promise.
     let text = unsafe { CStr::from_ptr(text) };
     Some(text.to_string_lossy().into_owned())
-}
-
-/// Whether a C string has anything in it; NULL has not. Copies nothing.
-///
-/// # Safety
-/// As for [`copy_text`].
-pub unsafe fn has_text(text: *const c_char) -> bool {
-    // SAFETY: not NULL, the rest is the caller's promise.
-    !text.is_null() && unsafe { *text } != 0
 }
 
 /// The records of an answer of Slurm's API: an array and how many elements it has.

@@ -7,6 +7,7 @@ mod api;
 mod ffi;
 mod host;
 mod log;
+mod nodes;
 mod queue;
 
 pub use api::{NodeUpdate, Slurm, SlurmError};

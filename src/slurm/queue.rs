@@ -1,178 +1,216 @@
-//! Slurm's jobs and partitions, copied into owned data.
+//! Slurm's jobs, partitions, reservations and licenses, copied into owned data.
+//!
+//! Numbers are copied as they are: what NO_VAL and its like mean is known to the core. Fields have
+//! other widths in other releases, hence the conversions that some of them do not need.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::c_char;
+use std::sync::Arc;
 
-use slurm_asg_core::array::pending_tasks;
 use slurm_asg_core::hostlist;
-use slurm_asg_core::snapshot::{JobMemory, Partition, PendingJob};
+use slurm_asg_core::ids::NodeName;
+use slurm_asg_core::snapshot::{
+    Job, JobState, License, Partition, PartitionState, Reason, Reservation, Text,
+};
 use slurm_asg_core::time::Timestamp;
 
 use super::ffi::{
-    NO_VAL16, PARTITION_UP, job_info_msg_t, partition_info_msg_t, partition_info_t,
-    slurm_job_info_t,
+    job_info_msg_t, license_info_msg_t, partition_info_msg_t, partition_info_t, reserve_info_msg_t,
+    reserve_info_t, slurm_job_info_t, slurm_license_info_t,
 };
-use super::host::{copy_text, has_text, records};
+use super::host::{copy_text, records};
 
-/// The low eight bits of `job_state`, without flags.
-const STATE_BASE: u32 = 0xff;
-const PENDING: u32 = 0;
-const RUNNING: u32 = 1;
-/// The bit of `pn_min_memory` that says "for each CPU" (slurm.h, `MEM_PER_CPU`).
-const MEM_PER_CPU: u64 = 1 << 63;
-
-/// Copies the pending jobs of an answer of slurm_load_jobs.
+/// Copies the pending jobs of an answer of slurm_load_jobs, those that wait for their nodes to
+/// boot, and the running tasks of arrays that have pending ones.
 ///
 /// # Safety
 /// `message` is such an answer and has not been freed.
-pub unsafe fn copy_jobs(message: &job_info_msg_t) -> Vec<PendingJob> {
+pub unsafe fn copy_jobs(message: &job_info_msg_t) -> Vec<Job> {
     // SAFETY: job_array has record_count elements (slurm.h, job_info_msg_t).
     let records = unsafe { records(message.job_array, message.record_count) };
-    let mut running: BTreeMap<u32, u32> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.array_job_id != 0) {
-        if record.job_state & STATE_BASE == RUNNING {
-            *running.entry(record.array_job_id).or_insert(0) += 1;
-        }
-    }
-    records
-        .iter()
-        .filter(|record| record.job_state & STATE_BASE == PENDING)
-        .map(|record| {
-            let busy = running.get(&record.array_job_id).copied().unwrap_or(0);
-            // SAFETY: records of an answer that has not been freed.
-            unsafe { copy_job(record, busy) }
-        })
-        .collect()
+    let base = |record: &slurm_job_info_t| JobState(record.job_state).base();
+    let is_pending = |record: &&slurm_job_info_t| base(record) == JobState::PENDING;
+    let arrays: BTreeSet<u32> =
+        records.iter().filter(is_pending).map(|record| record.array_job_id).collect();
+    let counts = |record: &&slurm_job_info_t| {
+        let task = record.array_job_id != 0 && base(record) == JobState::RUNNING;
+        let configuring = record.job_state & JobState::CONFIGURING != 0;
+        is_pending(record) || configuring || task && arrays.contains(&record.array_job_id)
+    };
+    // SAFETY: records of an answer that has not been freed.
+    records.iter().filter(counts).map(|record| unsafe { copy_job(record) }).collect()
 }
 
-/// Copies one record. `running` tasks of its array run already.
+/// Copies one record.
 ///
 /// # Safety
 /// `record` is part of an answer of slurm_load_jobs that has not been freed.
-#[allow(clippy::useless_conversion, reason = "state_reason has 16 bits in 22.05, 32 later")]
-unsafe fn copy_job(record: &slurm_job_info_t, running: u32) -> PendingJob {
+#[allow(
+    clippy::useless_conversion,
+    reason = "some fields have 16 bits in one release, 32 in another"
+)]
+unsafe fn copy_job(record: &slurm_job_info_t) -> Job {
     // SAFETY: the strings of a record are NUL-terminated or NULL.
-    let text = |field: *mut c_char| unsafe { copy_text(field) }.filter(|text| !text.is_empty());
-    let (tasks, limit) = text(record.array_task_str).map_or((1, None), |it| pending_tasks(&it));
-    let limit = limit.or(Some(record.array_max_tasks).filter(|limit| *limit > 0));
-    let partition = text(record.partition).unwrap_or_default();
-    let special = if partition.contains(',') {
-        Some("several partitions".to_owned())
-    } else {
-        // SAFETY: as for this function.
-        unsafe { special(record) }.map(str::to_owned)
-    };
-    PendingJob {
-        id: record.job_id,
-        reason: u32::from(record.state_reason),
+    let text = |field: *mut c_char| unsafe { shared_text(field) };
+    Job {
+        job_id: record.job_id,
+        job_state: JobState(record.job_state),
+        state_reason: Reason(u32::from(record.state_reason)),
         priority: record.priority,
-        partition,
-        nodes_min: record.num_nodes,
-        nodes_max: record.max_nodes,
-        cpus: record.num_cpus,
-        cpus_per_task: said(record.cpus_per_task).unwrap_or(0),
-        tasks_per_node: said(record.ntasks_per_node),
-        cpus_per_node_min: said(record.pn_min_cpus).unwrap_or(0),
-        memory: memory(record.pn_min_memory),
-        exclusive: record.shared == 0,
-        array_tasks: limit.map_or(tasks, |limit| tasks.min(limit.saturating_sub(running))),
-        begins: Some(record.start_time).filter(|at| *at > 0).map(Timestamp::from_secs),
-        special,
+        partition: text(record.partition).unwrap_or_else(|| Arc::from("")),
+        user_id: record.user_id,
+        array_job_id: record.array_job_id,
+        array_task_str: text(record.array_task_str),
+        array_max_tasks: record.array_max_tasks,
+        het_job_id: record.het_job_id,
+        het_job_offset: record.het_job_offset,
+        num_nodes: record.num_nodes,
+        max_nodes: record.max_nodes,
+        num_cpus: record.num_cpus,
+        max_cpus: record.max_cpus,
+        num_tasks: record.num_tasks,
+        cpus_per_task: u32::from(record.cpus_per_task),
+        ntasks_per_node: u32::from(record.ntasks_per_node),
+        ntasks_per_socket: u32::from(record.ntasks_per_socket),
+        ntasks_per_core: u32::from(record.ntasks_per_core),
+        ntasks_per_board: u32::from(record.ntasks_per_board),
+        ntasks_per_tres: u32::from(record.ntasks_per_tres),
+        boards_per_node: u32::from(record.boards_per_node),
+        sockets_per_node: u32::from(record.sockets_per_node),
+        cores_per_socket: u32::from(record.cores_per_socket),
+        threads_per_core: u32::from(record.threads_per_core),
+        core_spec: u32::from(record.core_spec),
+        pn_min_cpus: u32::from(record.pn_min_cpus),
+        pn_min_memory: record.pn_min_memory,
+        pn_min_tmp_disk: record.pn_min_tmp_disk,
+        tres_per_job: text(record.tres_per_job),
+        tres_per_node: text(record.tres_per_node),
+        tres_per_socket: text(record.tres_per_socket),
+        tres_per_task: text(record.tres_per_task),
+        cpus_per_tres: text(record.cpus_per_tres),
+        mem_per_tres: text(record.mem_per_tres),
+        features: text(record.features),
+        prefer: text(record.prefer),
+        batch_features: text(record.batch_features),
+        cluster_features: text(record.cluster_features),
+        req_nodes: text(record.req_nodes),
+        exc_nodes: text(record.exc_nodes),
+        licenses: text(record.licenses),
+        dependency: text(record.dependency),
+        resv_name: text(record.resv_name),
+        burst_buffer: text(record.burst_buffer),
+        shared: u32::from(record.shared),
+        contiguous: u32::from(record.contiguous),
+        req_switch: record.req_switch,
+        reboot: u32::from(record.reboot),
+        bitflags: record.bitflags,
+        time_limit: record.time_limit,
+        start_time: time(record.start_time),
+        eligible_time: time(record.eligible_time),
+        nodes: text(record.nodes),
     }
-}
-
-/// A 16-bit number, unless it stands for "not said": 0, NO_VAL16 or INFINITE16.
-fn said(number: u16) -> Option<u32> {
-    let unsaid = number == 0 || u32::from(number) >= NO_VAL16;
-    (!unsaid).then(|| u32::from(number))
-}
-
-/// `pn_min_memory`: MiB, for each CPU if the highest bit is set.
-fn memory(field: u64) -> JobMemory {
-    match field & !MEM_PER_CPU {
-        0 => JobMemory::None,
-        mib if field & MEM_PER_CPU != 0 => JobMemory::PerCpu(mib),
-        mib => JobMemory::PerNode(mib),
-    }
-}
-
-/// What the job asks for that the count of demand leaves to Slurm.
-///
-/// # Safety
-/// As for [`copy_job`].
-unsafe fn special(record: &slurm_job_info_t) -> Option<&'static str> {
-    let texts = [
-        (record.features, "--constraint"),
-        (record.prefer, "--prefer"),
-        (record.batch_features, "--batch"),
-        (record.cluster_features, "--cluster-constraint"),
-        (record.tres_per_job, "GRES"),
-        (record.tres_per_node, "GRES"),
-        (record.tres_per_socket, "GRES"),
-        (record.tres_per_task, "GRES"),
-        (record.cpus_per_tres, "--cpus-per-gpu"),
-        (record.mem_per_tres, "--mem-per-gpu"),
-        (record.req_nodes, "--nodelist"),
-        (record.exc_nodes, "--exclude"),
-        (record.licenses, "--licenses"),
-        (record.dependency, "--dependency"),
-        (record.resv_name, "--reservation"),
-        (record.burst_buffer, "burst buffers"),
-    ];
-    // SAFETY: the strings of a record are NUL-terminated or NULL.
-    let is_said = |field: *mut c_char| unsafe { has_text(field) };
-    if let Some((_, name)) = texts.iter().find(|(field, _)| is_said(*field)) {
-        return Some(name);
-    }
-    let layout = [
-        record.sockets_per_node,
-        record.cores_per_socket,
-        record.threads_per_core,
-        record.ntasks_per_socket,
-        record.ntasks_per_core,
-        record.ntasks_per_tres,
-        record.core_spec,
-    ];
-    if layout.iter().any(|number| said(*number).is_some()) {
-        return Some("a layout of sockets, cores or threads");
-    }
-    let others = [
-        (record.het_job_id != 0, "a heterogeneous job"),
-        (record.contiguous != 0, "--contiguous"),
-        (record.req_switch != 0, "--switches"),
-        (record.pn_min_tmp_disk != 0, "--tmp"),
-        (record.reboot != 0, "--reboot"),
-    ];
-    others.iter().find(|(asked, _)| *asked).map(|(_, name)| *name)
 }
 
 /// Copies the partitions of an answer of slurm_load_partitions.
 ///
 /// # Safety
 /// `message` is such an answer and has not been freed.
-pub unsafe fn copy_partitions(message: &partition_info_msg_t) -> BTreeMap<String, Partition> {
+pub unsafe fn copy_partitions(message: &partition_info_msg_t) -> Vec<Partition> {
     // SAFETY: partition_array has record_count elements (slurm.h, partition_info_msg_t).
     let records = unsafe { records(message.partition_array, message.record_count) };
-    records
-        .iter()
-        // SAFETY: records of an answer that has not been freed.
-        .filter_map(|record| unsafe { copy_partition(record) })
-        .collect()
+    // SAFETY: records of an answer that has not been freed.
+    records.iter().filter_map(|record| unsafe { copy_partition(record) }).collect()
 }
 
 /// Copies one record; `None` if it has no name.
 ///
 /// # Safety
 /// `record` is part of an answer of slurm_load_partitions that has not been freed.
-unsafe fn copy_partition(record: &partition_info_t) -> Option<(String, Partition)> {
+#[allow(clippy::useless_conversion, reason = "flags have 16 bits in 22.05, 32 later")]
+unsafe fn copy_partition(record: &partition_info_t) -> Option<Partition> {
     // SAFETY: the strings of a record are NUL-terminated or NULL.
-    let (name, nodes) = unsafe { (copy_text(record.name)?, copy_text(record.nodes)) };
-    let partition = Partition {
-        up: u32::from(record.state_up) == PARTITION_UP,
-        nodes: nodes.and_then(|nodes| hostlist::expand(&nodes).ok()).unwrap_or_default(),
-        exclusive: record.max_share == 0,
+    let (name, nodes) = unsafe { (shared_text(record.name)?, copy_nodes(record.nodes)) };
+    Some(Partition {
+        name,
+        state_up: PartitionState(u32::from(record.state_up)),
+        nodes,
+        max_share: u32::from(record.max_share),
+        min_nodes: record.min_nodes,
+        max_nodes: record.max_nodes,
+        max_cpus_per_node: record.max_cpus_per_node,
+        max_time: record.max_time,
+        default_time: record.default_time,
+        priority_tier: u32::from(record.priority_tier),
+        flags: u32::from(record.flags),
+    })
+}
+
+/// Copies the reservations of an answer of slurm_load_reservations.
+///
+/// # Safety
+/// `message` is such an answer and has not been freed.
+pub unsafe fn copy_reservations(message: &reserve_info_msg_t) -> Vec<Reservation> {
+    // SAFETY: reservation_array has record_count elements (slurm.h, reserve_info_msg_t).
+    let records = unsafe { records(message.reservation_array, message.record_count) };
+    // SAFETY: records of an answer that has not been freed.
+    records.iter().filter_map(|record| unsafe { copy_reservation(record) }).collect()
+}
+
+/// Copies one record; `None` if it has no name.
+///
+/// # Safety
+/// `record` is part of an answer of slurm_load_reservations that has not been freed.
+unsafe fn copy_reservation(record: &reserve_info_t) -> Option<Reservation> {
+    // SAFETY: the strings of a record are NUL-terminated or NULL.
+    let (name, node_list) = unsafe { (shared_text(record.name)?, copy_nodes(record.node_list)) };
+    Some(Reservation {
+        name,
+        node_list,
+        start_time: time(record.start_time),
+        end_time: time(record.end_time),
+        flags: record.flags,
+        core_cnt: record.core_cnt,
+    })
+}
+
+/// Copies the licenses of an answer of slurm_load_licenses.
+///
+/// # Safety
+/// `message` is such an answer and has not been freed.
+pub unsafe fn copy_licenses(message: &license_info_msg_t) -> Vec<License> {
+    // SAFETY: lic_array has num_lic elements (slurm.h, license_info_msg_t).
+    let records = unsafe { records(message.lic_array, message.num_lic) };
+    let copy = |record: &slurm_license_info_t| {
+        // SAFETY: the strings of a record are NUL-terminated or NULL.
+        let name = unsafe { shared_text(record.name) }?;
+        let (total, in_use, reserved) = (record.total, record.in_use, record.reserved);
+        Some(License { name, total, in_use, reserved })
     };
-    Some((name, partition))
+    records.iter().filter_map(copy).collect()
+}
+
+/// A time, unless it is not set.
+fn time(field: libc::time_t) -> Option<Timestamp> {
+    (field > 0).then(|| Timestamp::from_secs(field))
+}
+
+/// Copies a text; `None` if it is NULL or empty.
+///
+/// # Safety
+/// As for [`copy_text`].
+pub(super) unsafe fn shared_text(field: *const c_char) -> Text {
+    // SAFETY: the caller's promise.
+    unsafe { copy_text(field) }.filter(|text| !text.is_empty()).map(Arc::from)
+}
+
+/// Copies a list of nodes; one that is not understood is empty.
+///
+/// # Safety
+/// As for [`copy_text`].
+unsafe fn copy_nodes(field: *const c_char) -> Vec<NodeName> {
+    // SAFETY: the caller's promise.
+    let text = unsafe { copy_text(field) };
+    text.and_then(|text| hostlist::expand(&text).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -180,31 +218,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_slurm_does_not_mean_are_not_said() {
-        for number in [0, 0xfffe, 0xffff] {
-            assert_eq!(said(number), None);
-        }
-        assert_eq!(said(2), Some(2));
-    }
-
-    #[test]
-    fn memory_is_for_a_node_or_for_a_cpu() {
-        assert_eq!(memory(0), JobMemory::None);
-        assert_eq!(memory(100), JobMemory::PerNode(100));
-        assert_eq!(memory(MEM_PER_CPU | 100), JobMemory::PerCpu(100));
-    }
-
-    #[test]
-    fn a_job_that_asks_for_nothing_special_is_plain() {
+    fn a_record_s_numbers_and_texts_are_copied_as_they_are() {
         // SAFETY: all-zero is a valid value of this plain C struct.
         let mut record: slurm_job_info_t = unsafe { std::mem::zeroed() };
-        // SAFETY: its strings are NULL.
-        assert_eq!(unsafe { special(&record) }, None);
-        record.ntasks_per_core = 1;
-        // SAFETY: its strings are NULL.
-        assert_eq!(unsafe { special(&record) }, Some("a layout of sockets, cores or threads"));
+        record.job_id = 7;
+        record.ntasks_per_node = 0xfffe;
         record.features = c"gpu".as_ptr().cast_mut();
+        record.tres_per_node = c"".as_ptr().cast_mut();
+        record.pn_min_memory = 1 << 63 | 100;
         // SAFETY: its strings are NULL or literals.
-        assert_eq!(unsafe { special(&record) }, Some("--constraint"));
+        let job = unsafe { copy_job(&record) };
+        assert_eq!((job.job_id, job.ntasks_per_node), (7, 0xfffe));
+        assert_eq!((job.features.as_deref(), job.tres_per_node), (Some("gpu"), None));
+        assert_eq!((job.pn_min_memory, job.start_time), (1 << 63 | 100, None));
+    }
+
+    #[test]
+    fn running_tasks_are_kept_as_long_as_their_array_has_pending_ones() {
+        // SAFETY: all-zero is a valid value of this plain C struct.
+        let zero: slurm_job_info_t = unsafe { std::mem::zeroed() };
+        let job = |job_id, job_state, array_job_id| slurm_job_info_t {
+            job_id,
+            job_state,
+            array_job_id,
+            ..zero
+        };
+        let booting = job(6, 1 | JobState::CONFIGURING, 0);
+        let mut all =
+            [job(1, 0, 1), job(2, 1, 1), job(3, 1, 9), job(4, 1, 0), job(5, 3, 1), booting];
+        // SAFETY: all-zero is a valid value of this plain C struct.
+        let mut message: job_info_msg_t = unsafe { std::mem::zeroed() };
+        message.record_count = 6;
+        message.job_array = all.as_mut_ptr();
+        // SAFETY: six records, whose strings are NULL.
+        let kept = unsafe { copy_jobs(&message) };
+        assert_eq!(kept.iter().map(|job| job.job_id).collect::<Vec<_>>(), [1, 2, 6]);
     }
 }

@@ -1,14 +1,19 @@
 //! `slurm-asg`: what the administrator asks and sees.
 #![forbid(unsafe_code)]
 
+mod asking;
 mod check;
+mod explain;
+mod offline;
 mod output;
+mod plan;
+mod snapshot;
 mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Elastic Slurm nodes on EC2 Auto Scaling groups: what the plugin in slurmctld sees and does.
 #[derive(Debug, Parser)]
@@ -17,6 +22,8 @@ use clap::{Parser, Subcommand};
     version,
     after_help = "Examples:\n  slurm-asg status              how things stand\n  \
                   slurm-asg status --json | jq '.groups[]'\n  \
+                  slurm-asg explain 12          why do job 12's nodes not come?\n  \
+                  slurm-asg plan                what would be done now?\n  \
                   slurm-asg check               is asg.toml right?\n\n\
                   Exit codes: 0 all is well; 1 something is wrong, see the message; \
                   2 wrong arguments."
@@ -38,6 +45,40 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say why a job's nodes come or do not come, or why a node stays up or goes
+    #[command(
+        after_help = "Examples:\n  slurm-asg explain 12\n  slurm-asg explain compute-3 --json\n  \
+                      slurm-asg explain 12 --snapshot saved.json --config ./asg.toml"
+    )]
+    Explain {
+        /// A job's id, or a node's name
+        #[arg(value_name = "JOB|NODE")]
+        what: String,
+        #[command(flatten)]
+        source: Source,
+        /// Print the answer as JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what would be done now, without doing it
+    #[command(after_help = "Examples:\n  slurm-asg plan\n  slurm-asg plan --json | jq .groups\n  \
+                      slurm-asg plan --snapshot saved.json --config ./asg.toml")]
+    Plan {
+        #[command(flatten)]
+        source: Source,
+        /// Print the plan as JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write down what the plugin sees, as JSON for `plan` and `explain`
+    #[command(after_help = "Examples:\n  slurm-asg snapshot > saved.json\n  \
+                      slurm-asg snapshot --output saved.json\n\n\
+                      The format is described in docs/snapshot.md.")]
+    Snapshot {
+        /// Where to [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Read asg.toml as the plugin would, and say what is wrong with it
     #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --config ./asg.toml")]
     Check {
@@ -50,11 +91,39 @@ enum Command {
     },
 }
 
+/// Where plan and explain get what they need from.
+#[derive(Debug, Args)]
+struct Source {
+    /// A saved snapshot, instead of the plugin's last look; - is standard input
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+    /// The configuration that goes with the snapshot [default: asg.toml beside slurm.conf]
+    #[arg(long, value_name = "FILE", requires = "snapshot")]
+    config: Option<PathBuf>,
+}
+
+impl Source {
+    /// The snapshot and the configuration, if it is not to be the plugin.
+    fn files(self) -> Option<(PathBuf, PathBuf)> {
+        let snapshot = self.snapshot?;
+        Some((snapshot, self.config.unwrap_or_else(slurm_asg_wire::config_path)))
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let socket = arguments.socket.unwrap_or_else(slurm_asg_wire::socket_path);
     let result = match arguments.command {
         Command::Status { json } => status::run(&socket, json),
+        Command::Explain { what, source, json } => match source.files() {
+            Some((snapshot, config)) => explain::offline(&snapshot, &config, &what, json),
+            None => explain::live(&socket, &what, json),
+        },
+        Command::Plan { source, json } => match source.files() {
+            Some((snapshot, config)) => plan::offline(&snapshot, &config, json),
+            None => plan::live(&socket, json),
+        },
+        Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
         Command::Check { config, json } => {
             check::run(&config.unwrap_or_else(slurm_asg_wire::config_path), json)
         }

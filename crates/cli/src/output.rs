@@ -18,3 +18,13 @@ pub fn complain(line: &str) {
     // There is no other place left to say it.
     drop(writeln!(io::stderr(), "{line}"));
 }
+
+/// A span of time as people say it, from seconds.
+#[must_use]
+pub fn span(secs: u64) -> String {
+    match secs {
+        0..=119 => format!("{secs} s"),
+        120..=7199 => format!("{} min", secs / 60),
+        _ => format!("{} h {} min", secs / 3600, secs / 60 % 60),
+    }
+}

@@ -3,24 +3,18 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::bail;
-use slurm_asg_wire::{JobStatus, NodeStatus, Request, Response, Status, ask};
+use slurm_asg_wire::{JobStatus, NodeStatus, Status};
 
-use crate::output::print;
-
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+use crate::asking;
+use crate::output::{print, span};
 
 /// Asks the plugin and prints what it says.
 pub fn run(socket: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let status = match ask(socket, &Request::Status {}, ANSWER_LIMIT)? {
-        Response::Status(status) => status,
-        Response::Refused { why } => bail!("the plugin refused: {why}"),
-        Response::Ok => bail!("the plugin's answer has no status; is it of another version?"),
-    };
+    let status = asking::status(socket)?;
     if json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&*status)?))?;
+        print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?;
     } else {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         print(&text(&status, u64::try_from(since.as_millis()).unwrap_or(u64::MAX))?)?;
@@ -33,7 +27,7 @@ fn text(status: &Status, now_ms: u64) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let looked = status.looked_at_ms.map_or_else(
         || "has not looked yet".to_owned(),
-        |at| format!("looked {} ago", span(now_ms.saturating_sub(at))),
+        |at| format!("looked {} ago", span(now_ms.saturating_sub(at) / 1000)),
     );
     writeln!(
         out,
@@ -92,7 +86,7 @@ fn nodes(nodes: &[NodeStatus], now_ms: u64, out: &mut String) -> fmt::Result {
     )?;
     for node in nodes {
         let since = node.since_ms.map_or_else(String::new, |since| {
-            format!(" (for {})", span(now_ms.saturating_sub(since)))
+            format!(" (for {})", span(now_ms.saturating_sub(since) / 1000))
         });
         writeln!(
             out,
@@ -117,16 +111,6 @@ fn jobs(jobs: &[JobStatus], out: &mut String) -> fmt::Result {
         writeln!(out, "{:>10}  {more} more: slurm-asg status --json", "…")?;
     }
     Ok(())
-}
-
-/// A span of time as people say it, from milliseconds.
-fn span(ms: u64) -> String {
-    let secs = ms / 1000;
-    match secs {
-        0..=119 => format!("{secs} s"),
-        120..=7199 => format!("{} min", secs / 60),
-        _ => format!("{} h {} min", secs / 3600, secs / 60 % 60),
-    }
 }
 
 #[cfg(test)]
@@ -168,8 +152,9 @@ mod tests {
             jobs: vec![JobStatus {
                 id: 7,
                 nodes: 1,
+                launch: 1,
                 why: "counted".into(),
-                text: "counted: 1 nodes will be powered up".into(),
+                text: "gets 1 nodes, of which 1 are powered up for it".into(),
             }],
         };
         let expected = "\
@@ -183,7 +168,7 @@ NODE       STATE       INSTANCE  WHY
 compute-1  IDLE+CLOUD  i-1       idle; Slurm's SuspendTime decides (for 70 s)
 
        JOB  WHY
-         7  counted: 1 nodes will be powered up
+         7  gets 1 nodes, of which 1 are powered up for it
 ";
         assert_eq!(text(&status, 1_005_000).unwrap(), expected);
     }

@@ -12,6 +12,7 @@
 pub mod array;
 pub mod check;
 pub mod demand;
+pub mod explain;
 pub mod hostlist;
 pub mod ids;
 pub mod memory;
@@ -20,6 +21,7 @@ pub mod plan;
 pub mod policy;
 pub mod snapshot;
 pub mod time;
+pub mod view;
 pub mod word;
 
 #[cfg(test)]

@@ -5,11 +5,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::snapshot::words::{read_words, write_words};
 
 /// A node's `node_state`: a base state in the low four bits, flags above.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeState(pub u32);
 
 /// What the state says about the machine that the node should or should not have.
@@ -31,15 +32,20 @@ pub enum Phase {
 }
 
 macro_rules! flags {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal $(as $word:literal)?;)*) => {
         impl NodeState {
             $($(#[$doc])* pub const $name: u32 = 1 << $bit;)*
-            const FLAG_NAMES: &[(u32, &str)] = &[$((Self::$name, stringify!($name))),*];
+            const FLAG_NAMES: &[(&str, u32)] =
+                &[$((flags!(@word $name $($word)?), Self::$name)),*];
         }
     };
+    (@word $name:ident) => { stringify!($name) };
+    (@word $name:ident $word:literal) => { $word };
 }
 
 flags! {
+    /// In a reservation that is active.
+    RES = 5 as "RESERVED";
     /// The node belongs to the cloud.
     CLOUD = 7;
     /// No new jobs are to be placed.
@@ -47,7 +53,7 @@ flags! {
     /// A job's epilog is under way.
     COMPLETING = 10;
     /// The node does not answer.
-    NO_RESPOND = 11;
+    NO_RESPOND = 11 as "NOT_RESPONDING";
     /// The machine has been given back.
     POWERED_DOWN = 12;
     /// Set FAIL by hand.
@@ -55,15 +61,27 @@ flags! {
     /// The resume program was called and the node has not registered yet.
     POWERING_UP = 14;
     /// In a maintenance reservation.
-    MAINT = 15;
+    MAINT = 15 as "MAINTENANCE";
+    /// A reboot was asked for.
+    REBOOT_REQUESTED = 16;
     /// The suspend program was called, and SuspendTimeout is not over.
     POWERING_DOWN = 18;
+    /// Reboots.
+    REBOOT_ISSUED = 20;
+    /// Backfill has planned a job for it.
+    PLANNED = 21;
     /// Registered with resources that do not fit slurm.conf.
     INVALID_REG = 22;
     /// Asked to power down; Slurm waits for the node to be idle.
     POWER_DOWN = 23;
     /// Asked to power up; the resume program has not been called yet.
     POWER_UP = 24;
+    /// Asked to power down as soon as its jobs have ended.
+    POWER_DRAIN = 25;
+    /// Made while slurmctld runs, with a NodeName that is not in slurm.conf.
+    DYNAMIC_NORM = 26;
+    /// Blocked by an exclusive topology (24.05 and later).
+    BLOCKED = 27;
 }
 
 impl NodeState {
@@ -76,13 +94,27 @@ impl NodeState {
     /// Base state MIXED.
     pub const MIXED: u32 = 5;
 
-    const BASE_NAMES: [&str; 8] =
-        ["UNKNOWN", "DOWN", "IDLE", "ALLOCATED", "ERROR", "MIXED", "FUTURE", "END"];
+    const BASE: u32 = 0xf;
+    const BASE_NAMES: [&str; 7] =
+        ["UNKNOWN", "DOWN", "IDLE", "ALLOCATED", "ERROR", "MIXED", "FUTURE"];
+
+    /// Reads `IDLE+CLOUD+POWERED_DOWN`, in upper or lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        read_words(text, &Self::BASE_NAMES, Self::FLAG_NAMES).map(Self)
+    }
+
+    /// Whether its name says all of it.
+    #[must_use]
+    pub fn is_wholly_named(self) -> bool {
+        let known = Self::FLAG_NAMES.iter().fold(Self::BASE, |bits, (_, bit)| bits | bit);
+        self.0 & !known == 0 && (self.base() as usize) < Self::BASE_NAMES.len()
+    }
 
     /// The base state, without flags.
     #[must_use]
     pub const fn base(self) -> u32 {
-        self.0 & 0xf
+        self.0 & Self::BASE
     }
 
     /// Whether any of `flags` is set.
@@ -130,12 +162,7 @@ impl NodeState {
 /// As `scontrol show node` writes states: `IDLE+CLOUD+POWERED_DOWN`.
 impl fmt::Display for NodeState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = Self::BASE_NAMES.get(self.base() as usize).copied().unwrap_or("?");
-        f.write_str(base)?;
-        Self::FLAG_NAMES
-            .iter()
-            .filter(|(bit, _)| self.has(*bit))
-            .try_for_each(|(_, name)| write!(f, "+{name}"))
+        write_words(f, self.0, self.base(), &Self::BASE_NAMES, Self::FLAG_NAMES)
     }
 }
 

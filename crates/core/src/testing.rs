@@ -16,7 +16,7 @@ use crate::node_state::NodeState;
 use crate::plan::{Action, Plan, plan};
 use crate::policy::{self, Policy};
 use crate::snapshot::{
-    Asg, Lifecycle, Machine, MachineFacts, Member, Node, Partition, PendingJob, Seen, Snapshot,
+    Asg, Job, Lifecycle, Machine, MachineFacts, Member, Node, Partition, Seen, Snapshot,
 };
 use crate::time::Timestamp;
 
@@ -154,18 +154,11 @@ impl World {
         let names = self.policy.groups.values().flat_map(|group| group.nodes.clone()).collect();
         let Seen::Known(queue) = &mut self.snapshot.queue else { panic!("no queue") };
         let queue = Arc::make_mut(queue);
-        let partition = Partition { up: true, nodes: names, exclusive: true };
+        let name = "p".into();
+        let partition = Partition { name, nodes: names, max_share: 0, ..Partition::default() };
         queue.partitions.insert("p".into(), partition);
-        let id = u32::try_from(queue.jobs.len()).unwrap() + 1;
-        let (partition, priority) = ("p".into(), 1);
-        queue.jobs.push(PendingJob {
-            id,
-            priority,
-            partition,
-            nodes_min: nodes,
-            cpus: nodes,
-            ..PendingJob::default()
-        });
+        let job_id = u32::try_from(queue.jobs.len()).unwrap() + 1;
+        queue.jobs.push(Job { job_id, partition: "p".into(), num_nodes: nodes, ..Job::default() });
     }
 
     /// The instance loses power, and EC2 knows.

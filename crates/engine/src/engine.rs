@@ -57,6 +57,10 @@ pub struct Engine<C, S, K, T> {
 pub struct Look {
     /// When it was.
     pub at: Timestamp,
+    /// What was seen.
+    pub snapshot: Snapshot,
+    /// What was remembered when the plan was made.
+    pub memory: Memory,
     /// The plan that was carried out.
     pub plan: Plan,
     /// Look again after this time, if nothing wakes the loop before.
@@ -113,8 +117,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
     /// One turn: observe, plan, check, execute, remember.
     pub async fn turn(&mut self) -> Look {
         self.slurm_read_at = None;
-        let (plan, cost) = self.settle_on_a_plan().await;
-        let plan = self.checked(plan);
+        let (snapshot, plan, cost) = self.settle_on_a_plan().await;
+        let plan = self.checked(plan, &snapshot);
+        let memory = self.memory.clone();
         let now = self.clock.now();
         self.memory.intend(&plan, now);
         self.save();
@@ -124,11 +129,13 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         self.save();
         self.view.prune(&self.memory);
         let pause = self.pause(&plan, now);
-        Look { at: now, plan, pause, rest: cost.saturating_mul(COST_SHARE).min(REST_MAX) }
+        let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
+        Look { at: now, snapshot, memory, plan, pause, rest }
     }
 
-    /// Looks until the plan rests on what is there now. Returns also what Slurm's part cost.
-    async fn settle_on_a_plan(&mut self) -> (Plan, Duration) {
+    /// Looks until the plan rests on what is there now. Returns what was seen, the plan, and what
+    /// Slurm's part cost.
+    async fn settle_on_a_plan(&mut self) -> (Snapshot, Plan, Duration) {
         let mut cost = Duration::ZERO;
         if self.view.is_stale(IDLE_PAUSE, self.clock.now()) {
             self.refresh().await;
@@ -141,7 +148,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             self.memory.notice(&snapshot);
             let plan = plan(&self.policy, &self.memory, &snapshot);
             if round >= ROUNDS_MAX || !self.look_closer(&plan, now).await {
-                return (plan, cost);
+                return (snapshot, plan, cost);
             }
             round += 1;
         }
@@ -265,9 +272,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
 
     /// Takes out of the plan what an independent look finds wrong. That never happens, and if
     /// it does, not acting is the smaller harm.
-    fn checked(&self, mut plan: Plan) -> Plan {
-        let snapshot = self.snapshot(self.clock.now());
-        let violations = check(&self.policy, &self.memory, &snapshot, &plan);
+    fn checked(&self, mut plan: Plan, snapshot: &Snapshot) -> Plan {
+        let violations = check(&self.policy, &self.memory, snapshot, &plan);
         for violation in &violations {
             tracing::error!(
                 "refused by the plan checker, please report: {}: {:?}",
@@ -276,7 +282,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             );
         }
         plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
-        for node in check::unexplained(&self.policy, &snapshot, &plan) {
+        for node in check::unexplained(&self.policy, snapshot, &plan) {
             tracing::error!("node={node} is missing from the plan, please report");
         }
         plan

@@ -237,7 +237,9 @@ impl Lab {
         let socket = self.files.path("run/asg.sock");
         match ask(&socket, &Request::Status {}, Duration::from_secs(5))? {
             Response::Status(status) => Ok(*status),
-            other @ (Response::Ok | Response::Refused { .. }) => bail!("no status: {other:?}"),
+            other @ (Response::Ok | Response::Refused { .. } | Response::Document { .. }) => {
+                bail!("no status: {other:?}")
+            }
         }
     }
 

@@ -21,7 +21,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 pub fn hand_on(program: &str, request: &Request) -> ExitCode {
     match ask(&socket_path(), request, ANSWER_LIMIT) {
         Ok(Response::Refused { why }) => fail(program, &format!("the plugin refused: {why}")),
-        Ok(Response::Ok | Response::Status(_)) => ExitCode::SUCCESS,
+        Ok(Response::Ok | Response::Status(_) | Response::Document { .. }) => ExitCode::SUCCESS,
         Err(error) => fail(program, &error.to_string()),
     }
 }

@@ -21,6 +21,15 @@ pub enum Request {
     /// How things stand.
     // A struct without fields: serde refuses unknown fields in those only.
     Status {},
+    /// What the last look planned.
+    Plan {},
+    /// What the last look has seen.
+    Snapshot {},
+    /// Why a job's nodes come or do not come, or why a node stays up or goes.
+    Explain {
+        /// A job's id, or a node's name.
+        what: String,
+    },
 }
 
 impl Request {
@@ -28,7 +37,7 @@ impl Request {
     #[must_use]
     pub const fn only_reads(&self) -> bool {
         match self {
-            Self::Status {} => true,
+            Self::Status {} | Self::Plan {} | Self::Snapshot {} | Self::Explain { .. } => true,
             Self::Resume { .. } | Self::Suspend { .. } => false,
         }
     }
@@ -47,6 +56,12 @@ pub enum Response {
     },
     /// How things stand.
     Status(Box<Status>),
+    /// A plan, a snapshot or an explanation, as the request asked for, in the form that the
+    /// core gives it.
+    Document {
+        /// The JSON.
+        content: serde_json::Value,
+    },
 }
 
 /// How things stand, as of the last look.
@@ -79,8 +94,11 @@ pub struct Status {
 pub struct JobStatus {
     /// Slurm's job id.
     pub id: u32,
-    /// Powered-down nodes that are counted for it.
+    /// Nodes that it will be given.
     pub nodes: u32,
+    /// Those of them that are powered down now and that no job before it takes.
+    #[serde(default)]
+    pub launch: u32,
     /// Why it counts or does not: a stable word.
     pub why: String,
     /// The same in plain words.

@@ -32,6 +32,8 @@ pub struct Scene<'a> {
     pub bound: &'a BTreeMap<&'a InstanceId, &'a NodeName>,
     /// Nodes that pending jobs will be given and that Slurm has not asked for yet.
     pub ahead: u32,
+    /// Nodes without work that pending jobs will be given.
+    pub reuse: u32,
 }
 
 /// Adds one group's actions and reports to the plan.
@@ -393,7 +395,8 @@ impl<'a> Pass<'a, '_> {
 
     fn finish(self) {
         let mut report = self.report;
-        report.demand = report.busy + report.idle + report.booting + report.ahead;
+        let used = report.busy.saturating_add(self.scene.reuse);
+        report.demand = used.saturating_add(report.booting).saturating_add(report.ahead);
         let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
         self.plan.watch_cloud |= incoming > 0;
         // Asking again about instances that EC2 has just described would be a busy loop.

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 pub use report::{GroupReport, NodeReport, Why};
 
-use crate::demand::{Demand, JobWhy, Look, demand};
+use crate::demand::{Demand, JobVerdict, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory};
 use crate::node_state::Phase;
 use crate::policy::Policy;
-use crate::snapshot::{Lifecycle, Machine, Seen, Snapshot};
+use crate::snapshot::{Lifecycle, Machine, Node, Queue, Seen, Snapshot};
 use crate::time::Timestamp;
 
 /// How many actions one plan may have. What is left over comes with the next plan.
@@ -49,7 +49,7 @@ pub struct Plan {
     #[serde(skip)]
     pub spares: BTreeMap<InstanceId, Timestamp>,
     /// Pending jobs, and why each counts or does not.
-    pub jobs: BTreeMap<u32, JobWhy>,
+    pub jobs: BTreeMap<u32, JobVerdict>,
     /// Pending jobs that capacity is raised for, with the time since when.
     #[serde(skip)]
     pub counted: BTreeMap<u32, Timestamp>,
@@ -163,23 +163,8 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
             return plan;
         }
     };
-    let broken: BTreeSet<&NodeName> = memory
-        .bindings
-        .iter()
-        // One that boots gets another instance; one that was up is set down.
-        .filter(|(node, _)| nodes.get(*node).is_some_and(|it| it.state.phase() == Phase::Up))
-        .filter(|(_, binding)| is_gone(binding, snapshot))
-        .map(|(node, _)| node)
-        .collect();
     let demand = match &snapshot.queue {
-        Seen::Known(queue) => demand(&Look {
-            policy,
-            nodes,
-            broken: &broken,
-            queue,
-            earlier: &memory.counted_since,
-            now: snapshot.now,
-        }),
+        Seen::Known(queue) => demand(&look(policy, memory, snapshot, nodes, queue)),
         // Nodes that Slurm wants by name are served all the same.
         Seen::Unknown { .. } => {
             Demand { counted: memory.counted_since.clone(), ..Demand::default() }
@@ -188,12 +173,16 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
     let bound: BTreeMap<&InstanceId, &NodeName> =
         memory.bindings.iter().map(|(node, binding)| (&binding.instance, node)).collect();
     for (name, group) in &policy.groups {
-        let ahead = demand.nodes.get(name).copied().unwrap_or(0);
-        let ahead = if group.prelaunch { ahead } else { 0 };
+        let of = |sum: &BTreeMap<GroupName, u32>| sum.get(name).copied().unwrap_or(0);
+        let ahead = if group.prelaunch { of(&demand.launch) } else { 0 };
+        let reuse = of(&demand.reuse);
         group::plan_group(
-            &group::Scene { name, group, memory, snapshot, nodes, bound: &bound, ahead },
+            &group::Scene { name, group, memory, snapshot, nodes, bound: &bound, ahead, reuse },
             &mut plan,
         );
+    }
+    if let Some(at) = demand.next_start {
+        plan.wake(at);
     }
     plan.jobs = demand.jobs;
     plan.counted = demand.counted;
@@ -204,6 +193,33 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
         plan.wake(snapshot.now);
     }
     plan
+}
+
+/// What the count of demand reads, from a snapshot.
+pub(crate) fn look<'a>(
+    policy: &'a Policy,
+    memory: &'a Memory,
+    snapshot: &'a Snapshot,
+    nodes: &'a BTreeMap<NodeName, Node>,
+    queue: &'a Queue,
+) -> Look<'a> {
+    let broken = memory
+        .bindings
+        .iter()
+        // One that boots gets another instance; one that was up is set down.
+        .filter(|(node, _)| nodes.get(*node).is_some_and(|it| it.state.phase() == Phase::Up))
+        .filter(|(_, binding)| is_gone(binding, snapshot))
+        .map(|(node, _)| node)
+        .collect();
+    Look {
+        policy,
+        nodes,
+        broken,
+        queue,
+        earlier: &memory.counted_since,
+        now: snapshot.now,
+        trace: None,
+    }
 }
 
 impl Plan {

@@ -61,7 +61,7 @@ fn what_was_launched_for_a_job_that_vanished_is_given_back_after_the_grace() {
     world.launch("i-1", crate::snapshot::Lifecycle::InService);
     world.pass(400);
     let plan = world.plan();
-    assert_eq!(plan.jobs[&1], crate::demand::JobWhy::NotTaken, "Slurm had its time");
+    assert_eq!(plan.jobs[&1].why, crate::demand::JobWhy::NotTaken, "Slurm had its time");
     world.snapshot.queue = Seen::Known(std::sync::Arc::default());
     let plan = world.plan();
     world.carry_out(&plan);

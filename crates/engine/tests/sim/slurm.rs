@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slurm_asg_core::ids::{InstanceId, NodeName};
 use slurm_asg_core::node_state::{NodeState, Phase};
-use slurm_asg_core::snapshot::{Node as Seen, Partition, PendingJob, Queue};
+use slurm_asg_core::snapshot::{Job as Record, Node as Seen, Partition, Queue, Reason};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 
@@ -558,28 +558,24 @@ impl Scheduler for Slurmctld {
         let pending = |(id, job): (&u32, &Job)| {
             let JobState::Pending { from } = job.state else { return None };
             let nodes = u32::try_from(job.size).unwrap();
-            let begins = Some(Timestamp::from_millis(from)).filter(|_| now < from);
-            // None, Resources, BeginTime
-            let reason = if begins.is_some() { 9 } else { 3 * (id % 2) };
-            let (id, priority, partition) = (*id, 1, "p".to_owned());
-            let (nodes_min, nodes_max, cpus, exclusive) = (nodes, nodes, nodes, true);
-            Some(PendingJob {
-                id,
-                reason,
-                priority,
-                partition,
-                nodes_min,
-                nodes_max,
-                cpus,
-                exclusive,
-                begins,
-                ..PendingJob::default()
+            let start_time = Some(Timestamp::from_millis(from)).filter(|_| now < from);
+            let waits = if id % 2 == 0 { Reason::NONE } else { Reason::RESOURCES };
+            Some(Record {
+                job_id: *id,
+                state_reason: if start_time.is_some() { Reason::BEGIN_TIME } else { waits },
+                partition: "p".into(),
+                num_nodes: nodes,
+                max_nodes: nodes,
+                shared: 0,
+                start_time,
+                ..Record::default()
             })
         };
         let jobs = world.slurm.now.jobs.iter().filter_map(pending).collect();
         let nodes = world.slurm.now.nodes.keys().cloned().collect();
-        let partition = Partition { up: true, nodes, exclusive: true };
-        Ok(Arc::new(Queue { jobs, partitions: [("p".to_owned(), partition)].into() }))
+        let partition = Partition { name: "p".into(), nodes, max_share: 0, ..Partition::default() };
+        let partitions = [("p".into(), partition)].into();
+        Ok(Arc::new(Queue { jobs, partitions, ..Queue::default() }))
     }
 
     async fn set_addresses(&mut self, updates: &[AddressUpdate]) -> Result<(), SchedulerError> {

@@ -7,8 +7,22 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AsgName, InstanceId, NodeName};
-use crate::node_state::NodeState;
 use crate::time::Timestamp;
+
+mod facts;
+pub mod file;
+mod job;
+mod node;
+mod partition;
+mod reason;
+pub(crate) mod words;
+
+pub use facts::{Release, SlurmFacts};
+pub use job::{Job, JobMemory, Text, number, said, small_number};
+pub use node::Node;
+pub use partition::{License, Partition, Queue, Reservation};
+pub use reason::Reason;
+pub use words::{JobState, PartitionState};
 
 /// Something that was looked at: known, or not known. Unknown is never taken for absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,92 +77,6 @@ impl Snapshot {
     }
 }
 
-/// A node as slurmctld sees it (`node_info_t`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
-    /// `node_state`.
-    pub state: NodeState,
-    /// `node_addr`: where slurmctld reaches the node.
-    pub address: String,
-    /// `reason`, empty if there is none.
-    pub reason: String,
-    /// Since when the node has been idle: `last_busy`. `None` if it never was or is busy.
-    pub idle_since: Option<Timestamp>,
-    /// `cpus`.
-    pub cpus: u32,
-    /// `real_memory`, MiB.
-    pub memory_mib: u64,
-    /// `weight`: Slurm takes lighter nodes first.
-    pub weight: u32,
-}
-
-/// Pending jobs and the partitions that they are in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Queue {
-    /// In any order.
-    pub jobs: Vec<PendingJob>,
-    /// By name.
-    pub partitions: BTreeMap<String, Partition>,
-}
-
-/// A partition (`partition_info_t`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Partition {
-    /// `state_up` is UP.
-    pub up: bool,
-    /// Its nodes, in Slurm's order.
-    pub nodes: Vec<NodeName>,
-    /// `max_share` is 0: jobs get whole nodes.
-    pub exclusive: bool,
-}
-
-/// A pending job (`slurm_job_info_t`), as far as its demand is counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingJob {
-    /// `job_id`.
-    pub id: u32,
-    /// `state_reason`.
-    pub reason: u32,
-    /// `priority`; 0 is held.
-    pub priority: u32,
-    /// `partition`.
-    pub partition: String,
-    /// `num_nodes`: at least so many nodes.
-    pub nodes_min: u32,
-    /// `max_nodes`: at most so many nodes; 0 is no limit.
-    pub nodes_max: u32,
-    /// `num_cpus`: at least so many CPUs in all.
-    pub cpus: u32,
-    /// `cpus_per_task`; 0 is not said.
-    pub cpus_per_task: u32,
-    /// `ntasks_per_node`.
-    pub tasks_per_node: Option<u32>,
-    /// `pn_min_cpus`: at least so many CPUs on each node.
-    pub cpus_per_node_min: u32,
-    /// `pn_min_memory`.
-    pub memory: JobMemory,
-    /// `shared` says that it takes whole nodes.
-    pub exclusive: bool,
-    /// How many tasks of an array the record stands for and may start; 0 and 1 are one job.
-    pub array_tasks: u32,
-    /// `start_time`, if it is said: for jobs with `--begin`, and where Slurm expects a start.
-    pub begins: Option<Timestamp>,
-    /// Something that the count leaves to Slurm, by the name of sbatch's option.
-    pub special: Option<String>,
-}
-
-/// `pn_min_memory`, MiB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JobMemory {
-    /// Nothing is asked for.
-    #[default]
-    None,
-    /// On each node.
-    PerNode(u64),
-    /// For each CPU.
-    PerCpu(u64),
-}
-
 /// An Auto Scaling group (DescribeAutoScalingGroups).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asg {
@@ -200,6 +128,18 @@ impl Lifecycle {
             "Terminating:Wait" => Self::TerminatingWait,
             "Terminating" | "Terminating:Proceed" | "Terminated" => Self::Terminating,
             other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// The API's word; of several that mean the same here, one.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Pending => "Pending",
+            Self::InService => "InService",
+            Self::TerminatingWait => "Terminating:Wait",
+            Self::Terminating => "Terminating",
+            Self::Other(other) => other,
         }
     }
 

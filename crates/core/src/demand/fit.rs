@@ -1,0 +1,370 @@
+//! What nodes can offer to a job, and what is left of them once it has them
+//! (can_job_run_on_node() in cons_tres/job_test.c and _verify_node_state() in
+//! cons_common/job_test.c, 22.05.8).
+
+use std::collections::BTreeSet;
+
+use super::choose::{Offer, Pick};
+use super::feature::Expression;
+use super::gres::{Ask, Stock};
+use super::pool::{Bits, Class, Pool, Run, State, has, overlap};
+use super::request::Request;
+use crate::snapshot::{JobMemory, SlurmFacts};
+
+/// Which nodes may be offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Nodes as they are.
+    Free,
+    /// As they are, but for those that are kept for jobs that come first.
+    FreeAndNotPromised,
+    /// Nodes that Slurm would use, as if nothing ran on them.
+    Usable,
+    /// All nodes, as if nothing ran on them and all were up.
+    Any,
+}
+
+/// Where a job may be placed.
+#[derive(Clone, Debug)]
+pub struct Where<'w> {
+    /// The partition's place in the alphabet.
+    pub partition: usize,
+    /// Partitions whose nodes are closed, because a job before waits for them.
+    pub closed: &'w Bits,
+    /// The reservation that the job is in, by its place in the alphabet.
+    pub inside: Option<usize>,
+    /// Reservations that the job must keep out of.
+    pub outside: &'w Bits,
+    /// Places that the job must have, as ranges.
+    pub required: &'w [(u32, u32)],
+    /// Places that the job must not have, as ranges in order.
+    pub excluded: &'w [(u32, u32)],
+    /// Which nodes.
+    pub which: Which,
+}
+
+/// Which features a node must have.
+#[derive(Clone, Copy)]
+pub enum Features<'f> {
+    /// It does not matter.
+    Any,
+    /// These.
+    Each(&'f Expression),
+    /// Those of one of these.
+    OneOf(&'f [Expression]),
+}
+
+impl Features<'_> {
+    fn suit(self, node: &BTreeSet<&str>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Each(features) => features.matches(node),
+            Self::OneOf(all) => all.iter().any(|features| features.matches(node)),
+        }
+    }
+}
+
+/// What the nodes of a place offer, in their order.
+pub fn offers(
+    pool: &Pool<'_>,
+    request: &Request,
+    slurm: &SlurmFacts,
+    place: &Where<'_>,
+    features: Features<'_>,
+) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
+    for run in &pool.runs {
+        let Some(class) = pool.classes.get(run.class) else { continue };
+        let Some(verdict) = verdicts.get_mut(run.class) else { continue };
+        let suits = *verdict
+            .get_or_insert_with(|| suits(class, request, place) && features.suit(&class.features));
+        if !suits {
+            continue;
+        }
+        let Some(offer) = offer(run, class, request, slurm, place.which) else { continue };
+        let weight = pool.weight(run, place.partition);
+        let near = offer.gpus.min(0xff);
+        let offer = Offer {
+            first: run.first,
+            len: run.len,
+            cpus: offer.cpus,
+            core: offer.core,
+            gres: offer.gres,
+            // Of nodes that weigh the same, Slurm favours those with more GPUs at hand.
+            weight: weight << 8 | (0xff - near),
+            required: false,
+        };
+        if place.required.is_empty() && place.excluded.is_empty() {
+            offers.push(offer);
+        } else {
+            cut(&offer, place, &mut offers);
+        }
+    }
+    offers
+}
+
+/// Cuts an offer where its nodes are required or excluded.
+fn cut(offer: &Offer, place: &Where<'_>, out: &mut Vec<Offer>) {
+    let end = offer.first + offer.len;
+    let ranges = place.required.iter().chain(place.excluded);
+    let mut marks: Vec<u32> = ranges.flat_map(|(from, to)| [*from, *to]).collect();
+    marks.retain(|mark| offer.first < *mark && *mark < end);
+    marks.extend([offer.first, end]);
+    marks.sort_unstable();
+    marks.dedup();
+    let inside =
+        |ranges: &[(u32, u32)], at: u32| ranges.iter().any(|(from, to)| (*from..*to).contains(&at));
+    for pair in marks.windows(2) {
+        let [from, to] = *pair else { continue };
+        if !inside(place.excluded, from) {
+            let required = inside(place.required, from);
+            out.push(Offer { first: from, len: to - from, required, ..offer.clone() });
+        }
+    }
+}
+
+/// What does not depend on what runs there.
+fn suits(class: &Class<'_>, request: &Request, place: &Where<'_>) -> bool {
+    let memory = match request.memory {
+        JobMemory::Unsaid => 0,
+        JobMemory::PerNode(mib) | JobMemory::PerCpu(mib) => mib,
+    };
+    has(&class.partitions, place.partition)
+        && !overlap(&class.partitions, place.closed)
+        && place.inside.is_none_or(|inside| has(&class.reservations, inside))
+        && !overlap(&class.reservations, place.outside)
+        && class.cpus >= request.node_cpus_min
+        && class.memory_mib >= memory
+        && class.disk_mib >= request.disk_mib
+        && class.layout.iter().zip(&request.layout).all(|(there, asked)| there >= asked)
+}
+
+struct NodeOffer {
+    cpus: u32,
+    core: u32,
+    gres: Vec<u64>,
+    gpus: u64,
+}
+
+fn offer(
+    run: &Run,
+    class: &Class<'_>,
+    request: &Request,
+    slurm: &SlurmFacts,
+    which: Which,
+) -> Option<NodeOffer> {
+    let state = &run.state;
+    let as_if_empty = matches!(which, Which::Usable | Which::Any);
+    let open = state.usable || which == Which::Any;
+    let kept = which == Which::FreeAndNotPromised && state.promised;
+    if !open || kept || request.whole && !state.empty && !as_if_empty {
+        return None;
+    }
+    let memory_mib = if as_if_empty { class.memory_mib } else { state.memory_mib };
+    if slurm.unsaid_is_all_memory()
+        && request.memory == JobMemory::Unsaid
+        && memory_of_gres(request) == 0
+        && memory_mib < class.memory_mib
+    {
+        return None;
+    }
+    let core = if slurm.splits_cores() { 1 } else { class.core };
+    let free = if as_if_empty { class.cpus } else { state.cpus };
+    let mut cpus = usable_cpus(free, core, request);
+    if let Some(most) = request.node_cpus_max {
+        // Other jobs of the partition count too; that they are of it is assumed.
+        let held = class.cpus.saturating_sub(free);
+        if request.whole && class.cpus > most {
+            return None;
+        }
+        cpus = cpus.min(most.saturating_sub(held));
+    }
+    let (gres, gpus) = available_gres(class, state, request, as_if_empty, cpus, memory_mib)?;
+    if let Some(tasks) = tasks_by_gres(request, &gres) {
+        let least = request.node_tasks_cpus_min / request.cpus_per_task;
+        if tasks < u64::from(least.max(1)) {
+            return None;
+        }
+        if !request.gres.iter().any(|ask| ask.cpus_each > 0) {
+            let most = tasks.saturating_mul(u64::from(request.cpus_per_task));
+            cpus = cpus.min(u32::try_from(most).unwrap_or(u32::MAX));
+        }
+    }
+    cpus = limit_by_memory(cpus, core, memory_mib, request, slurm)?;
+    let least =
+        request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min());
+    (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
+}
+
+/// Whole cores, and of each the threads that the job uses.
+fn usable_cpus(free: u32, core: u32, request: &Request) -> u32 {
+    let core = core.max(1);
+    let used = request.threads_used.unwrap_or(core).clamp(1, core);
+    (free / core).saturating_mul(used)
+}
+
+/// How many tasks GRES for each task let run on a node.
+fn tasks_by_gres(request: &Request, gres: &[u64]) -> Option<u64> {
+    let limits = request.gres.iter().zip(gres).filter(|(ask, _)| ask.per_task > 0);
+    limits.map(|(ask, there)| there / ask.per_task).min()
+}
+
+fn memory_of_gres(request: &Request) -> u64 {
+    request.gres.iter().map(|ask| ask.memory_each).max().unwrap_or(0)
+}
+
+/// What of each GRES the job may have on the node, and how many GPUs; `None` if too few.
+fn available_gres(
+    class: &Class<'_>,
+    state: &State,
+    request: &Request,
+    as_if_empty: bool,
+    cpus: u32,
+    memory_mib: u64,
+) -> Option<(Vec<u64>, u64)> {
+    let mut gpus: u64 = 0;
+    let mut all = Vec::with_capacity(request.gres.len());
+    for ask in &request.gres {
+        let lines = class.gres.iter().zip(&state.gres_used);
+        let mut there: u64 = lines
+            .filter(|(line, _)| is_of(line, ask))
+            .map(|(line, used)| {
+                if as_if_empty || line.endless {
+                    line.count
+                } else {
+                    line.count.saturating_sub(*used)
+                }
+            })
+            .sum();
+        if ask.cpus_each > 0 {
+            there = there.min(u64::from(cpus / ask.cpus_each));
+        }
+        if let Some(fit) = memory_mib.checked_div(ask.memory_each) {
+            there = there.min(fit);
+        }
+        let tasks = u64::from(request.tasks_per_node.unwrap_or(1));
+        let least = ask.per_node.max(ask.per_task.saturating_mul(tasks)).max(1);
+        if there < least {
+            return None;
+        }
+        if ask.name == "gpu" {
+            let most = [ask.per_node, ask.per_job].into_iter().find(|most| *most > 0);
+            gpus = gpus.saturating_add(there.min(most.unwrap_or(u64::MAX)));
+        }
+        all.push(there);
+    }
+    Some((all, gpus))
+}
+
+fn is_of(line: &Stock, ask: &Ask) -> bool {
+    line.name == ask.name && (ask.kind.is_none() || ask.kind == line.kind)
+}
+
+fn limit_by_memory(
+    cpus: u32,
+    core: u32,
+    memory_mib: u64,
+    request: &Request,
+    slurm: &SlurmFacts,
+) -> Option<u32> {
+    if !slurm.shares_memory() {
+        return Some(cpus);
+    }
+    match request.memory {
+        JobMemory::Unsaid => Some(cpus),
+        JobMemory::PerNode(mib) => (mib <= memory_mib).then_some(cpus),
+        JobMemory::PerCpu(mib) => {
+            let fit = u32::try_from(memory_mib.checked_div(mib)?).unwrap_or(u32::MAX);
+            if request.whole {
+                return (cpus <= fit).then_some(cpus);
+            }
+            let mut cpus = cpus;
+            while cpus > fit {
+                cpus = cpus.saturating_sub(core.max(1));
+            }
+            cpus -= cpus % request.cpus_per_task;
+            (cpus >= request.tasks_per_node.unwrap_or(1).max(1)).then_some(cpus)
+        }
+    }
+}
+
+/// What a job takes of each node of its picks, one entry a node.
+pub fn shares(request: &Request, picks: &[Pick]) -> Vec<(u32, u32)> {
+    let mut shares: Vec<(u32, u32)> = Vec::new();
+    let mut tasks_left = request.tasks.unwrap_or(u32::MAX);
+    for pick in picks {
+        for place in pick.first..pick.first + pick.len {
+            let mut cpus = pick.cpus;
+            if let Some(each) = request.tasks_per_node {
+                let tasks = each.min(tasks_left);
+                tasks_left -= tasks;
+                let for_tasks = tasks.saturating_mul(request.cpus_per_task);
+                cpus = cpus.min(for_tasks.max(request.node_cpus_min));
+            }
+            shares.push((place, cpus));
+        }
+    }
+    shares
+}
+
+/// Takes a job's share of a node off what is left of it.
+pub fn take(
+    state: &mut State,
+    class: &Class<'_>,
+    request: &Request,
+    slurm: &SlurmFacts,
+    cpus: u32,
+    gres_left: &mut [u64],
+    nodes_behind: u64,
+) {
+    let core = if slurm.splits_cores() { 1 } else { class.core.max(1) };
+    let threads = request.threads_used.unwrap_or(core).clamp(1, core);
+    let held = cpus.div_ceil(threads).saturating_mul(core);
+    let tasks = u64::from((cpus / request.cpus_per_task).max(1));
+    let free_before = state.gres_used.clone();
+    for (ask, left) in request.gres.iter().zip(gres_left) {
+        let there: u64 = class
+            .gres
+            .iter()
+            .zip(&free_before)
+            .filter(|(line, _)| is_of(line, ask))
+            .map(|(line, used)| line.count.saturating_sub(*used))
+            .sum();
+        let mut count = match ask {
+            Ask { per_node: 1.., .. } => ask.per_node,
+            Ask { per_task: 1.., .. } => ask.per_task.saturating_mul(tasks),
+            // Each node that is still to come gets at least one.
+            Ask { .. } => there.min(left.saturating_sub(nodes_behind).max(1)).min(*left),
+        };
+        *left = left.saturating_sub(count);
+        if ask.memory_each > 0 && request.memory == JobMemory::Unsaid {
+            let mib = ask.memory_each.saturating_mul(count);
+            state.memory_mib = state.memory_mib.saturating_sub(mib);
+        }
+        for (line, used) in class.gres.iter().zip(&mut state.gres_used) {
+            if is_of(line, ask) && !line.endless {
+                let more = count.min(line.count.saturating_sub(*used));
+                *used += more;
+                count -= more;
+            }
+        }
+    }
+    let memory = match request.memory {
+        JobMemory::PerNode(mib) => mib,
+        JobMemory::PerCpu(mib) => mib.saturating_mul(u64::from(cpus)),
+        JobMemory::Unsaid if memory_of_gres(request) > 0 => 0,
+        JobMemory::Unsaid if slurm.unsaid_is_all_memory() => state.memory_mib,
+        JobMemory::Unsaid => 0,
+    };
+    state.memory_mib = state.memory_mib.saturating_sub(memory);
+    state.cpus = if request.whole { 0 } else { state.cpus.saturating_sub(held) };
+    if request.whole {
+        state.memory_mib = 0;
+        for (line, used) in class.gres.iter().zip(&mut state.gres_used) {
+            *used = line.count;
+        }
+    }
+    state.empty = false;
+    state.claimed = true;
+}

@@ -1,0 +1,217 @@
+//! Generic resources as Slurm writes them: what a node has (`gpu:tesla:2(S:0-1),nic:1`), what
+//! of it is in use (`gpu:tesla:1(IDX:0)`), and what a job asks for (`gres:gpu:tesla:2`).
+
+use crate::snapshot::{Job, said};
+
+/// One line of a node's stock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stock {
+    /// The resource, as in `gpu`.
+    pub name: String,
+    /// Its type, as in `tesla`, if the node tells types apart.
+    pub kind: Option<String>,
+    /// How many there are, or are in use.
+    pub count: u64,
+    /// Jobs use it without using it up.
+    pub endless: bool,
+}
+
+/// What a job asks of one resource. Numbers that are 0 were not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ask {
+    /// The resource.
+    pub name: String,
+    /// The type, if it has to be one.
+    pub kind: Option<String>,
+    /// In all.
+    pub per_job: u64,
+    /// On each node.
+    pub per_node: u64,
+    /// For each task.
+    pub per_task: u64,
+    /// CPUs that go with each.
+    pub cpus_each: u32,
+    /// Memory that goes with each, MiB.
+    pub memory_each: u64,
+}
+
+/// Resources that share the GPUs of a node with one another: placing them is left to Slurm.
+const SHARING: [&str; 2] = ["mps", "shard"];
+
+/// Reads a node's `gres` or `gres_used`. What is not understood is passed over.
+#[must_use]
+pub fn stocks(text: &str) -> Vec<Stock> {
+    parts(text).filter_map(stock).collect()
+}
+
+fn stock(part: &str) -> Option<Stock> {
+    // `(S:0-1)`, `(IDX:0)` and `(CNT:1)` say which ones; `(null)` stands for no type.
+    let part = part.replace("(null)", "").replace(":no_consume", ":!");
+    let plain = part.split('(').next()?;
+    let (name, rest) = plain.split_once(':').unwrap_or((plain, ""));
+    let mut stock = Stock { name: name.trim().to_owned(), kind: None, count: 1, endless: false };
+    for word in rest.split(':').filter(|word| !word.is_empty()) {
+        match (word, count(word)) {
+            ("!", _) => stock.endless = true,
+            (_, Some(count)) => stock.count = count,
+            (kind, None) => stock.kind = Some(kind.to_owned()),
+        }
+    }
+    (!stock.name.is_empty()).then_some(stock)
+}
+
+/// What the job asks for; or by the name of sbatch's option what of it is left to Slurm.
+///
+/// # Errors
+/// See above.
+pub fn asks(job: &Job) -> Result<Vec<Ask>, &'static str> {
+    let mut asks: Vec<Ask> = Vec::new();
+    if said(&job.tres_per_socket).is_some() {
+        return Err("--gpus-per-socket");
+    }
+    let places: [(&Option<_>, fn(&mut Ask) -> &mut u64); 3] = [
+        (&job.tres_per_job, |ask| &mut ask.per_job),
+        (&job.tres_per_node, |ask| &mut ask.per_node),
+        (&job.tres_per_task, |ask| &mut ask.per_task),
+    ];
+    for (text, place) in places {
+        for (name, kind, count) in said(text).into_iter().flat_map(wanted) {
+            if SHARING.contains(&name.as_str()) {
+                return Err("GPUs that are shared");
+            }
+            let at = asks.iter().position(|ask| ask.name == name && ask.kind == kind);
+            let at = at.unwrap_or_else(|| {
+                asks.push(Ask { name, kind, ..Ask::default() });
+                asks.len() - 1
+            });
+            if let Some(ask) = asks.get_mut(at) {
+                let number = place(ask);
+                *number = number.saturating_add(count);
+            }
+        }
+    }
+    for (name, _, count) in said(&job.cpus_per_tres).into_iter().flat_map(wanted) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        asks.iter_mut().filter(|ask| ask.name == name).for_each(|ask| ask.cpus_each = count);
+    }
+    for (name, _, count) in said(&job.mem_per_tres).into_iter().flat_map(wanted) {
+        asks.iter_mut().filter(|ask| ask.name == name).for_each(|ask| ask.memory_each = count);
+    }
+    asks.retain(|ask| ask.per_job > 0 || ask.per_node > 0 || ask.per_task > 0);
+    Ok(asks)
+}
+
+/// Reads `gres:gpu:tesla:2` (22.05) and `gres/gpu:tesla=2` (24.05 and later), of which there may
+/// be several. TRES other than GRES are passed over.
+fn wanted(text: &str) -> impl Iterator<Item = (String, Option<String>, u64)> {
+    parts(text).filter_map(|part| {
+        let part = part.trim();
+        let plain = match (part.strip_prefix("gres:"), part.strip_prefix("gres/")) {
+            (Some(rest), _) | (None, Some(rest)) => rest,
+            // cpu=2, mem=1G, node=1: not a GRES.
+            (None, None) if part.contains('=') => return None,
+            (None, None) => part,
+        };
+        let mut words = plain.split([':', '=']);
+        let name = words.next().filter(|name| !name.is_empty())?.to_owned();
+        let (mut kind, mut number) = (None, 1);
+        for word in words {
+            match count(word) {
+                Some(count) => number = count,
+                None => kind = Some(word.to_owned()),
+            }
+        }
+        Some((name, kind, number))
+    })
+}
+
+/// `4`, `2K`, `1G`: Slurm's suffixes are powers of 1024.
+fn count(word: &str) -> Option<u64> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: u64 = match word.get(digits.len()..)? {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        "t" | "T" => 1 << 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok().map(|number| number.saturating_mul(factor))
+}
+
+/// Splits at commas that are in no parentheses.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_u32;
+    text.split(move |c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+    .map(str::trim)
+    .filter(|part| !part.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(name: &str, kind: Option<&str>, count: u64) -> Stock {
+        Stock { name: name.into(), kind: kind.map(Into::into), count, endless: false }
+    }
+
+    #[test]
+    fn a_node_s_stock_is_read_in_each_form_that_slurm_writes() {
+        let table = [
+            ("gpu:2", vec![line("gpu", None, 2)]),
+            ("gpu", vec![line("gpu", None, 1)]),
+            (
+                "gpu:tesla:2(S:0-1),gpu:a100:4(S:0,1),nic:1",
+                vec![
+                    line("gpu", Some("tesla"), 2),
+                    line("gpu", Some("a100"), 4),
+                    line("nic", None, 1),
+                ],
+            ),
+            ("gpu:(null):0(IDX:N/A)", vec![line("gpu", None, 0)]),
+            (
+                "gpu:tesla:3(IDX:0-1,3),lic:2K",
+                vec![line("gpu", Some("tesla"), 3), line("lic", None, 2048)],
+            ),
+            ("", vec![]),
+            (",,(", vec![]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(stocks(text), expected, "{text}");
+        }
+        assert!(stocks("bw:no_consume:4G")[0].endless);
+    }
+
+    #[test]
+    fn what_a_job_asks_for_is_read_from_all_its_fields() {
+        let job = Job {
+            tres_per_node: Some("gres:gpu:tesla:2,gres:nic:1".into()),
+            tres_per_task: Some("cpu=2,gres/gpu:tesla=1".into()),
+            cpus_per_tres: Some("gres:gpu:4".into()),
+            mem_per_tres: Some("gres:gpu:1024".into()),
+            ..Job::default()
+        };
+        let gpu = Ask {
+            name: "gpu".into(),
+            kind: Some("tesla".into()),
+            per_node: 2,
+            per_task: 1,
+            cpus_each: 4,
+            memory_each: 1024,
+            ..Ask::default()
+        };
+        let nic = Ask { name: "nic".into(), per_node: 1, ..Ask::default() };
+        assert_eq!(asks(&job), Ok(vec![gpu, nic]));
+        let job = Job { tres_per_job: Some("gres:shard:2".into()), ..Job::default() };
+        assert_eq!(asks(&job), Err("GPUs that are shared"));
+        let job = Job { tres_per_job: Some("gres:gpu:0".into()), ..Job::default() };
+        assert_eq!(asks(&job), Ok(vec![]));
+    }
+}

@@ -1,0 +1,518 @@
+//! Nodes as runs: neighbours in slurmctld's table that are alike are one entry.
+//!
+//! Thousands of nodes are a handful of runs, and jobs that are placed one after the other split
+//! and mend them. So placing a job costs as much as there are kinds of nodes, not nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Look;
+use super::gres::{Stock, stocks};
+use crate::ids::{GroupName, NodeName};
+use crate::node_state::{NodeState, Phase};
+use crate::snapshot::{Node, Release};
+
+/// Sets of partitions or reservations, a bit each, by their place in the alphabet.
+pub type Bits = Vec<u64>;
+
+/// What is the same for all nodes of a class, whatever jobs are placed.
+#[derive(Debug)]
+pub struct Class<'a> {
+    /// CPUs that jobs may have.
+    pub cpus: u32,
+    /// CPUs that go together.
+    pub core: u32,
+    /// Sockets, cores of each socket, threads of each core.
+    pub layout: [u32; 3],
+    /// Memory that jobs may have, MiB.
+    pub memory_mib: u64,
+    /// Temporary disk, MiB.
+    pub disk_mib: u32,
+    /// Slurm's weight.
+    pub weight: u32,
+    /// Features.
+    pub features: BTreeSet<&'a str>,
+    /// GRES.
+    pub gres: Vec<Stock>,
+    /// The partitions that its nodes are in.
+    pub partitions: Bits,
+    /// The reservations that its nodes are in.
+    pub reservations: Bits,
+    /// The group of asg.toml.
+    pub group: Option<&'a GroupName>,
+}
+
+/// What is left of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// CPUs that are free.
+    pub cpus: u32,
+    /// Memory that is free, MiB.
+    pub memory_mib: u64,
+    /// GRES in use, in the order of the class's stock.
+    pub gres_used: Vec<u64>,
+    /// No job holds anything of it.
+    pub empty: bool,
+    /// Slurm calls it powered down, which makes it heavier.
+    pub asleep: bool,
+    /// It has no machine, and nobody has asked for one.
+    pub off: bool,
+    /// It is in service.
+    pub up: bool,
+    /// A job of this count has it.
+    pub claimed: bool,
+    /// Slurm would place jobs on it.
+    pub usable: bool,
+    /// It is kept for a job that cannot start yet, and must not be given to one behind it.
+    pub promised: bool,
+}
+
+/// Neighbours that are alike.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The place of the first one.
+    pub first: u32,
+    /// How many there are.
+    pub len: u32,
+    /// Their class.
+    pub class: usize,
+    /// What is left of each.
+    pub state: State,
+}
+
+impl Run {
+    /// The place behind the last one.
+    pub const fn end(&self) -> u32 {
+        self.first + self.len
+    }
+}
+
+/// All nodes.
+#[derive(Debug)]
+pub struct Pool<'a> {
+    /// The classes.
+    pub classes: Vec<Class<'a>>,
+    /// The runs, in the order of places.
+    pub runs: Vec<Run>,
+    /// The names, by place.
+    names: Vec<&'a NodeName>,
+    /// The places, by name.
+    places: BTreeMap<&'a NodeName, u32>,
+    /// For each class and partition, whether some of the nodes are powered down and some are not.
+    release: Option<Release>,
+    torn: BTreeSet<(usize, usize)>,
+}
+
+impl<'a> Pool<'a> {
+    /// Sorts the nodes of a snapshot into runs.
+    pub fn of(look: &Look<'a>) -> Self {
+        let mut nodes: Vec<(&NodeName, &Node)> = look.nodes.iter().collect();
+        nodes.sort_by_key(|(_, node)| node.index);
+        let names: Vec<&NodeName> = nodes.iter().map(|(name, _)| *name).collect();
+        let places: BTreeMap<&NodeName, u32> =
+            names.iter().zip(0..).map(|(name, place)| (*name, place)).collect();
+        let queue = look.queue;
+        let lists = queue.partitions.values().map(|partition| partition.nodes.as_slice());
+        let partitions = members(lists, &places, names.len());
+        let reserved = queue.reservations.iter().flat_map(BTreeMap::values);
+        let lists = reserved.map(|reservation| reservation.node_list.as_slice());
+        let reservations = members(lists, &places, names.len());
+        let mut pool = Self {
+            classes: Vec::new(),
+            runs: Vec::new(),
+            names,
+            places,
+            release: queue.slurm.version,
+            torn: BTreeSet::new(),
+        };
+        let mut kinds: Kinds<'a> = Kinds::default();
+        for (place, (name, node)) in (0..).zip(nodes) {
+            let membership =
+                |lists: &[Bits]| lists.get(place as usize).cloned().unwrap_or_default();
+            let kind = Kind {
+                node,
+                partitions: membership(&partitions),
+                reservations: membership(&reservations),
+                group: look.policy.group_of(name),
+            };
+            let class = kinds.class_of(kind, &mut pool.classes);
+            let state = pool.state_of(name, node, class, look);
+            pool.push(Run { first: place, len: 1, class, state });
+        }
+        pool.note_torn(queue.partitions.len());
+        pool
+    }
+
+    fn state_of(&self, name: &NodeName, node: &Node, class: usize, look: &Look<'a>) -> State {
+        let closed_flags = NodeState::DRAIN
+            | NodeState::FAIL
+            | NodeState::POWER_DOWN
+            | NodeState::POWER_DRAIN
+            | NodeState::COMPLETING
+            | NodeState::REBOOT_ISSUED
+            | NodeState::INVALID_REG;
+        let phase = node.state.phase();
+        let reserved = NodeState::MAINT | NodeState::RES;
+        // Which jobs a reservation is for is known if reservations are.
+        let reserved = look.queue.reservations.is_none() && node.state.has(reserved);
+        let usable =
+            matches!(node.state.base(), NodeState::IDLE | NodeState::ALLOCATED | NodeState::MIXED)
+                && !node.state.has(closed_flags)
+                && phase != Phase::Releasing
+                && !reserved
+                && !look.broken.contains(name);
+        let works = node.state.has_work();
+        let (cpus, memory, stock) = self
+            .classes
+            .get(class)
+            .map_or((0, 0, 0), |class| (class.cpus, class.memory_mib, class.gres.len()));
+        let used_cpus = node.alloc_cpus.unwrap_or(if works { cpus } else { 0 });
+        let used_memory = node.alloc_memory.unwrap_or(if works && node.alloc_cpus.is_none() {
+            memory
+        } else {
+            0
+        });
+        let mut gres_used = vec![0; stock];
+        if let (Some(text), Some(class)) = (&node.gres_used, self.classes.get(class)) {
+            note_use(&class.gres, text, &mut gres_used);
+        }
+        State {
+            cpus: cpus.saturating_sub(used_cpus),
+            memory_mib: memory.saturating_sub(used_memory),
+            gres_used,
+            empty: used_cpus == 0 && !works,
+            asleep: node.state.has(NodeState::POWERED_DOWN),
+            off: phase == Phase::Off,
+            up: phase == Phase::Up,
+            claimed: false,
+            usable,
+            promised: false,
+        }
+    }
+
+    /// Slurm weighs powered-down nodes otherwise where some of a configuration are powered down
+    /// and some are not.
+    fn note_torn(&mut self, partitions: usize) {
+        let mut seen: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
+        for run in &self.runs {
+            let (asleep, awake) = seen.entry(run.class).or_default();
+            *(if run.state.asleep { asleep } else { awake }) = true;
+        }
+        for (class, (asleep, awake)) in seen {
+            if asleep && awake {
+                self.torn.extend((0..partitions).map(|partition| (class, partition)));
+            }
+        }
+    }
+
+    /// In which order Slurm takes nodes, lower ones first (_build_node_list() and
+    /// _set_sched_weight() in src/slurmctld/node_scheduler.c): powered-down ones come last.
+    /// 22.05 forgets the weight of those of which the whole configuration is powered down, and
+    /// up to 23.11 the others have none.
+    pub fn weight(&self, run: &Run, partition: usize) -> u64 {
+        const POWERED_DOWN: u64 = 1 << 33;
+        const FORGOTTEN: u64 = 1 << 32;
+        let weight = self.classes.get(run.class).map_or(0, |class| u64::from(class.weight));
+        if !run.state.asleep {
+            return weight;
+        }
+        let torn = self.torn.contains(&(run.class, partition));
+        match self.release {
+            Some(release) if release < Release::V23_02 => {
+                if torn {
+                    POWERED_DOWN | FORGOTTEN
+                } else {
+                    FORGOTTEN
+                }
+            }
+            Some(release) if release < Release::V24_05 && torn => POWERED_DOWN,
+            _ => POWERED_DOWN | weight,
+        }
+    }
+
+    /// The places of nodes, as ranges; names that are not there are passed over.
+    pub fn ranges<'n>(&self, names: impl IntoIterator<Item = &'n NodeName>) -> Vec<(u32, u32)> {
+        let mut places: Vec<u32> =
+            names.into_iter().filter_map(|name| self.places.get(name).copied()).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for place in places {
+            match ranges.last_mut() {
+                Some((_, end)) if *end == place => *end += 1,
+                _ => ranges.push((place, place + 1)),
+            }
+        }
+        ranges
+    }
+
+    /// How many of these names there are.
+    pub fn count_known(&self, names: &[NodeName]) -> usize {
+        names.iter().filter(|name| self.places.contains_key(*name)).count()
+    }
+
+    /// The name at a place.
+    pub fn name(&self, place: u32) -> Option<&'a NodeName> {
+        self.names.get(place as usize).copied()
+    }
+
+    /// The run that a place is in.
+    pub fn run_at(&self, place: u32) -> Option<&Run> {
+        let at = self.runs.partition_point(|run| run.first <= place).checked_sub(1)?;
+        self.runs.get(at).filter(|run| place < run.end())
+    }
+
+    /// Changes what is left of `len` nodes from `first` on, which are of one run.
+    pub fn change(&mut self, first: u32, len: u32, change: impl FnOnce(&mut State)) {
+        let Some(at) = self.runs.partition_point(|run| run.first <= first).checked_sub(1) else {
+            return;
+        };
+        let Some(run) = self.runs.get(at).cloned() else { return };
+        let end = first.saturating_add(len).min(run.end());
+        let mut changed = Run { first, len: end - first, ..run.clone() };
+        change(&mut changed.state);
+        let before = Run { len: first - run.first, ..run.clone() };
+        let after = Run { first: end, len: run.end() - end, ..run };
+        let parts = [before, changed, after].into_iter().filter(|part| part.len > 0);
+        self.runs.splice(at..=at, parts);
+        // It may now be like the run before it or behind it.
+        let from = at.saturating_sub(1);
+        let until = (at + 3).min(self.runs.len());
+        let mut mended: Vec<Run> = Vec::with_capacity(5);
+        for run in self.runs.drain(from..until) {
+            push_onto(&mut mended, run);
+        }
+        if let Some(next) = self.runs.get(from).cloned()
+            && mended.last().is_some_and(|last| joins(last, &next))
+        {
+            self.runs.remove(from);
+            push_onto(&mut mended, next);
+        }
+        self.runs.splice(from..from, mended);
+    }
+
+    fn push(&mut self, run: Run) {
+        push_onto(&mut self.runs, run);
+    }
+}
+
+fn joins(run: &Run, next: &Run) -> bool {
+    run.end() == next.first && run.class == next.class && run.state == next.state
+}
+
+fn push_onto(runs: &mut Vec<Run>, next: Run) {
+    match runs.last_mut() {
+        Some(last) if joins(last, &next) => last.len += next.len,
+        _ => runs.push(next),
+    }
+}
+
+/// For each place, which of the lists it is in.
+fn members<'n>(
+    lists: impl Iterator<Item = &'n [NodeName]>,
+    places: &BTreeMap<&NodeName, u32>,
+    nodes: usize,
+) -> Vec<Bits> {
+    let mut members: Vec<Bits> = vec![Bits::new(); nodes];
+    for (nth, list) in lists.enumerate() {
+        for name in list {
+            let Some(place) = places.get(name) else { continue };
+            if let Some(bits) = members.get_mut(*place as usize) {
+                set(bits, nth);
+            }
+        }
+    }
+    members
+}
+
+/// Sets a bit.
+pub fn set(bits: &mut Bits, nth: usize) {
+    let (word, bit) = (nth / 64, nth % 64);
+    if bits.len() <= word {
+        bits.resize(word + 1, 0);
+    }
+    if let Some(word) = bits.get_mut(word) {
+        *word |= 1 << bit;
+    }
+}
+
+/// Whether a bit is set.
+pub fn has(bits: &Bits, nth: usize) -> bool {
+    bits.get(nth / 64).is_some_and(|word| word >> (nth % 64) & 1 == 1)
+}
+
+/// Whether two sets have a bit in common.
+pub fn overlap(one: &Bits, other: &Bits) -> bool {
+    one.iter().zip(other).any(|(one, other)| one & other != 0)
+}
+
+/// What makes a node's class.
+struct Kind<'a> {
+    node: &'a Node,
+    partitions: Bits,
+    reservations: Bits,
+    group: Option<&'a GroupName>,
+}
+
+/// What of a kind is compared, in this order.
+type Key<'a> = (
+    [u32; 7],
+    [u64; 2],
+    Option<&'a Arc<str>>,
+    Option<&'a Arc<str>>,
+    Bits,
+    Bits,
+    Option<&'a GroupName>,
+);
+
+#[derive(Default)]
+struct Kinds<'a> {
+    known: BTreeMap<Key<'a>, usize>,
+    /// Neighbours are mostly alike.
+    last: Option<(Key<'a>, usize)>,
+}
+
+impl<'a> Kinds<'a> {
+    fn class_of(&mut self, kind: Kind<'a>, classes: &mut Vec<Class<'a>>) -> usize {
+        let key = kind.key();
+        if let Some((last, class)) = &self.last
+            && *last == key
+        {
+            return *class;
+        }
+        let class = match self.known.get(&key) {
+            Some(class) => *class,
+            None => {
+                classes.push(kind.class());
+                self.known.insert(key.clone(), classes.len() - 1);
+                classes.len() - 1
+            }
+        };
+        self.last = Some((key, class));
+        class
+    }
+}
+
+impl<'a> Kind<'a> {
+    fn key(&self) -> Key<'a> {
+        let node = self.node;
+        (
+            [
+                node.cpus(),
+                node.cpus_of_a_core(),
+                node.sockets,
+                node.cores,
+                node.threads,
+                node.tmp_disk,
+                node.weight,
+            ],
+            [node.memory_for_jobs(), u64::from(node.core_spec_cnt)],
+            node.active_features(),
+            node.gres.as_ref(),
+            self.partitions.clone(),
+            self.reservations.clone(),
+            self.group,
+        )
+    }
+
+    fn class(self) -> Class<'a> {
+        let node = self.node;
+        let core = node.cpus_of_a_core();
+        let features = node.active_features().map_or("", |text| text);
+        Class {
+            cpus: node.cpus().saturating_sub(node.core_spec_cnt.saturating_mul(core)),
+            core,
+            layout: [node.sockets.max(1), node.cores.max(1), node.threads.max(1)],
+            memory_mib: node.memory_for_jobs(),
+            disk_mib: node.tmp_disk,
+            weight: node.weight,
+            features: features.split(',').filter(|name| !name.is_empty()).collect(),
+            gres: node.gres.as_deref().map(stocks).unwrap_or_default(),
+            partitions: self.partitions,
+            reservations: self.reservations,
+            group: self.group,
+        }
+    }
+}
+
+/// Notes what of a stock is in use. What is used of no known type is taken from the first ones.
+fn note_use(stock: &[Stock], text: &str, used: &mut [u64]) {
+    for in_use in stocks(text) {
+        let mut left = in_use.count;
+        let fits = |line: &Stock| {
+            line.name == in_use.name && (in_use.kind.is_none() || line.kind == in_use.kind)
+        };
+        for (line, used) in stock.iter().zip(used.iter_mut()).filter(|(line, _)| fits(line)) {
+            let more = left.min(line.count.saturating_sub(*used));
+            *used += more;
+            left -= more;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(cpus: u32) -> State {
+        State {
+            cpus,
+            memory_mib: 0,
+            gres_used: Vec::new(),
+            empty: true,
+            asleep: false,
+            off: false,
+            up: true,
+            claimed: false,
+            usable: true,
+            promised: false,
+        }
+    }
+
+    fn pool(lens: &[(u32, u32)]) -> Pool<'static> {
+        let mut pool = Pool {
+            classes: Vec::new(),
+            runs: Vec::new(),
+            names: Vec::new(),
+            places: BTreeMap::new(),
+            release: None,
+            torn: BTreeSet::new(),
+        };
+        let mut first = 0;
+        for (len, cpus) in lens {
+            pool.push(Run { first, len: *len, class: 0, state: state(*cpus) });
+            first += len;
+        }
+        pool
+    }
+
+    fn shape(pool: &Pool<'_>) -> Vec<(u32, u32)> {
+        pool.runs.iter().map(|run| (run.len, run.state.cpus)).collect()
+    }
+
+    #[test]
+    fn runs_are_split_by_a_change_and_mended_by_its_like() {
+        let mut pool = pool(&[(10, 4)]);
+        pool.change(0, 1, |state| state.cpus = 2);
+        assert_eq!(shape(&pool), [(1, 2), (9, 4)]);
+        pool.change(1, 1, |state| state.cpus = 2);
+        assert_eq!(shape(&pool), [(2, 2), (8, 4)]);
+        pool.change(5, 2, |state| state.cpus = 0);
+        assert_eq!(shape(&pool), [(2, 2), (3, 4), (2, 0), (3, 4)]);
+        pool.change(5, 2, |state| state.cpus = 4);
+        assert_eq!(shape(&pool), [(2, 2), (8, 4)]);
+        pool.change(0, 2, |state| state.cpus = 4);
+        assert_eq!(shape(&pool), [(10, 4)]);
+        assert!(pool.runs.windows(2).all(|pair| pair[0].end() == pair[1].first));
+    }
+
+    #[test]
+    fn gres_in_use_are_taken_off_their_type() {
+        let stock = stocks("gpu:a:2,gpu:b:2");
+        let mut used = vec![0, 0];
+        note_use(&stock, "gpu:b:1(IDX:0)", &mut used);
+        assert_eq!(used, [0, 1]);
+        note_use(&stock, "gpu:3", &mut used);
+        assert_eq!(used, [2, 2]);
+    }
+}

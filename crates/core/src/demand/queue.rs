@@ -1,0 +1,670 @@
+//! The queue: which job comes when, and what it means for those behind it.
+//!
+//! Two passes, as in slurmctld: the first in the order of priority, in which a job that waits for
+//! nodes closes its partition (src/slurmctld/job_scheduler.c); the second over what is left, on
+//! nodes that no job before it waits for (src/plugins/sched/backfill/backfill.c).
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::choose::{Offer, Pick, choose};
+use super::feature::{Constraint, Expression};
+use super::fit::{self, Features, Where, Which, offers};
+use super::pool::{Bits, Pool, has, set};
+use super::request::Request;
+use super::why::{JobVerdict, JobWhy};
+use super::{BEHIND_MAX, Demand, Look, PATIENCE, PLACED_MAX};
+use crate::hostlist;
+use crate::ids::{GroupName, NodeName};
+use crate::snapshot::{Job, License, Partition, Reason, Reservation, number, said};
+
+/// One job in one of its partitions.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    /// The job's place in the queue.
+    at: usize,
+    job: &'a Job,
+    partition: usize,
+}
+
+/// Why a job is not placed.
+enum Refusal {
+    /// For a reason that is its own.
+    Not(JobWhy),
+    /// Nodes that it could have are taken.
+    Busy,
+}
+
+/// What one job has got.
+#[derive(Default)]
+struct Got {
+    nodes: u32,
+    launch: BTreeMap<GroupName, u32>,
+    reuse: BTreeMap<GroupName, u32>,
+}
+
+pub struct Count<'a> {
+    look: &'a Look<'a>,
+    pool: Pool<'a>,
+    partitions: Vec<&'a Partition>,
+    reservations: Vec<&'a Reservation>,
+    /// Licenses that are free.
+    licenses: Option<BTreeMap<&'a str, u32>>,
+    /// Tasks that run, by array.
+    running: BTreeMap<u32, u32>,
+    /// Partitions in which a job waits for nodes.
+    closed: Bits,
+    /// Places that a job waits for which named them.
+    closed_places: Vec<(u32, u32)>,
+    /// How many more jobs are placed.
+    budget: usize,
+    got: Vec<Got>,
+    why: Vec<Option<JobWhy>>,
+    traced: Vec<NodeName>,
+}
+
+impl<'a> Count<'a> {
+    pub fn of(look: &'a Look<'a>) -> Self {
+        let queue = look.queue;
+        let free = |license: &License| {
+            license.total.saturating_sub(license.in_use).saturating_sub(license.reserved)
+        };
+        let licenses = queue.licenses.as_ref();
+        let mut running: BTreeMap<u32, u32> = BTreeMap::new();
+        for task in queue.jobs.iter().filter(|job| job.is_running_task()) {
+            *running.entry(task.array_job_id).or_insert(0) += 1;
+        }
+        Self {
+            look,
+            pool: Pool::of(look),
+            partitions: queue.partitions.values().collect(),
+            reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
+            licenses: licenses
+                .map(|all| all.iter().map(|(name, it)| (&**name, free(it))).collect()),
+            running,
+            closed: Bits::new(),
+            closed_places: Vec::new(),
+            budget: PLACED_MAX,
+            got: queue.jobs.iter().map(|_| Got::default()).collect(),
+            why: vec![None; queue.jobs.len()],
+            traced: Vec::new(),
+        }
+    }
+
+    /// Goes through the queue and sums up.
+    pub fn finish(mut self) -> Demand {
+        let entries = self.entries();
+        let waiting = self.first_pass(&entries);
+        self.second_pass(&waiting);
+        self.sum_up()
+    }
+
+    /// What may start now, in Slurm's order: tier, priority, age.
+    fn entries(&mut self) -> Vec<Entry<'a>> {
+        let by_name: BTreeMap<&str, usize> =
+            self.look.queue.partitions.keys().enumerate().map(|(at, name)| (&**name, at)).collect();
+        let default = self.partitions.iter().position(|partition| partition.is_default());
+        let only = (self.partitions.len() == 1).then_some(0);
+        let mut entries = Vec::with_capacity(self.look.queue.jobs.len());
+        for (at, job) in self.look.queue.jobs.iter().enumerate().filter(|(_, job)| job.is_pending())
+        {
+            if let Err(why) = self.may_start(job) {
+                self.note(at, why);
+                continue;
+            }
+            for name in job.partition.split(',') {
+                let found = by_name.get(name).copied();
+                let found = found.or(if name.is_empty() { default.or(only) } else { None });
+                let Some(partition) = found else {
+                    self.note(at, JobWhy::NoSuchPartition);
+                    continue;
+                };
+                entries.push(Entry { at, job, partition });
+            }
+        }
+        let tier = |entry: &Entry<'_>| {
+            self.partitions.get(entry.partition).map_or(0, |partition| partition.priority_tier)
+        };
+        // Stable: of several partitions of a job the first one comes first.
+        entries.sort_by_key(|entry| {
+            (Reverse(tier(entry)), Reverse(entry.job.priority), entry.job.job_id)
+        });
+        entries
+    }
+
+    /// What keeps a job from starting that more machines do not change.
+    fn may_start(&self, job: &Job) -> Result<(), JobWhy> {
+        let now = self.look.now;
+        if job.priority == 0 {
+            return Err(JobWhy::Held);
+        }
+        let expected = matches!(
+            job.state_reason,
+            Reason::RESOURCES | Reason::PRIORITY | Reason::NODE_NOT_AVAIL | Reason::RESERVATION
+        );
+        // For a job that waits for nodes, start_time is Slurm's guess.
+        let begins = job.eligible_time.max(job.start_time.filter(|_| !expected));
+        if let Some(at) = begins.filter(|begins| *begins > now) {
+            return Err(JobWhy::NotYet { at });
+        }
+        match job.state_reason {
+            Reason::NONE
+            | Reason::PRIORITY
+            | Reason::RESOURCES
+            | Reason::BEGIN_TIME
+            | Reason::RESERVATION
+            | Reason::NODE_NOT_AVAIL
+            | Reason::ARRAY_TASK_LIMIT => {}
+            reason => return Err(JobWhy::HeldBack { reason }),
+        }
+        if said(&job.dependency).is_some() {
+            return Err(JobWhy::WaitsForOtherJobs);
+        }
+        Ok(())
+    }
+
+    /// In the order of priority. Returns what waits for nodes.
+    fn first_pass(&mut self, entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
+        let mut waiting = Vec::new();
+        for entry in entries {
+            if self.is_placed(entry.at) {
+                continue;
+            }
+            if has(&self.closed, entry.partition) {
+                self.note(entry.at, JobWhy::BehindOthers);
+                waiting.push(*entry);
+            } else if entry.job.het_job_id != 0 {
+                // Slurm starts these with the second pass only, and keeps their partition.
+                set(&mut self.closed, entry.partition);
+                self.note(entry.at, JobWhy::BehindOthers);
+                waiting.push(*entry);
+            } else if let Err(refusal) = self.place_tasks(entry, Which::Free) {
+                match refusal {
+                    Refusal::Not(why) => self.note(entry.at, why),
+                    Refusal::Busy => {
+                        self.close(entry);
+                        self.note(entry.at, JobWhy::NoFreeNodes);
+                        waiting.push(*entry);
+                    }
+                }
+            }
+        }
+        waiting
+    }
+
+    /// What waits, on nodes that no job before it waits for.
+    fn second_pass(&mut self, waiting: &[Entry<'a>]) {
+        self.closed = Bits::new();
+        self.closed_places.clear();
+        if !self.look.queue.slurm.backfills() {
+            return;
+        }
+        for entry in waiting.iter().take(BEHIND_MAX) {
+            if self.is_placed(entry.at) {
+                continue;
+            }
+            let placed = if entry.job.het_job_id == 0 {
+                self.place_tasks(entry, Which::FreeAndNotPromised)
+            } else {
+                self.place_components(entry, waiting)
+            };
+            match placed {
+                Ok(()) => {}
+                Err(Refusal::Not(why)) => self.note(entry.at, why),
+                Err(Refusal::Busy) => self.promise(entry),
+            }
+        }
+        for entry in waiting.iter().skip(BEHIND_MAX) {
+            self.note(entry.at, JobWhy::TooFarBehind);
+        }
+    }
+
+    /// All components of a heterogeneous job start, or none.
+    fn place_components(&mut self, entry: &Entry<'a>, all: &[Entry<'a>]) -> Result<(), Refusal> {
+        let id = entry.job.het_job_id;
+        let is_component = |job: &Job| job.is_pending() && job.het_job_id == id;
+        let count = self.look.queue.jobs.iter().filter(|job| is_component(job)).count();
+        let mut components: Vec<&Entry<'a>> =
+            all.iter().filter(|other| other.job.het_job_id == id).collect();
+        components.sort_by_key(|component| component.job.het_job_offset);
+        components.dedup_by_key(|component| component.at);
+        if components.len() < count {
+            // One of them may not start for a reason of its own.
+            return Err(Refusal::Not(JobWhy::WaitsForOtherJobs));
+        }
+        let (runs, licenses) = (self.pool.runs.clone(), self.licenses.clone());
+        for component in &components {
+            if let Err(refusal) = self.place_tasks(component, Which::FreeAndNotPromised) {
+                self.pool.runs = runs;
+                self.licenses = licenses;
+                for component in &components {
+                    if let Some(got) = self.got.get_mut(component.at) {
+                        *got = Got::default();
+                    }
+                    self.forget(component.at);
+                    self.note(component.at, JobWhy::NoFreeNodes);
+                }
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Places a job, or as many tasks of an array as find a place.
+    fn place_tasks(&mut self, entry: &Entry<'a>, which: Which) -> Result<(), Refusal> {
+        let job = entry.job;
+        let Some(partition) = self.partitions.get(entry.partition).copied() else {
+            return Err(Refusal::Not(JobWhy::NoSuchPartition));
+        };
+        let inside = self.admit(job, partition).map_err(Refusal::Not)?;
+        let request = Request::of(job, partition, &self.look.queue.slurm).map_err(Refusal::Not)?;
+        let mut tasks = job.tasks();
+        if let Some(max) = job.tasks_at_once_max() {
+            let running = self.running.get(&job.array_job_id).copied().unwrap_or(0);
+            tasks = tasks.min(max.saturating_sub(running));
+            if tasks == 0 {
+                return Err(Refusal::Not(JobWhy::ArrayLimit { max }));
+            }
+        }
+        let outside = self.reservations_in_the_way(job, partition);
+        let place = Scene { partition: entry.partition, inside, outside };
+        for task in 0..tasks {
+            if self.budget == 0 {
+                return if task == 0 { Err(Refusal::Not(JobWhy::TooFarBehind)) } else { Ok(()) };
+            }
+            self.budget -= 1;
+            let result =
+                self.take_licenses(job).and_then(|()| self.place(entry, &request, &place, which));
+            if let Err(refusal) = result {
+                // Some tasks of an array may have found their place.
+                return if task == 0 {
+                    Err(refusal)
+                } else {
+                    self.stop_at_task(entry, refusal, which)
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// The rest of an array waits: so do those behind it.
+    fn stop_at_task(
+        &mut self,
+        entry: &Entry<'a>,
+        refusal: Refusal,
+        which: Which,
+    ) -> Result<(), Refusal> {
+        if matches!(refusal, Refusal::Busy) {
+            if which == Which::Free {
+                self.close(entry);
+            }
+            self.promise(entry);
+        }
+        Ok(())
+    }
+
+    /// Whether partition and reservation let the job in; the reservation that it is in.
+    fn admit(&self, job: &Job, partition: &Partition) -> Result<Option<usize>, JobWhy> {
+        if !partition.state_up.starts_jobs() {
+            return Err(JobWhy::PartitionClosed { state: partition.state_up });
+        }
+        let limit = number(partition.max_time);
+        if let (Some(max), Some(minutes)) = (limit, number(job.time_limit))
+            && minutes > max
+        {
+            return Err(JobWhy::OverTimeLimit { max });
+        }
+        let Some(names) = said(&job.resv_name) else {
+            let refused = partition.needs_reservation();
+            return if refused { Err(JobWhy::NeedsReservation) } else { Ok(None) };
+        };
+        if self.look.queue.reservations.is_none() {
+            return Err(JobWhy::LeftToSlurm { what: "--reservation".to_owned() });
+        }
+        let now = self.look.now;
+        let is_active = |reservation: &Reservation| {
+            names.split(',').any(|name| *name == *reservation.name)
+                && reservation.start_time.is_none_or(|start| start <= now)
+                && reservation.end_time.is_none_or(|end| end > now)
+        };
+        let at = self.reservations.iter().position(|reservation| is_active(reservation));
+        at.map(Some).ok_or(JobWhy::ReservationNotActive)
+    }
+
+    /// Reservations that begin before the job would end, and that are not its own.
+    fn reservations_in_the_way(&self, job: &Job, partition: &Partition) -> Bits {
+        let mut bits = Bits::new();
+        if said(&job.resv_name).is_some() {
+            return bits;
+        }
+        let now = self.look.now;
+        let minutes = partition.minutes_of(job.time_limit);
+        let end = minutes.map(|minutes| now.after(Duration::from_secs(u64::from(minutes) * 60)));
+        for (at, reservation) in self.reservations.iter().enumerate() {
+            let begun = match (reservation.start_time, end) {
+                (Some(start), Some(end)) => start < end,
+                (Some(_) | None, None) | (None, Some(_)) => true,
+            };
+            if begun && reservation.end_time.is_none_or(|end| end > now) {
+                set(&mut bits, at);
+            }
+        }
+        bits
+    }
+
+    /// Takes the job's licenses, if they are known and free.
+    fn take_licenses(&mut self, job: &Job) -> Result<(), Refusal> {
+        let (Some(text), Some(free)) = (said(&job.licenses), &mut self.licenses) else {
+            return Ok(());
+        };
+        if text.contains('|') {
+            let what = "licenses of several kinds, one of which is enough".to_owned();
+            return Err(Refusal::Not(JobWhy::LeftToSlurm { what }));
+        }
+        let wants: Vec<(&str, u32)> = text
+            .split([',', ';'])
+            .map(|part| {
+                part.rsplit_once(':')
+                    .map_or((part, 1), |(name, count)| (name, count.parse().unwrap_or(u32::MAX)))
+            })
+            .collect();
+        let short =
+            wants.iter().any(|(name, count)| free.get(name).is_none_or(|free| free < count));
+        if short {
+            return Err(Refusal::Not(JobWhy::WaitsForLicenses));
+        }
+        for (name, count) in wants {
+            if let Some(free) = free.get_mut(name) {
+                *free = free.saturating_sub(count);
+            }
+        }
+        Ok(())
+    }
+
+    /// Places one job, and takes what it needs.
+    fn place(
+        &mut self,
+        entry: &Entry<'a>,
+        request: &Request,
+        scene: &Scene,
+        which: Which,
+    ) -> Result<(), Refusal> {
+        if self.pool.count_known(&request.required) < request.required.len() {
+            return Err(Refusal::Not(JobWhy::Impossible));
+        }
+        let Some(picks) = self.find(request, scene, which) else {
+            return Err(self.refusal(request, scene));
+        };
+        self.take(entry, request, &picks);
+        Ok(())
+    }
+
+    /// Why nothing was found.
+    fn refusal(&self, request: &Request, scene: &Scene) -> Refusal {
+        if self.find(request, scene, Which::Usable).is_some() {
+            return Refusal::Busy;
+        }
+        let anywhere = Scene { outside: Bits::new(), ..scene.clone() };
+        if self.find(request, &anywhere, Which::Any).is_some() {
+            return Refusal::Not(JobWhy::NodesUnavailable);
+        }
+        Refusal::Not(JobWhy::Impossible)
+    }
+
+    /// The nodes that Slurm would take.
+    fn find(&self, request: &Request, scene: &Scene, which: Which) -> Option<Vec<Pick>> {
+        let required = self.pool.ranges(&request.required);
+        let mut excluded = self.pool.ranges(&request.excluded);
+        let nothing = Bits::new();
+        let free_only = matches!(which, Which::Free | Which::FreeAndNotPromised);
+        if free_only {
+            excluded.extend(&self.closed_places);
+        }
+        let place = Where {
+            partition: scene.partition,
+            closed: if free_only { &self.closed } else { &nothing },
+            inside: scene.inside,
+            outside: &scene.outside,
+            required: &required,
+            excluded: &excluded,
+            which,
+        };
+        let slurm = &self.look.queue.slurm;
+        let of =
+            |features| choose_all(request, offers(&self.pool, request, slurm, &place, features));
+        match &request.constraint {
+            Constraint::None => of(Features::Any),
+            Constraint::Each(features) => of(Features::Each(features)),
+            Constraint::OneOf(all) => all.iter().find_map(|features| of(Features::Each(features))),
+            Constraint::Counts(counts) => self.find_counts(request, &place, counts),
+        }
+    }
+
+    /// First the nodes of each feature that is counted, and then the rest around them.
+    fn find_counts(
+        &self,
+        request: &Request,
+        place: &Where<'_>,
+        counts: &[(Expression, u32)],
+    ) -> Option<Vec<Pick>> {
+        let slurm = &self.look.queue.slurm;
+        let mut required = place.required.to_vec();
+        let mut fixed = 0;
+        for (features, count) in counts {
+            let part = Request {
+                nodes_min: *count,
+                nodes_wanted: *count,
+                nodes_max: *count,
+                cpus: *count,
+                tasks: None,
+                required: Vec::new(),
+                ..request.clone()
+            };
+            let mut taken = place.excluded.to_vec();
+            taken.extend(&required);
+            let here = Where { required: &[], excluded: &taken, ..place.clone() };
+            let features = Features::Each(features);
+            let picks = choose(&part, offers(&self.pool, &part, slurm, &here, features))?;
+            required.extend(picks.iter().map(|pick| (pick.first, pick.first + pick.len)));
+            fixed += *count;
+        }
+        let least = request.nodes_min.max(fixed);
+        let whole = Request {
+            nodes_min: least,
+            nodes_wanted: request.nodes_wanted.max(least),
+            cpus: request.cpus.max(least),
+            ..request.clone()
+        };
+        let here = Where { required: &required, ..place.clone() };
+        choose_all(&whole, offers(&self.pool, &whole, slurm, &here, Features::Any))
+    }
+
+    fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
+        let mut gres_left: Vec<u64> = request.gres.iter().map(|ask| ask.per_job).collect();
+        let shares = fit::shares(request, picks);
+        let slurm = self.look.queue.slurm;
+        let traced = self.look.trace == Some(entry.job.job_id);
+        let mut rest = shares.as_slice();
+        while let Some(((place, cpus), _)) = rest.split_first() {
+            let (place, cpus) = (*place, *cpus);
+            let Some(run) = self.pool.run_at(place) else { break };
+            let (class, end, state) = (run.class, run.end(), run.state.clone());
+            // Neighbours of one run that give the same are taken at once.
+            let alike = (place..end).zip(rest).take_while(|(at, share)| **share == (*at, cpus));
+            let len = if request.asks_in_all() { 1 } else { alike.count().max(1) };
+            let (_, behind) = rest.split_at(len.min(rest.len()));
+            let nodes_behind = behind.len() as u64;
+            let count = u32::try_from(len).unwrap_or(u32::MAX);
+            let Some(class) = self.pool.classes.get(class) else { break };
+            let mut left = state.clone();
+            fit::take(&mut left, class, request, &slurm, cpus, &mut gres_left, nodes_behind);
+            if let (Some(got), Some(group)) = (self.got.get_mut(entry.at), class.group)
+                && !state.claimed
+            {
+                let into = match (state.empty, state.off, state.up) {
+                    (true, true, _) => Some(&mut got.launch),
+                    (true, false, true) => Some(&mut got.reuse),
+                    // Slurm has asked for it already, or other jobs are on it.
+                    (true, false, false) | (false, ..) => None,
+                };
+                if let Some(into) = into {
+                    *into.entry(group.clone()).or_insert(0) += count;
+                }
+            }
+            if traced {
+                let names = (place..place + count).filter_map(|place| self.pool.name(place));
+                self.traced.extend(names.cloned());
+            }
+            self.pool.change(place, count, |state| *state = left);
+            rest = behind;
+        }
+        if let Some(got) = self.got.get_mut(entry.at) {
+            got.nodes = got.nodes.saturating_add(u32::try_from(shares.len()).unwrap_or(u32::MAX));
+        }
+        self.forget(entry.at);
+    }
+
+    /// A job waits for nodes: in the first pass nobody behind it gets nodes of its partition; or,
+    /// if it named all its nodes, of those.
+    fn close(&mut self, entry: &Entry<'a>) {
+        let named = said(&entry.job.req_nodes).and_then(|text| hostlist::expand(text).ok());
+        match named {
+            Some(named) if named.len() >= entry.job.num_nodes as usize => {
+                self.closed_places.extend(self.pool.ranges(&named));
+            }
+            Some(_) | None if said(&entry.job.resv_name).is_none() => {
+                set(&mut self.closed, entry.partition);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Keeps the free nodes that a job could have, and that are not enough yet, for it.
+    fn promise(&mut self, entry: &Entry<'a>) {
+        let Some(partition) = self.partitions.get(entry.partition).copied() else { return };
+        let slurm = &self.look.queue.slurm;
+        let (Ok(inside), Ok(request)) =
+            (self.admit(entry.job, partition), Request::of(entry.job, partition, slurm))
+        else {
+            return;
+        };
+        let outside = self.reservations_in_the_way(entry.job, partition);
+        let required = self.pool.ranges(&request.required);
+        let excluded = self.pool.ranges(&request.excluded);
+        let nothing = Bits::new();
+        let place = Where {
+            partition: entry.partition,
+            closed: &nothing,
+            inside,
+            outside: &outside,
+            required: &required,
+            excluded: &excluded,
+            which: Which::FreeAndNotPromised,
+        };
+        let features = match &request.constraint {
+            Constraint::None | Constraint::Counts(_) => Features::Any,
+            Constraint::Each(features) => Features::Each(features),
+            Constraint::OneOf(all) => Features::OneOf(all),
+        };
+        for offer in offers(&self.pool, &request, slurm, &place, features) {
+            let mut place = offer.first;
+            let end = offer.first + offer.len;
+            while place < end {
+                let Some(run) = self.pool.run_at(place) else { break };
+                let len = run.end().min(end) - place;
+                self.pool.change(place, len, |state| state.promised = true);
+                place += len;
+            }
+        }
+    }
+
+    fn is_placed(&self, at: usize) -> bool {
+        self.got.get(at).is_some_and(|got| got.nodes > 0)
+    }
+
+    /// Notes why a job is not placed. Of several partitions the first reason stands, unless a
+    /// later one gives more hope.
+    fn note(&mut self, at: usize, why: JobWhy) {
+        if self.is_placed(at) {
+            return;
+        }
+        if let Some(slot) = self.why.get_mut(at) {
+            let hope = |why: &JobWhy| match why {
+                JobWhy::NoFreeNodes => 2,
+                JobWhy::BehindOthers | JobWhy::TooFarBehind => 1,
+                _ => 0,
+            };
+            if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
+                *slot = Some(why);
+            }
+        }
+    }
+
+    fn forget(&mut self, at: usize) {
+        if let Some(slot) = self.why.get_mut(at) {
+            *slot = None;
+        }
+    }
+
+    fn sum_up(self) -> Demand {
+        let Look { queue, earlier, now, .. } = self.look;
+        let mut demand = Demand { traced: self.traced, ..Demand::default() };
+        let mut verdicts = Vec::with_capacity(queue.jobs.len());
+        for ((job, got), why) in queue.jobs.iter().zip(self.got).zip(self.why) {
+            if !job.is_pending() {
+                continue;
+            }
+            let launch: u32 = got.launch.values().copied().fold(0, u32::saturating_add);
+            let since = earlier.get(&job.job_id).copied().unwrap_or(*now);
+            let why = match why {
+                Some(why) => why,
+                None if launch == 0 => JobWhy::FitsOnNodesThatAreUp,
+                // Its nodes stay taken: what comes behind it must not count on them either.
+                None if now.since(since) > PATIENCE => JobWhy::NotTaken,
+                None => JobWhy::Counted,
+            };
+            if launch > 0 {
+                demand.counted.insert(job.job_id, since);
+            }
+            if let JobWhy::NotYet { at } = why {
+                demand.next_start = Some(demand.next_start.map_or(at, |earlier| earlier.min(at)));
+            }
+            let verdict = if why.is_counted() {
+                add(&mut demand.launch, got.launch);
+                add(&mut demand.reuse, got.reuse);
+                JobVerdict { nodes: got.nodes, launch, why }
+            } else {
+                JobVerdict { nodes: 0, launch: 0, why }
+            };
+            verdicts.push((job.job_id, verdict));
+        }
+        demand.jobs = verdicts.into_iter().collect();
+        demand
+    }
+}
+
+fn add(sum: &mut BTreeMap<GroupName, u32>, more: BTreeMap<GroupName, u32>) {
+    for (group, count) in more {
+        let sum = sum.entry(group).or_insert(0);
+        *sum = sum.saturating_add(count);
+    }
+}
+
+/// Where in the cluster a job may go.
+#[derive(Clone)]
+struct Scene {
+    partition: usize,
+    inside: Option<usize>,
+    outside: Bits,
+}
+
+/// Chooses, if all nodes that the job must have are among the offers.
+fn choose_all(request: &Request, offers: Vec<Offer>) -> Option<Vec<Pick>> {
+    let there: u64 =
+        offers.iter().filter(|offer| offer.required).map(|offer| u64::from(offer.len)).sum();
+    if there < request.required.len() as u64 {
+        return None;
+    }
+    choose(request, offers)
+}

@@ -422,6 +422,20 @@ impl Cloud for Ec2 {
         self.end("SetDesiredCapacity", way).await
     }
 
+    async fn set_sizes(&self, _: &AsgName, min: u32, max: u32) -> Result<(), CloudError> {
+        let way = self.begin("UpdateAutoScalingGroup").await?;
+        {
+            let mut world = self.0.world();
+            world.say(|| format!("engine: sizes {min} to {max}"));
+            world.is_sized(min, max);
+            (world.aws.min, world.aws.max) = (min, max);
+            let (now, desired) = (world.now, world.aws.desired());
+            world.aws.set_desired(now, desired.clamp(min, max));
+            world.scale_soon();
+        }
+        self.end("UpdateAutoScalingGroup", way).await
+    }
+
     async fn terminate(
         &self,
         request: &TerminateRequest,

@@ -94,7 +94,7 @@ fn check_accepts_a_good_file_and_names_the_fault_of_a_bad_one() -> Result<()> {
 fn old_names_are_taken_and_reported_with_what_to_write() -> Result<()> {
     let group_keys = "initial_queue_size = 0\nmax_queue_size = 8\n".to_owned();
     let lab = Lab::start(Options { group_keys, ..Options::default() })?;
-    let warning = "asg.toml:9: max_queue_size is an old name; write max_size = 8";
+    let warning = "asg.toml:10: max_queue_size is an old name; write max_size = 8";
     let text = lab.command("slurm-asg", &["check"])?;
     ensure!(text.contains("is right") && text.contains(warning), "{text}");
     let json = lab.command("slurm-asg", &["check", "--json"])?;

@@ -68,7 +68,8 @@ struct Checker<'a> {
     given: BTreeSet<NodeName>,
     /// Minimum and maximum that the plan writes, before everything else.
     sizes: BTreeMap<AsgName, (u32, u32)>,
-    powered_up: BTreeMap<GroupName, u32>,
+    /// Nodes in use, with those that the plan powers up.
+    in_use: BTreeMap<GroupName, u32>,
 }
 
 impl<'a> Checker<'a> {
@@ -94,7 +95,7 @@ impl<'a> Checker<'a> {
             terminated: BTreeSet::new(),
             given: BTreeSet::new(),
             sizes: BTreeMap::new(),
-            powered_up: BTreeMap::new(),
+            in_use: BTreeMap::new(),
         }
     }
 
@@ -162,13 +163,15 @@ impl<'a> Checker<'a> {
         if node.state.phase() != Phase::Off || !idle {
             return Err("only nodes that are powered down and idle are powered up");
         }
-        let group = self.policy.group_of(name).ok_or("only nodes of groups are touched")?;
-        let wanted = self.policy.groups.get(group).and_then(|it| self.nodes_wanted(group, it));
-        let wanted = wanted.ok_or("the Auto Scaling group is unknown")?;
-        let up = self.policy.groups.get(group).map_or(0, |it| self.nodes_in_use(it));
-        let powered_up = self.powered_up.entry(group.clone()).or_insert(0);
-        *powered_up += 1;
-        if up.saturating_add(*powered_up) > wanted {
+        let name = self.policy.group_of(name).ok_or("only nodes of groups are touched")?;
+        let group = self.policy.groups.get(name).ok_or("only nodes of groups are touched")?;
+        let wanted = self.nodes_wanted(name, group).ok_or("the Auto Scaling group is unknown")?;
+        let before = match self.in_use.get(name) {
+            Some(count) => *count,
+            None => self.nodes_in_use(group),
+        };
+        self.in_use.insert(name.clone(), before + 1);
+        if before >= wanted {
             return Err("no more nodes are powered up than the group keeps or begins with");
         }
         Ok(())

@@ -266,6 +266,7 @@ impl World {
             Fault::InstanceDies => self.instance_dies(),
             Fault::ActorTerminates => self.actor_terminates(),
             Fault::ActorRaises => self.actor_raises(),
+            Fault::ActorResizes => self.actor_resizes(),
             Fault::NoCapacity => {
                 self.aws.no_capacity_until = end;
                 true

@@ -15,6 +15,8 @@ use crate::slurm::HostFacts;
 pub struct Config {
     path: PathBuf,
     stamp: Option<Stamp>,
+    /// Warnings that the log has already.
+    warned: Vec<String>,
 }
 
 /// What of a file changes when it is edited.
@@ -29,7 +31,7 @@ impl Config {
             let dir = slurm_conf.parent().filter(|dir| dir.is_absolute());
             dir.unwrap_or_else(|| Path::new("/etc/slurm")).join("asg.toml")
         });
-        Self { path, stamp: None }
+        Self { path, stamp: None, warned: Vec::new() }
     }
 
     /// Where the file is.
@@ -42,7 +44,7 @@ impl Config {
         stamp(&self.path) != self.stamp
     }
 
-    /// Reads the file.
+    /// Reads the file, and logs what should be written otherwise, once.
     ///
     /// # Errors
     /// One line: what is wrong, where, and what to write.
@@ -59,7 +61,12 @@ impl Config {
                 format!("{path} cannot be read: {error}")
             }
         })?;
-        policy::parse(&self.path, &text).map(Arc::new).map_err(|error| error.to_string())
+        let policy = policy::parse(&self.path, &text).map_err(|error| error.to_string())?;
+        for warning in policy.warnings.iter().filter(|warning| !self.warned.contains(warning)) {
+            tracing::warn!("{warning}");
+        }
+        self.warned.clone_from(&policy.warnings);
+        Ok(Arc::new(policy))
     }
 }
 

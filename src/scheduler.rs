@@ -49,6 +49,15 @@ impl Slurmctld {
     async fn update(&self, update: NodeUpdate) -> Result<(), SchedulerError> {
         self.call(move |slurm| slurm.update_nodes(&update)).await
     }
+
+    async fn set_state(&self, nodes: &[NodeName], state: u32) -> Result<(), SchedulerError> {
+        self.update(NodeUpdate {
+            names: hostlist::compress(nodes),
+            state: Some(state),
+            ..NodeUpdate::default()
+        })
+        .await
+    }
 }
 
 impl Scheduler for Slurmctld {
@@ -129,12 +138,11 @@ impl Scheduler for Slurmctld {
     }
 
     async fn power_down(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
-        self.update(NodeUpdate {
-            names: hostlist::compress(nodes),
-            state: Some(NodeState::POWER_DOWN),
-            ..NodeUpdate::default()
-        })
-        .await
+        self.set_state(nodes, NodeState::POWER_DOWN).await
+    }
+
+    async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.set_state(nodes, NodeState::POWER_UP).await
     }
 }
 

@@ -7,6 +7,7 @@
 mod ahead;
 mod life;
 mod programs;
+mod sizes;
 mod trouble;
 
 use std::time::Duration;

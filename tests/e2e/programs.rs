@@ -91,6 +91,26 @@ fn check_accepts_a_good_file_and_names_the_fault_of_a_bad_one() -> Result<()> {
 }
 
 #[test]
+fn old_names_are_taken_and_reported_with_what_to_write() -> Result<()> {
+    let group_keys = "initial_queue_size = 0\nmax_queue_size = 8\n".to_owned();
+    let lab = Lab::start(Options { group_keys, ..Options::default() })?;
+    let warning = "asg.toml:10: max_queue_size is an old name; write max_size = 8";
+    let text = lab.command("slurm-asg", &["check"])?;
+    ensure!(text.contains("is right") && text.contains(warning), "{text}");
+    let json = lab.command("slurm-asg", &["check", "--json"])?;
+    ensure!(json.contains("\"ok\":true") && json.contains(warning), "{json}");
+    let said = |lab: &Lab| lab.plugin_log().iter().filter(|line| line.contains(warning)).count();
+    lab.until("the log has it too", SOON, |lab| Ok(said(lab) == 1))?;
+    // Once: not again when the file is read again.
+    std::fs::write(lab.path("asg.toml"), format!("{}\n", lab.asg_toml()))?;
+    lab.until("the file is read again", SOON, |lab| {
+        Ok(lab.plugin_log().iter().any(|line| line.contains("read again")))
+    })?;
+    ensure!(said(&lab) == 1);
+    Ok(())
+}
+
+#[test]
 fn the_status_shows_group_and_node_as_text_and_json() -> Result<()> {
     let lab = Lab::start(Options { boot_delay_ms: 5000, ..Options::default() })?;
     lab.sbatch(&["--nodes=2"], "true")?;

@@ -224,6 +224,8 @@ fn is_about_state(words: &str) -> bool {
         "is below min value",
         "desiredSize equals minSize",
         "violate group's min size constraint",
+        "must be greater than or equal to min bound",
+        "must be between the specified min size",
         "name not found",
         "Instance Id not found",
         "is not part of Auto Scaling group",
@@ -314,6 +316,7 @@ mod tests {
     const AT_MIN: &str = "Currently, desiredSize equals minSize (1). Terminating instance without \
         replacement will violate group's min size constraint. Either set shouldDecrementDesiredCapacity \
         flag to false or lower group's min size.";
+    const BELOW_MIN: &str = "Max bound, 1, must be greater than or equal to min bound, 2";
     const GONE: &str = "Instance Id not found - No managed instance found for instance ID: i-0abc";
     const NULL_ID: &str = "1 validation error detected: Value null at 'instanceId' failed to \
         satisfy constraint: Member must not be null";
@@ -332,6 +335,7 @@ mod tests {
             (400, "ExpiredToken", "The security token is expired", Denied),
             (400, "ValidationError", ABOVE_MAX, Conflict),
             (400, "ValidationError", AT_MIN, Conflict),
+            (400, "ValidationError", BELOW_MIN, Conflict),
             (400, "ValidationError", GONE, Conflict),
             (400, "ValidationError", "AutoScalingGroup name not found - null", Conflict),
             (400, "ValidationError", NULL_ID, Other),

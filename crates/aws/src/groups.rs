@@ -1,4 +1,4 @@
-//! Auto Scaling groups: describing them and setting their desired capacity.
+//! Auto Scaling groups: describing them, and setting their desired capacity and their sizes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,7 @@ use crate::classify::{Failure, odd_answer};
 
 const DESCRIBE: &str = "DescribeAutoScalingGroups";
 const SET_DESIRED: &str = "SetDesiredCapacity";
+const UPDATE: &str = "UpdateAutoScalingGroup";
 /// Names in a call: 50, or 100 with MaxRecords (API reference of DescribeAutoScalingGroups).
 const NAMES_MAX: usize = 100;
 const RECORDS_MAX: i32 = 100;
@@ -91,14 +92,34 @@ fn member(instance: &Instance) -> Option<(InstanceId, Member)> {
 
 /// Sets DesiredCapacity. The cooldown is for simple scaling policies; a job does not wait for it.
 pub async fn set_desired(cloud: &AwsCloud, asg: &AsgName, desired: u32) -> Result<(), CloudError> {
-    let desired = i32::try_from(desired)
-        .map_err(|_| odd_answer(SET_DESIRED, &format!("{desired} is more than AWS can count")))?;
+    let desired = number(SET_DESIRED, desired)?;
     cloud.paces.asg_write.take().await;
     let call = cloud.clients.autoscaling.set_desired_capacity();
     let call = call.auto_scaling_group_name(asg.as_str()).desired_capacity(desired);
     let sent = call.honor_cooldown(false).send().await;
     sent.map_err(|error| Failure::of(SET_DESIRED, &error, &cloud.clients.autoscaling_at).error)?;
     Ok(())
+}
+
+/// Writes MinSize and MaxSize, both: one alone might contradict the other.
+pub async fn set_sizes(
+    cloud: &AwsCloud,
+    asg: &AsgName,
+    min: u32,
+    max: u32,
+) -> Result<(), CloudError> {
+    let (min, max) = (number(UPDATE, min)?, number(UPDATE, max)?);
+    cloud.paces.asg_write.take().await;
+    let call = cloud.clients.autoscaling.update_auto_scaling_group();
+    let call = call.auto_scaling_group_name(asg.as_str()).min_size(min).max_size(max);
+    let sent = call.send().await;
+    sent.map_err(|error| Failure::of(UPDATE, &error, &cloud.clients.autoscaling_at).error)?;
+    Ok(())
+}
+
+fn number(operation: &'static str, count: u32) -> Result<i32, CloudError> {
+    i32::try_from(count)
+        .map_err(|_| odd_answer(operation, &format!("{count} is more than AWS can count")))
 }
 
 #[cfg(test)]

@@ -92,6 +92,10 @@ impl Cloud for AwsCloud {
         groups::set_desired(self, asg, desired).await
     }
 
+    async fn set_sizes(&self, asg: &AsgName, min: u32, max: u32) -> Result<(), CloudError> {
+        groups::set_sizes(self, asg, min, max).await
+    }
+
     async fn terminate(
         &self,
         request: &TerminateRequest,

@@ -171,7 +171,11 @@ async fn a_batch_that_moto_does_not_know_goes_one_by_one() {
 async fn a_group_that_moto_does_not_know_cannot_be_resized() {
     let moto = Moto::start();
     let cloud = common::cloud_at(&moto.url).await;
-    let error = cloud.set_desired(&AsgName::new("no-such-group"), 1).await.unwrap_err();
+    let missing = AsgName::new("no-such-group");
+    let error = cloud.set_desired(&missing, 1).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Service);
     assert_eq!(error.message, "HTTP status 500 without an AWS error code");
+    let error = cloud.set_sizes(&missing, 0, 1).await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Conflict);
+    assert_eq!(error.message, "ValidationError: AutoScalingGroup name not found - null");
 }

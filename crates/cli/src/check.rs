@@ -16,7 +16,10 @@ pub fn run(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         let errors: Vec<String> =
             parsed.as_ref().err().map(ToString::to_string).into_iter().collect();
-        let object = serde_json::json!({ "file": path, "ok": errors.is_empty(), "errors": errors });
+        let warnings = parsed.as_ref().map_or(&[][..], |policy| &policy.warnings);
+        let object = serde_json::json!({
+            "file": path, "ok": errors.is_empty(), "errors": errors, "warnings": warnings
+        });
         print(&format!("{object}\n"))?;
     }
     match parsed {
@@ -28,6 +31,9 @@ pub fn run(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
                 policy.groups.len(),
                 policy.asgs().len()
             ))?;
+            for warning in &policy.warnings {
+                print(&format!("{warning}\n"))?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Ok(_) => Ok(ExitCode::SUCCESS),

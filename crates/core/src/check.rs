@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::Memory;
-use crate::node_state::Phase;
-use crate::plan::{Action, Bind, Plan, SetDesired, Terminate, is_gone};
-use crate::policy::Policy;
+use crate::node_state::{NodeState, Phase};
+use crate::plan::{Action, Bind, Plan, READ_LAG_MAX, SetDesired, SetSizes, Terminate, is_gone};
+use crate::policy::{GroupPolicy, Policy};
 use crate::snapshot::{Node, Snapshot};
 
 /// An action that must not be carried out.
@@ -66,6 +66,10 @@ struct Checker<'a> {
     named: BTreeSet<InstanceId>,
     terminated: BTreeSet<InstanceId>,
     given: BTreeSet<NodeName>,
+    /// Minimum and maximum that the plan writes, before everything else.
+    sizes: BTreeMap<AsgName, (u32, u32)>,
+    /// Nodes in use, with those that the plan powers up.
+    in_use: BTreeMap<GroupName, u32>,
 }
 
 impl<'a> Checker<'a> {
@@ -90,6 +94,8 @@ impl<'a> Checker<'a> {
             named: BTreeSet::new(),
             terminated: BTreeSet::new(),
             given: BTreeSet::new(),
+            sizes: BTreeMap::new(),
+            in_use: BTreeMap::new(),
         }
     }
 
@@ -98,6 +104,8 @@ impl<'a> Checker<'a> {
             return Err("nothing is done while Slurm's nodes are unknown");
         }
         match action {
+            Action::SetSizes(sizes) => self.judge_sizes(sizes),
+            Action::PowerUp(up) => self.judge_power_up(&up.node),
             Action::SetDesired(raise) => self.judge_raise(raise),
             Action::Terminate(terminate) => self.judge_terminate(terminate),
             Action::Bind(bind) => self.judge_bind(bind),
@@ -105,6 +113,9 @@ impl<'a> Checker<'a> {
             Action::PowerDown(down) => {
                 let node = self.node(&down.node)?;
                 if node.state.is_down() && node.state.phase() == Phase::Off {
+                    return Ok(());
+                }
+                if node.state.is_down() && self.is_nowhere(&down.node, node) {
                     return Ok(());
                 }
                 self.judge_gone(&down.node)
@@ -119,12 +130,91 @@ impl<'a> Checker<'a> {
         self.nodes.and_then(|nodes| nodes.get(name)).ok_or("the node is unknown to Slurm")
     }
 
+    fn judge_sizes(&mut self, sizes: &SetSizes) -> Verdict {
+        let asg = self.snapshot.asg(&sizes.asg).ok_or("the Auto Scaling group is unknown")?;
+        let wanted = |group: &&GroupPolicy| group.asgs == [sizes.asg.clone()];
+        let group = self.policy.groups.values().find(wanted);
+        let wanted = group.ok_or("only sizes of asg.toml are written")?.sizes;
+        let as_wanted = |size, wanted, own| size == own || Some(size) == wanted;
+        if !as_wanted(sizes.min, wanted.min, asg.min) || !as_wanted(sizes.max, wanted.max, asg.max)
+        {
+            return Err("only sizes of asg.toml are written");
+        }
+        if sizes.min > sizes.max {
+            return Err("the minimum is not above the maximum");
+        }
+        let now = self.snapshot.now;
+        let asked = self.memory.levels.get(&sizes.asg);
+        let asked = asked.filter(|level| now.since(level.at) < READ_LAG_MAX);
+        let desired = asked.map_or(0, |level| level.to).max(asg.desired);
+        if sizes.max < asg.max && sizes.max < desired {
+            return Err("a maximum below the desired capacity would lower that");
+        }
+        if self.sizes.insert(sizes.asg.clone(), (sizes.min, sizes.max)).is_some() {
+            return Err("one write of sizes for each Auto Scaling group");
+        }
+        Ok(())
+    }
+
+    fn judge_power_up(&mut self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        let closed = NodeState::DRAIN | NodeState::FAIL | NodeState::POWER_DOWN;
+        let idle = node.state.base() == NodeState::IDLE && !node.state.has(closed);
+        if node.state.phase() != Phase::Off || !idle {
+            return Err("only nodes that are powered down and idle are powered up");
+        }
+        let name = self.policy.group_of(name).ok_or("only nodes of groups are touched")?;
+        let group = self.policy.groups.get(name).ok_or("only nodes of groups are touched")?;
+        let wanted = self.nodes_wanted(name, group).ok_or("the Auto Scaling group is unknown")?;
+        let before = match self.in_use.get(name) {
+            Some(count) => *count,
+            None => self.nodes_in_use(group),
+        };
+        self.in_use.insert(name.clone(), before + 1);
+        if before >= wanted {
+            return Err("no more nodes are powered up than the group keeps or begins with");
+        }
+        Ok(())
+    }
+
+    /// How many nodes a group has without any job; `None` if not all of it can be seen.
+    fn nodes_wanted(&self, name: &GroupName, group: &GroupPolicy) -> Option<u32> {
+        let (mut min, mut max) = (0_u32, 0_u32);
+        for asg in &group.asgs {
+            let own = self.snapshot.asg(asg)?;
+            let written = self.sizes.get(asg).copied().unwrap_or((own.min, own.max));
+            min = min.saturating_add(own.min.max(written.0).max(group.sizes.min.unwrap_or(0)));
+            max = max.saturating_add(own.max.min(written.1));
+        }
+        let begun = self.memory.begun.contains(name);
+        let initial = group.sizes.initial.filter(|_| !begun).unwrap_or(0);
+        Some(min.max(initial).min(max))
+    }
+
+    fn nodes_in_use(&self, group: &GroupPolicy) -> u32 {
+        let lives = |name: &NodeName| {
+            let binding = self.memory.bindings.get(name);
+            binding.is_none_or(|binding| !is_gone(binding, self.snapshot))
+        };
+        let in_use = |name: &&NodeName| {
+            let node = self.nodes.and_then(|nodes| nodes.get(*name));
+            node.is_some_and(|node| match node.state.phase() {
+                Phase::Off | Phase::Releasing => false,
+                Phase::Up => lives(name) && !(node.state.is_down() && self.is_nowhere(name, node)),
+                Phase::Wanted | Phase::Booting => true,
+            })
+        };
+        u32::try_from(group.nodes.iter().filter(in_use).count()).unwrap_or(u32::MAX)
+    }
+
     fn judge_raise(&mut self, raise: &SetDesired) -> Verdict {
         let asg = self.snapshot.asg(&raise.asg).ok_or("the Auto Scaling group is unknown")?;
         if raise.to < asg.desired || raise.to <= raise.from {
             return Err("desired capacity is only raised by number");
         }
-        if raise.to > asg.max || raise.to < asg.min {
+        // Whether or not the write succeeds.
+        let written = self.sizes.get(&raise.asg).map_or(asg.max, |(_, max)| *max);
+        if raise.to > asg.max.min(written) || raise.to < asg.min {
             return Err("desired capacity stays between minimum and maximum");
         }
         if !self.raised.insert(raise.asg.clone()) {
@@ -160,7 +250,9 @@ impl<'a> Checker<'a> {
         if terminate.decrement {
             let spent = self.decrements.entry(terminate.asg.clone()).or_insert(0);
             *spent += 1;
-            if asg.desired < asg.min.saturating_add(*spent) {
+            let written = self.sizes.get(&terminate.asg).map_or(asg.min, |(min, _)| *min);
+            let min = asg.min.max(written);
+            if asg.desired.max(min) < min.saturating_add(*spent) {
                 return Err("desired capacity stays at or above the minimum");
             }
         }
@@ -196,6 +288,25 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
+    /// Whether no instance of the node's group can be the node's.
+    fn is_nowhere(&self, name: &NodeName, node: &Node) -> bool {
+        let group = self.policy.group_of(name).and_then(|group| self.policy.groups.get(group));
+        let elsewhere = |id: &InstanceId| {
+            let address = self.snapshot.address(id);
+            address.is_some_and(|address| address.to_string() != node.address)
+                || self.serves.contains_key(id)
+                || self.memory.releases.contains_key(id)
+        };
+        let bound = self.serves.values().any(|served| *served == name);
+        let seen = group.is_some_and(|group| {
+            group.asgs.iter().all(|asg| {
+                let asg = self.snapshot.asg(asg);
+                asg.is_some_and(|asg| asg.instances.keys().all(elsewhere))
+            })
+        });
+        seen && !bound && !node.state.has_work()
+    }
+
     fn judge_gone(&self, name: &NodeName) -> Verdict {
         self.node(name)?;
         match self.memory.bindings.get(name) {
@@ -203,5 +314,75 @@ impl<'a> Checker<'a> {
             Some(_) => Err("the node's instance is not gone"),
             None => Err("it is not known that the node's instance is gone"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Level;
+    use crate::plan::{PowerUp, PowerUpCause};
+    use crate::testing::{World, policy_with};
+
+    /// The rule that an action breaks in this world.
+    fn broken(world: &World, actions: Vec<Action>) -> Option<&'static str> {
+        let plan = Plan { actions, ..Plan::default() };
+        let broken = check(&world.policy, &world.memory, &world.snapshot, &plan);
+        broken.first().map(|violation| violation.rule)
+    }
+
+    fn sizes(min: u32, max: u32) -> Action {
+        Action::SetSizes(SetSizes { asg: "a".into(), from: (0, 8), min, max, desired: 0 })
+    }
+
+    fn power_up(node: &str) -> Action {
+        Action::PowerUp(PowerUp { node: node.into(), cause: PowerUpCause::Base })
+    }
+
+    #[test]
+    fn a_maximum_below_the_capacity_in_use_is_refused() {
+        let mut world = World::new(0, 8, &["n1 alloc on=i-1", "n2 alloc on=i-2"]);
+        world.policy = policy_with("max_size = 1");
+        let rule = Some("a maximum below the desired capacity would lower that");
+        assert_eq!(broken(&world, vec![sizes(0, 1)]), rule);
+        // Also if a read does not show the last raise.
+        world.asg_mut().desired = 1;
+        assert_eq!(broken(&world, vec![sizes(0, 1)]), None);
+        world.memory.levels.insert("a".into(), Level { to: 2, at: world.snapshot.now });
+        assert_eq!(broken(&world, vec![sizes(0, 1)]), rule);
+    }
+
+    #[test]
+    fn only_sizes_of_the_file_are_written_and_once() {
+        let mut world = World::new(0, 8, &[]);
+        world.policy = policy_with("min_size = 1\nmax_size = 4");
+        let rule = Some("only sizes of asg.toml are written");
+        assert_eq!(broken(&world, vec![sizes(1, 4)]), None);
+        assert_eq!(broken(&world, vec![sizes(1, 5)]), rule);
+        assert_eq!(broken(&world, vec![sizes(2, 4)]), rule);
+        let twice = Some("one write of sizes for each Auto Scaling group");
+        assert_eq!(broken(&world, vec![sizes(1, 4), sizes(1, 4)]), twice);
+        // What is raised with it must fit the maximum before and after.
+        let raise = |to| Action::SetDesired(SetDesired { asg: "a".into(), from: 1, to });
+        assert_eq!(broken(&world, vec![sizes(1, 4), raise(4)]), None);
+        let between = Some("desired capacity stays between minimum and maximum");
+        assert_eq!(broken(&world, vec![sizes(1, 4), raise(5)]), between);
+    }
+
+    #[test]
+    fn only_nodes_that_are_off_and_usable_are_powered_up_and_no_more_than_are_kept() {
+        let nodes = ["n1 off", "n2 off", "n3 drain_off", "n4 powering_down", "n5 idle on=i-5"];
+        let mut world = World::new(2, 8, &nodes);
+        assert_eq!(broken(&world, vec![power_up("n1")]), None);
+        let more = Some("no more nodes are powered up than the group keeps or begins with");
+        assert_eq!(broken(&world, vec![power_up("n1"), power_up("n2")]), more);
+        let closed = Some("only nodes that are powered down and idle are powered up");
+        for node in ["n3", "n4", "n5"] {
+            assert_eq!(broken(&world, vec![power_up(node)]), closed, "{node}");
+        }
+        world.policy = policy_with("initial_size = 3");
+        assert_eq!(broken(&world, vec![power_up("n1"), power_up("n2")]), None);
+        world.memory.begun.insert("g".into());
+        assert_eq!(broken(&world, vec![power_up("n1"), power_up("n2")]), more);
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::node_state::{NodeState, Phase};
-use crate::plan::{Action, Plan, TerminateCause, is_gone};
+use crate::plan::{Action, POWER_UP_REST, Plan, SIZES_REST, TerminateCause, is_gone};
 use crate::snapshot::{Machine, Snapshot};
 use crate::time::Timestamp;
 
@@ -36,6 +36,15 @@ pub struct Memory {
     /// older, and a raise that rests on it would lower the capacity by number.
     #[serde(default)]
     pub levels: BTreeMap<AsgName, Level>,
+    /// Groups that have been seen with the nodes that they begin with: that is not repeated.
+    #[serde(default)]
+    pub begun: BTreeSet<GroupName>,
+    /// Nodes that were powered up without a job a moment ago, and when that may be repeated.
+    #[serde(default)]
+    pub powered_up: BTreeMap<NodeName, Retry>,
+    /// Groups whose sizes were written a moment ago, and when that may be repeated.
+    #[serde(default)]
+    pub sizes_retry: BTreeMap<AsgName, Retry>,
 }
 
 /// A desired capacity that was asked for, whether or not an answer came.
@@ -126,6 +135,18 @@ impl Retry {
         let wait = RETRY_FIRST.saturating_mul(factor).min(RETRY_MAX);
         Self { failures, not_before: now.after(wait) }
     }
+
+    /// The pause after a success, until its effect must show.
+    #[must_use]
+    pub fn after_success(now: Timestamp, rest: Duration) -> Self {
+        Self { failures: 0, not_before: now.after(rest) }
+    }
+
+    /// Whether it still says anything at `now`: a failure makes the next pause longer.
+    fn counts(self, now: Timestamp) -> bool {
+        let memory = if self.failures > 0 { RETRY_MAX } else { Duration::ZERO };
+        self.not_before.after(memory) > now
+    }
 }
 
 /// How carrying out one action ended.
@@ -140,6 +161,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// When the same may be done again.
+    fn retry(&self, earlier: Option<Retry>, now: Timestamp, rest: Duration) -> Retry {
+        match self {
+            Self::Done => Retry::after_success(now, rest),
+            Self::Failed { .. } => Retry::after_failure(earlier, now),
+        }
+    }
+}
+
 impl Memory {
     /// Takes note of what a look shows, before a plan is made from it.
     pub fn notice(&mut self, snapshot: &Snapshot) {
@@ -148,6 +179,8 @@ impl Memory {
         self.notice_outdated(snapshot);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
+        self.powered_up.retain(|_, retry| retry.counts(snapshot.now));
+        self.sizes_retry.retain(|_, retry| retry.counts(snapshot.now));
     }
 
     /// Writes down what is about to be done. Saved before anything is done, so that a crash
@@ -181,9 +214,16 @@ impl Memory {
                 Action::SetDesired(raise) => {
                     self.levels.insert(raise.asg.clone(), Level { to: raise.to, at: now });
                 }
-                Action::MarkDown(_) | Action::PowerDown(_) => {}
+                Action::SetSizes(sizes) if sizes.min > sizes.from.0 => {
+                    self.levels.insert(sizes.asg.clone(), Level { to: sizes.desired, at: now });
+                }
+                Action::SetSizes(_)
+                | Action::MarkDown(_)
+                | Action::PowerDown(_)
+                | Action::PowerUp(_) => {}
             }
         }
+        self.begun.extend(plan.begun.iter().cloned());
         for (instance, since) in &plan.spares {
             self.spare_since.insert(instance.clone(), *since);
         }
@@ -219,6 +259,16 @@ impl Memory {
                     } else {
                         release.retry = Some(Retry::after_failure(release.retry, now));
                     }
+                }
+                (Action::SetSizes(sizes), outcome) => {
+                    let earlier = self.sizes_retry.get(&sizes.asg).copied();
+                    let retry = outcome.retry(earlier, now, SIZES_REST);
+                    self.sizes_retry.insert(sizes.asg.clone(), retry);
+                }
+                (Action::PowerUp(up), outcome) => {
+                    let earlier = self.powered_up.get(&up.node).copied();
+                    let retry = outcome.retry(earlier, now, POWER_UP_REST);
+                    self.powered_up.insert(up.node.clone(), retry);
                 }
                 // Slurm's own state shows whether these were done.
                 (Action::Bind(_) | Action::MarkDown(_) | Action::PowerDown(_), _) => {}

@@ -10,6 +10,10 @@ use serde::Deserialize;
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 
+mod sizes;
+
+pub use sizes::Sizes;
+
 /// How many groups one configuration may have.
 pub const GROUPS_MAX: usize = 64;
 
@@ -24,6 +28,9 @@ pub struct Policy {
     pub socket: Option<PathBuf>,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
+    /// What is taken and should be written otherwise: one line each, with file, line and what to
+    /// write.
+    pub warnings: Vec<String>,
     group_of: Arc<BTreeMap<NodeName, GroupName>>,
 }
 
@@ -38,6 +45,8 @@ pub struct GroupPolicy {
     pub prelaunch: bool,
     /// How long an instance that serves no node and is not wanted may live.
     pub orphan_grace: Duration,
+    /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
+    pub sizes: Sizes,
 }
 
 impl Policy {
@@ -81,6 +90,32 @@ struct FileGroup {
     asg: toml::Spanned<OneOrMore>,
     prelaunch: Option<bool>,
     orphan_grace: Option<toml::Spanned<u64>>,
+    min_size: sizes::Key,
+    initial_size: sizes::Key,
+    max_size: sizes::Key,
+    maintain_initial_size: sizes::Key,
+    min_queue_size: sizes::Key,
+    initial_queue_size: sizes::Key,
+    max_queue_size: sizes::Key,
+}
+
+impl FileGroup {
+    fn take_sizes(&mut self) -> sizes::Raw {
+        let named = |name, value: &mut sizes::Key, old_name, old_value: &mut sizes::Key| {
+            sizes::Named { name, value: value.take(), old_name, old_value: old_value.take() }
+        };
+        sizes::Raw {
+            min: named("min_size", &mut self.min_size, "min_queue_size", &mut self.min_queue_size),
+            initial: named(
+                "initial_size",
+                &mut self.initial_size,
+                "initial_queue_size",
+                &mut self.initial_queue_size,
+            ),
+            max: named("max_size", &mut self.max_size, "max_queue_size", &mut self.max_queue_size),
+            maintain: self.maintain_initial_size.take(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -112,11 +147,12 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
         groups: BTreeMap::new(),
+        warnings: Vec::new(),
         group_of: Arc::default(),
     };
     let mut taken = Taken::default();
     for group in raw.group {
-        let (name, group) = source.group(group.into_inner(), &mut taken)?;
+        let (name, group) = source.group(group.into_inner(), &mut taken, &mut policy.warnings)?;
         policy.groups.insert(name, group);
     }
     policy.group_of = Arc::new(taken.nodes);
@@ -166,9 +202,11 @@ impl Source<'_> {
 
     fn group(
         &self,
-        raw: FileGroup,
+        mut raw: FileGroup,
         taken: &mut Taken,
+        warnings: &mut Vec<String>,
     ) -> Result<(GroupName, GroupPolicy), PolicyError> {
+        let raw_sizes = raw.take_sizes();
         let name_at = raw.name.span().start;
         let name = GroupName::new(raw.name.get_ref());
         if !is_plain(name.as_str()) {
@@ -192,7 +230,9 @@ impl Source<'_> {
             }
         };
         let prelaunch = raw.prelaunch.unwrap_or(true);
-        Ok((name, GroupPolicy { nodes, asgs, prelaunch, orphan_grace }))
+        let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
+        let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
+        Ok((name, GroupPolicy { nodes, asgs, prelaunch, orphan_grace, sizes }))
     }
 
     fn nodes(

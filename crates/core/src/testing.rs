@@ -40,6 +40,7 @@ pub fn state(word: &str) -> u32 {
         "down" => NodeState::DOWN,
         "off" => NodeState::IDLE | NodeState::POWERED_DOWN,
         "down_off" => NodeState::DOWN | NodeState::POWERED_DOWN,
+        "drain_off" => NodeState::IDLE | NodeState::DRAIN | NodeState::POWERED_DOWN,
         "alloc_off" => NodeState::ALLOCATED | NodeState::POWERED_DOWN,
         "powering_up" => NodeState::IDLE | NodeState::POWERING_UP,
         "alloc_powering_up" => NodeState::ALLOCATED | NodeState::POWERING_UP,
@@ -50,7 +51,7 @@ pub fn state(word: &str) -> u32 {
     }
 }
 
-pub const STATES: [&str; 13] = [
+pub const STATES: [&str; 14] = [
     "idle",
     "alloc",
     "mixed",
@@ -58,6 +59,7 @@ pub const STATES: [&str; 13] = [
     "down",
     "off",
     "down_off",
+    "drain_off",
     "alloc_off",
     "powering_up",
     "alloc_powering_up",
@@ -66,14 +68,18 @@ pub const STATES: [&str; 13] = [
     "power_down",
 ];
 
+/// One group of nodes n1…n64 in one Auto Scaling group `a`, with further lines.
+pub fn policy_with(lines: &str) -> Policy {
+    let text = format!("[[group]]\nname = 'g'\nnodes = 'n[1-64]'\nasg = 'a'\n{lines}");
+    policy::parse(Path::new("asg.toml"), &text).unwrap()
+}
+
 impl World {
     /// One group of nodes n1…n64 in one Auto Scaling group `a`, with `min`, `max`, and desired
     /// as many as instances are there.
     pub fn new(min: u32, max: u32, lines: &[&str]) -> Self {
-        let text = "[[group]]\nname = \"g\"\nnodes = \"n[1-64]\"\nasg = \"a\"";
-        let policy = policy::parse(Path::new("asg.toml"), text).unwrap();
         let mut world = Self {
-            policy,
+            policy: policy_with(""),
             memory: Memory::default(),
             snapshot: Snapshot {
                 now: Timestamp::from_secs(1_000_000),
@@ -196,7 +202,17 @@ impl World {
         let mut outcomes = Vec::new();
         for action in &made.actions {
             match action {
+                Action::SetSizes(sizes) => {
+                    let asg = self.asg_mut();
+                    (asg.min, asg.max) = (sizes.min, sizes.max);
+                    asg.desired = asg.desired.max(asg.min);
+                    assert!(asg.desired <= asg.max, "AWS would end instances of its choice");
+                }
                 Action::SetDesired(raise) => self.asg_mut().desired = raise.to,
+                Action::PowerUp(up) => {
+                    let node = self.node_mut(up.node.as_str());
+                    node.state = NodeState(node.state.0 | NodeState::POWER_UP);
+                }
                 Action::Bind(bind) => {
                     self.node_mut(bind.node.as_str()).address = bind.address.to_string();
                 }
@@ -225,6 +241,8 @@ impl World {
 /// An action in the language of the tables.
 pub fn tell(action: &Action) -> String {
     match action {
+        Action::SetSizes(sizes) => format!("sizes {} {}", sizes.min, sizes.max),
+        Action::PowerUp(up) => format!("power_up {}", up.node),
         Action::SetDesired(raise) => format!("desired {} -> {}", raise.from, raise.to),
         Action::Bind(bind) => format!("bind {} {}", bind.node, bind.instance),
         Action::MarkDown(down) => format!("down {}", down.node),

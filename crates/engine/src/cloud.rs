@@ -38,6 +38,19 @@ pub trait Cloud {
         desired: u32,
     ) -> impl Future<Output = Result<(), CloudError>>;
 
+    /// Writes MinSize and MaxSize, instances. AWS raises DesiredCapacity to the minimum by itself,
+    /// and lowers it to the maximum, ending instances of its choice: `max` is not less than what
+    /// is desired.
+    ///
+    /// # Errors
+    /// If AWS refused, or did not answer.
+    fn set_sizes(
+        &self,
+        asg: &AsgName,
+        min: u32,
+        max: u32,
+    ) -> impl Future<Output = Result<(), CloudError>>;
+
     /// Terminates instances of one group, by id, in as few calls as the endpoint takes. The
     /// answer has every id of the request. An instance that is gone already is a success.
     fn terminate(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use slurm_asg_core::check::{self, check};
 use slurm_asg_core::ids::AsgName;
 use slurm_asg_core::memory::{Memory, Outcome};
-use slurm_asg_core::plan::{Action, Bind, Plan, SetDesired, Terminate, plan};
+use slurm_asg_core::plan::{Action, Bind, Plan, SetDesired, SetSizes, Terminate, plan};
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
@@ -121,6 +121,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         let plan = self.checked(plan, &snapshot);
         let memory = self.memory.clone();
         let now = self.clock.now();
+        self.say_what_is_wrong(&plan, now);
         self.memory.intend(&plan, now);
         self.save();
         let outcomes = self.carry_out(&plan).await;
@@ -228,11 +229,17 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
                 Some(Seen::Unknown { .. }) | None => None,
             });
             let Some(max) = sizes.sum::<Option<usize>>() else { continue };
+            // What asg.toml says will be written.
+            let max = group.sizes.max.map_or(max, |max| max as usize);
             let key = format!("size of {name}");
             if max < group.nodes.len() {
+                let where_to = match group.sizes.max {
+                    Some(_) => "max_size in asg.toml",
+                    None => "MaxSize of its Auto Scaling group",
+                };
                 let message = format!(
-                    "group={name} has {} nodes and room for {max} instances; raise MaxSize of its \
-                     Auto Scaling group, or Slurm will wait for nodes that cannot come",
+                    "group={name} has {} nodes and room for {max} instances; raise {where_to}, or \
+                     Slurm will wait for nodes that cannot come",
                     group.nodes.len()
                 );
                 self.troubles.report(&key, now, &message);
@@ -257,6 +264,18 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
                 ),
                 None => self.troubles.over(&key),
             }
+        }
+    }
+
+    /// What keeps groups from having the sizes of asg.toml, and what to write in slurm.conf.
+    fn say_what_is_wrong(&mut self, plan: &Plan, now: Timestamp) {
+        for (name, report) in &plan.groups {
+            let problem = report.sizes_problem.as_ref();
+            let line = problem.map(|problem| format!("group={name}: {problem}"));
+            self.troubles.note(&format!("sizes of {name}"), now, line.as_ref());
+        }
+        for line in &plan.advice {
+            self.troubles.advise(line);
         }
     }
 
@@ -293,13 +312,14 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             return Vec::new();
         }
         let work = Work::of(plan);
-        // A raise is an absolute number that does not know of this plan's decrements: they come
-        // after it.
+        // A raise is an absolute number that does not know of this plan's decrements, but of the
+        // minimum that is written: it comes between them.
         let change_capacity = async {
-            let raised = raise(&self.cloud, &work.raises).await;
-            (raised, terminate(&self.cloud, &work.terminates).await)
+            let mut changed = set_sizes(&self.cloud, &work.sizes).await;
+            changed.extend(raise(&self.cloud, &work.raises).await);
+            (changed, terminate(&self.cloud, &work.terminates).await)
         };
-        let ((raised, gone), told) =
+        let ((changed, gone), told) =
             tokio::join!(change_capacity, tell_slurm(&mut self.scheduler, &work));
         let done = |outcome: &(Action, Outcome)| matches!(outcome.1, Outcome::Done);
         let names: Vec<_> = told
@@ -311,10 +331,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         if !names.is_empty() {
             self.cloud.tag_later(names);
         }
-        if !(raised.is_empty() && gone.is_empty()) {
+        if !(changed.is_empty() && gone.is_empty()) {
             self.view.expire();
         }
-        let outcomes: Vec<_> = [raised, told, gone].concat();
+        let outcomes: Vec<_> = [changed, told, gone].concat();
         crate::story::tell(&outcomes, &self.policy);
         outcomes
     }
@@ -348,9 +368,11 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
 /// A plan's actions, by whom they go to.
 #[derive(Default)]
 struct Work {
+    sizes: Vec<SetSizes>,
     raises: Vec<SetDesired>,
     downs: Vec<slurm_asg_core::plan::MarkDown>,
     power_downs: Vec<slurm_asg_core::plan::PowerDown>,
+    power_ups: Vec<slurm_asg_core::plan::PowerUp>,
     binds: Vec<Bind>,
     terminates: Vec<Terminate>,
 }
@@ -360,9 +382,11 @@ impl Work {
         let mut work = Self::default();
         for action in &plan.actions {
             match action.clone() {
+                Action::SetSizes(sizes) => work.sizes.push(sizes),
                 Action::SetDesired(raise) => work.raises.push(raise),
                 Action::MarkDown(down) => work.downs.push(down),
                 Action::PowerDown(down) => work.power_downs.push(down),
+                Action::PowerUp(up) => work.power_ups.push(up),
                 Action::Bind(bind) => work.binds.push(bind),
                 Action::Terminate(terminate) => work.terminates.push(terminate),
             }
@@ -376,6 +400,15 @@ fn outcome<E: std::fmt::Display>(result: &Result<(), E>) -> Outcome {
         Ok(()) => Outcome::Done,
         Err(error) => Outcome::Failed { why: error.to_string() },
     }
+}
+
+async fn set_sizes<C: Cloud>(cloud: &C, sizes: &[SetSizes]) -> Vec<(Action, Outcome)> {
+    let mut outcomes = Vec::new();
+    for sizes in sizes {
+        let result = cloud.set_sizes(&sizes.asg, sizes.min, sizes.max).await;
+        outcomes.push((Action::SetSizes(sizes.clone()), outcome(&result)));
+    }
+    outcomes
 }
 
 async fn raise<C: Cloud>(cloud: &C, raises: &[SetDesired]) -> Vec<(Action, Outcome)> {
@@ -410,6 +443,12 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
         let nodes: Vec<_> = work.power_downs.iter().map(|down| down.node.clone()).collect();
         let told = outcome(&scheduler.power_down(&nodes).await);
         let actions = work.power_downs.iter().cloned().map(Action::PowerDown);
+        outcomes.extend(actions.map(|action| (action, told.clone())));
+    }
+    if !work.power_ups.is_empty() {
+        let nodes: Vec<_> = work.power_ups.iter().map(|up| up.node.clone()).collect();
+        let told = outcome(&scheduler.power_up(&nodes).await);
+        let actions = work.power_ups.iter().cloned().map(Action::PowerUp);
         outcomes.extend(actions.map(|action| (action, told.clone())));
     }
     outcomes

@@ -49,6 +49,12 @@ pub trait Scheduler {
         &mut self,
         nodes: &[NodeName],
     ) -> impl Future<Output = Result<(), SchedulerError>>;
+
+    /// Asks for `state=POWER_UP`, all in one update.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn power_up(&mut self, nodes: &[NodeName]) -> impl Future<Output = Result<(), SchedulerError>>;
 }
 
 /// One node's new address.

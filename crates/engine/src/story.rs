@@ -5,36 +5,54 @@ use std::collections::BTreeMap;
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::memory::Outcome;
-use slurm_asg_core::plan::{Action, TerminateCause};
+use slurm_asg_core::plan::{Action, PowerUpCause, TerminateCause};
 use slurm_asg_core::policy::Policy;
 
 /// Logs how a plan's actions ended.
 pub fn tell(outcomes: &[(Action, Outcome)], policy: &Policy) {
-    let mut woken: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
+    let mut woken: BTreeMap<&str, Vec<NodeName>> = BTreeMap::new();
     for (action, outcome) in outcomes {
         let line = line(action, policy);
         match outcome {
             Outcome::Done => {
-                if let Action::PowerDown(down) = action {
-                    woken.entry("power down".to_owned()).or_default().push(down.node.clone());
-                } else {
-                    tracing::info!("{line}");
+                let many = match action {
+                    Action::PowerDown(down) => {
+                        Some((down.node.clone(), "power down asked, to make it available again"))
+                    }
+                    Action::PowerUp(up) => Some((up.node.clone(), purpose(up.cause))),
+                    Action::SetSizes(_)
+                    | Action::SetDesired(_)
+                    | Action::MarkDown(_)
+                    | Action::Bind(_)
+                    | Action::Terminate(_) => None,
+                };
+                match many {
+                    Some((node, what)) => woken.entry(what).or_default().push(node),
+                    None => tracing::info!("{line}"),
                 }
             }
             Outcome::Failed { why } => tracing::error!("{line} failed: {why}; will be tried again"),
         }
     }
     for (what, nodes) in woken {
-        tracing::info!(
-            "node={} {what} asked, to make it available again",
-            hostlist::compress(&nodes)
-        );
+        tracing::info!("node={} {what}", hostlist::compress(&nodes));
+    }
+}
+
+const fn purpose(cause: PowerUpCause) -> &'static str {
+    match cause {
+        PowerUpCause::Base => "power up asked, as the group keeps so many nodes",
+        PowerUpCause::Initial => "power up asked, as the group begins with so many nodes",
     }
 }
 
 fn line(action: &Action, policy: &Policy) -> String {
     let group = |node: &NodeName| policy.group_of(node).map_or("?", |group| group.as_str());
     match action {
+        Action::SetSizes(sizes) => format!(
+            "asg={} minimum {} -> {}, maximum {} -> {}, as in asg.toml",
+            sizes.asg, sizes.from.0, sizes.min, sizes.from.1, sizes.max
+        ),
         Action::SetDesired(raise) => {
             format!("asg={} desired capacity {} -> {}", raise.asg, raise.from, raise.to)
         }
@@ -50,6 +68,9 @@ fn line(action: &Action, policy: &Policy) -> String {
         }
         Action::PowerDown(down) => {
             format!("group={} node={} power down", group(&down.node), down.node)
+        }
+        Action::PowerUp(up) => {
+            format!("group={} node={} power up", group(&up.node), up.node)
         }
         Action::Terminate(terminate) => {
             let node = terminate.node.as_ref().map_or("-", |node| node.as_str());

@@ -1,6 +1,6 @@
 //! Says what is wrong once, not with every turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub struct Troubles {
     said: BTreeMap<String, (String, Timestamp)>,
+    advised: BTreeSet<String>,
 }
 
 impl Troubles {
@@ -32,6 +33,13 @@ impl Troubles {
         }
         tracing::error!("{message}");
         self.said.insert(about.to_owned(), (message.to_owned(), now));
+    }
+
+    /// Logs what would be better written elsewhere, once.
+    pub fn advise(&mut self, line: &str) {
+        if self.advised.insert(line.to_owned()) {
+            tracing::warn!("{line}");
+        }
     }
 
     /// The trouble is over.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Binding, Memory};
 use slurm_asg_core::node_state::NodeState;
-use slurm_asg_core::policy;
+use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member, Node, Queue};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
@@ -107,9 +107,12 @@ impl Fake {
     }
 
     fn engine(&self) -> Engine<Self, Self, Self, Self> {
-        let policy = policy::parse(Path::new("asg.toml"), POLICY).unwrap();
+        self.engine_by(POLICY)
+    }
+
+    fn engine_by(&self, text: &str) -> Engine<Self, Self, Self, Self> {
         let fake = || self.clone();
-        Engine::new(Arc::new(policy), fake(), fake(), fake(), fake())
+        Engine::new(policy(text), fake(), fake(), fake(), fake())
     }
 
     fn pass(&self, millis: u64) {
@@ -144,6 +147,10 @@ impl Fake {
         log.retain(|line| line != "queue");
         log
     }
+}
+
+fn policy(text: &str) -> Arc<Policy> {
+    Arc::new(policy::parse(Path::new("asg.toml"), text).unwrap())
 }
 
 fn joined<'a>(names: impl IntoIterator<Item = &'a InstanceId>) -> String {
@@ -196,6 +203,15 @@ impl Cloud for Fake {
         Ok(())
     }
 
+    async fn set_sizes(&self, asg: &AsgName, min: u32, max: u32) -> Result<(), CloudError> {
+        self.cloud("sizes", format!("sizes {asg} {min} {max}"))?;
+        let mut state = self.state();
+        let asg = state.asgs.get_mut(asg).unwrap();
+        (asg.min, asg.max) = (min, max);
+        asg.desired = asg.desired.clamp(min, max);
+        Ok(())
+    }
+
     async fn terminate(
         &self,
         request: &TerminateRequest,
@@ -242,6 +258,15 @@ impl Scheduler for Fake {
     async fn power_down(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         let nodes: Vec<_> = nodes.iter().map(NodeName::as_str).collect();
         self.slurm("power_down", format!("power_down {}", nodes.join(",")))
+    }
+
+    async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        let names: Vec<_> = nodes.iter().map(NodeName::as_str).collect();
+        self.slurm("power_up", format!("power_up {}", names.join(",")))?;
+        for node in nodes {
+            self.state().nodes.get_mut(node).unwrap().state.0 |= NodeState::POWER_UP;
+        }
+        Ok(())
     }
 }
 
@@ -310,6 +335,8 @@ fn a_save_that_fails_stops_nothing_and_is_tried_again() {
 #[test]
 fn a_turn_without_change_saves_nothing() {
     let fake = Fake::new();
+    fake.node("n1", NodeState::IDLE);
+    fake.bind("n1", "b", 9);
     let mut engine = fake.engine();
     turn(&mut engine);
     fake.log();
@@ -388,6 +415,105 @@ fn capacity_is_raised_before_it_is_given_back() {
     log.retain(|line| line.starts_with("terminate") || line.starts_with("desired"));
     // Two more than the one that is there, then one less: the other way round leaves three.
     assert_eq!(log, ["desired a 3", "terminate a i-1"]);
+}
+
+const SIZED: &str = "
+    [[group]]
+    name = 'g'
+    nodes = 'n[1-6]'
+    asg = 'a'
+    min_size = 2
+    max_size = 5
+";
+
+/// The log's lines that change something.
+fn deeds(fake: &Fake) -> Vec<String> {
+    let mut log = fake.log();
+    log.retain(|line| !["groups", "nodes", "save"].iter().any(|word| line.starts_with(word)));
+    log
+}
+
+#[test]
+fn room_that_is_written_is_used_once_it_is_there() {
+    let fake = Fake::new();
+    for name in ["n1", "n2", "n3", "n4", "n5"] {
+        fake.node(name, BOOTING);
+    }
+    let mut engine = fake.engine_by(SIZED);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["sizes a 2 5", "desired a 4"]);
+    fake.pass(300);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["desired a 5"]);
+}
+
+#[test]
+fn base_nodes_come_up_from_the_start_without_any_job() {
+    let fake = Fake::new();
+    let mut engine = fake.engine_by(SIZED);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["sizes a 2 5", "power_up n1,n2"]);
+    // The minimum has the instances launched; they get their names when Slurm resumes the nodes.
+    fake.launch("a", 1);
+    fake.launch("a", 2);
+    fake.pass(1000);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["instances i-1,i-2"]);
+    for name in ["n1", "n2"] {
+        fake.node(name, NodeState::IDLE | NodeState::POWERING_UP);
+    }
+    fake.pass(1000);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["address n1 10.0.0.1, n2 10.0.0.2", "tag i-1 n1", "tag i-2 n2"]);
+}
+
+#[test]
+fn sizes_changed_in_the_file_or_in_the_group_are_followed_within_a_minute() {
+    let fake = Fake::new();
+    let mut engine = fake.engine_by(SIZED);
+    turn(&mut engine);
+    deeds(&fake);
+    let live_until = |word: &str, engine: &mut Engine<Fake, Fake, Fake, Fake>| {
+        let began = fake.state().now;
+        while fake.state().now < began + 60_000 {
+            let look = turn(engine);
+            if deeds(&fake).iter().any(|line| line.starts_with(word)) {
+                return;
+            }
+            fake.pass(u64::try_from(look.pause.max(look.rest).as_millis()).unwrap());
+        }
+        panic!("no {word} within a minute");
+    };
+    let asg = AsgName::new("a");
+    fake.state().asgs.get_mut(&asg).unwrap().min = 0;
+    live_until("sizes a 2 5", &mut engine);
+    engine.set_policy(policy(&SIZED.replace("min_size = 2", "min_size = 3")));
+    live_until("sizes a 3 5", &mut engine);
+    // Where the file says nothing, the group's own minimum counts.
+    let own: String =
+        SIZED.lines().filter(|line| !line.contains("_size")).collect::<Vec<_>>().join("\n");
+    engine.set_policy(policy(&own));
+    fake.state().asgs.get_mut(&asg).unwrap().min = 4;
+    live_until("power_up n4", &mut engine);
+}
+
+#[test]
+fn an_initial_size_is_not_repeated_after_a_restart_or_a_reload() {
+    let fake = Fake::new();
+    let once = SIZED.replace("min_size = 2", "initial_size = 2");
+    let mut engine = fake.engine_by(&once);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["sizes a 0 5", "desired a 2", "power_up n1,n2"]);
+    fake.pass(1000);
+    turn(&mut engine);
+    for name in ["n1", "n2"] {
+        fake.node(name, OFF);
+    }
+    fake.pass(600_000);
+    engine.set_policy(policy(&once));
+    turn(&mut engine);
+    turn(&mut fake.engine_by(&once));
+    assert_eq!(deeds(&fake), Vec::<String>::new());
 }
 
 /// Auto Scaling's list of instances may lag behind its numbers. (The simulation, seed 31 of an
@@ -491,6 +617,9 @@ fn an_instance_that_was_detached_does_not_keep_the_loop_awake() {
 #[test]
 fn without_work_the_loop_rests() {
     let fake = Fake::new();
+    for name in ["n1", "n2", "n3", "n4", "n5", "n6"] {
+        fake.node(name, OFF | NodeState::DRAIN);
+    }
     let mut engine = fake.engine();
     // The instance that the group keeps has an orphan's age, and is not taken.
     turn(&mut engine);

@@ -134,7 +134,8 @@ impl Files {
              SuspendRate=0\n\
              SlurmctldParameters=idle_on_node_suspend\n\
              NodeName={nodes} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2 State=CLOUD\n\
-             PartitionName=cloud Nodes={nodes} Default=YES MaxTime=60 State=UP\n",
+             PartitionName=cloud Nodes={nodes} Default=YES MaxTime=60 State=UP\n\
+             {more}",
             port = self.port,
             slurm_user = options.slurm_user,
             munge = self.text("munge.sock"),
@@ -147,6 +148,7 @@ impl Files {
             suspend_time = options.suspend_time_s,
             suspend_timeout = options.suspend_timeout_s,
             resume_timeout = options.resume_timeout_s,
+            more = options.slurm_conf,
         ))
     }
 
@@ -160,9 +162,11 @@ impl Files {
              name = \"compute\"\n\
              nodes = \"{}\"\n\
              asg = \"hpc-compute\"\n\
-             orphan_grace = 5\n",
+             orphan_grace = 5\n\
+             {}",
             self.text("run"),
-            node_list(options.nodes)
+            node_list(options.nodes),
+            options.group_keys
         )
     }
 

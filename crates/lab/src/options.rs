@@ -28,6 +28,10 @@ pub struct Options {
     pub slurm_user: String,
     /// Whether slurm.conf names the plugin.
     pub plugin: bool,
+    /// Further lines of the group in asg.toml.
+    pub group_keys: String,
+    /// Further lines of slurm.conf.
+    pub slurm_conf: String,
     /// asg.toml; `None` is the right one.
     pub asg_toml: Option<String>,
     /// `None` leaves credentials out of slurmctld's environment.
@@ -56,6 +60,8 @@ impl Default for Options {
             batch_terminate: true,
             slurm_user: "root".to_owned(),
             plugin: true,
+            group_keys: String::new(),
+            slurm_conf: String::new(),
             asg_toml: None,
             credentials: true,
             endpoint: None,

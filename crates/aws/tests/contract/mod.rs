@@ -38,6 +38,21 @@ impl Endpoint {
         }
     }
 
+    /// Waits until the group shows these sizes and has as many instances as are desired.
+    async fn sized(&self, min: u32, desired: u32, max: u32) -> Vec<InstanceId> {
+        let start = Instant::now();
+        loop {
+            let group = self.group().await;
+            let alive = in_service(&group);
+            let sizes = (group.min, group.desired, group.max);
+            if sizes == (min, desired, max) && alive.len() == desired as usize {
+                return alive;
+            }
+            assert!(start.elapsed() < STEP_MAX, "the group stays at {group:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     async fn machines(&self, ids: &[InstanceId]) -> BTreeMap<InstanceId, Machine> {
         self.cloud.describe_instances(ids).await.unwrap()
     }
@@ -72,6 +87,7 @@ pub async fn contract(endpoint: &Endpoint) {
     what_is_gone_is_terminated_with_success(endpoint, &ids).await;
     several_go_together_with_one_that_is_gone(endpoint, &ids).await;
     without_decrement_another_one_comes(endpoint).await;
+    a_minimum_brings_instances_and_lowering_it_ends_none(endpoint).await;
 }
 
 async fn a_group_that_does_not_exist_is_absent(endpoint: &Endpoint) {
@@ -179,6 +195,20 @@ async fn without_decrement_another_one_comes(endpoint: &Endpoint) {
     let fresh = |alive: &[InstanceId]| alive.len() == 1 && alive != old.as_slice();
     let (group, alive) = endpoint.group_when(fresh).await;
     assert_eq!(group.desired, 1);
+    endpoint.terminate(&alive, true).await;
+    let (group, _) = endpoint.group_when(<[InstanceId]>::is_empty).await;
+    assert_eq!(group.desired, 0);
+}
+
+async fn a_minimum_brings_instances_and_lowering_it_ends_none(endpoint: &Endpoint) {
+    let max = endpoint.group().await.max;
+    for _ in 0..2 {
+        // Twice: the second call changes nothing.
+        endpoint.cloud.set_sizes(&endpoint.asg, 2, 4).await.unwrap();
+    }
+    let alive = endpoint.sized(2, 2, 4).await;
+    endpoint.cloud.set_sizes(&endpoint.asg, 0, max).await.unwrap();
+    assert_eq!(endpoint.sized(0, 2, max).await, alive);
     endpoint.terminate(&alive, true).await;
     let (group, _) = endpoint.group_when(<[InstanceId]>::is_empty).await;
     assert_eq!(group.desired, 0);

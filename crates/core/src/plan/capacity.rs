@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sizes::{Settled, settle};
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::Memory;
-use crate::policy::GroupPolicy;
+use crate::policy::{GroupPolicy, Sizes};
 use crate::snapshot::{Asg, Machine, Member, Snapshot};
 
 /// One Auto Scaling group while a plan is made.
 pub struct Book<'a> {
     pub name: &'a AsgName,
     pub asg: &'a Asg,
-    /// What DesiredCapacity is, after accepted decrements that this read does not show yet.
+    /// Its minimum and maximum, as asg.toml or the group itself says.
+    pub sizes: Settled,
+    /// What DesiredCapacity is, after accepted decrements that this read does not show yet, and
+    /// after the minimum that this plan writes.
     desired: u32,
     /// Decrements that this plan has spent.
     taken: u32,
@@ -25,9 +29,10 @@ pub struct Book<'a> {
 
 impl<'a> Book<'a> {
     /// Opens the books of an Auto Scaling group. `serving` are the instances that have a node.
-    pub fn open(
+    fn open(
         name: &'a AsgName,
         asg: &'a Asg,
+        sizes: &Sizes,
         memory: &Memory,
         snapshot: &Snapshot,
         serving: &BTreeSet<&InstanceId>,
@@ -58,9 +63,12 @@ impl<'a> Book<'a> {
                 spares.insert(id, member);
             }
         }
+        let sizes = settle(sizes, name, asg, memory, snapshot.now);
         let desired = asg.desired.saturating_sub(stale_decrements);
+        // AWS raises it with the minimum by itself.
+        let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
-        Self { name, asg, desired, taken: 0, outstanding, replaced, spares }
+        Self { name, asg, sizes, desired, taken: 0, outstanding, replaced, spares }
     }
 
     /// Instances that come without anything being asked.
@@ -70,7 +78,7 @@ impl<'a> Book<'a> {
 
     /// How many instances may still be added.
     pub const fn room(&self) -> u32 {
-        self.asg.max.saturating_sub(self.desired)
+        self.sizes.max.saturating_sub(self.desired)
     }
 
     /// What DesiredCapacity is now.
@@ -78,16 +86,25 @@ impl<'a> Book<'a> {
         self.desired
     }
 
-    /// Terminates an instance: no replacement comes for it any more. `true` if the desired
-    /// capacity may go down with it.
+    /// Terminates an instance. `true` if the desired capacity may go down with it; if not, the
+    /// group launches another.
     pub fn terminate(&mut self, id: &InstanceId) -> bool {
         self.replaced.remove(id);
-        self.take()
+        let may = self.take();
+        if !may {
+            self.outstanding += 1;
+        }
+        may
+    }
+
+    /// How many decrements of this plan the group must see, to come down to its maximum.
+    pub const fn surplus(&self) -> u32 {
+        self.desired.saturating_sub(self.sizes.max)
     }
 
     /// Spends one decrement; `false` if the group would fall below its minimum.
     pub const fn take(&mut self) -> bool {
-        let may = self.desired.saturating_sub(self.taken) > self.asg.min;
+        let may = self.desired.saturating_sub(self.taken) > self.sizes.keep;
         if may {
             self.taken += 1;
         }
@@ -111,7 +128,7 @@ pub fn open_all<'a>(
         .asgs
         .iter()
         .filter_map(|name| snapshot.asg(name).map(|asg| (name, asg)))
-        .map(|(name, asg)| Book::open(name, asg, memory, snapshot, serving))
+        .map(|(name, asg)| Book::open(name, asg, &group.sizes, memory, snapshot, serving))
         .collect()
 }
 

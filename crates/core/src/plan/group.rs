@@ -1,11 +1,14 @@
 //! One group's part of the plan.
 //!
-//! Order of the pass: give lost bindings back, look at every node, then, in `supply`, give spares
-//! to nodes that wait, raise capacity for what is missing, let go of what nobody wants.
+//! Order of the pass: give lost bindings back, look at every node, in `base` power up what the
+//! group keeps, then, in `supply`, give spares to nodes that wait, raise capacity for what is
+//! missing, let go of what nobody wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::base::Base;
 use super::capacity::{Book, Claims, open_all};
+use super::sizes::SizesProblem;
 use super::{
     Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, TERMINATE_REPEAT, Terminate,
     TerminateCause, Why, is_gone,
@@ -18,8 +21,10 @@ use crate::snapshot::{Lifecycle, Machine, Node, Seen, Snapshot};
 
 /// Slurm's own words when a node did not register in time (power_save.c, 22.05 to 26.05).
 const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
+/// Slurm's own words when a node has been silent for SlurmdTimeout (ping_nodes.c, 22.05 to 26.05).
+const NOT_RESPONDING: &str = "Not responding";
 /// How reasons begin that slurm-asg has given.
-const OWN_REASON: &str = "(Code:";
+pub(super) const OWN_REASON: &str = "(Code:";
 
 /// What one group's pass reads.
 pub struct Scene<'a> {
@@ -43,16 +48,21 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
         scene,
         books: open_all(scene.group, scene.memory, scene.snapshot, &serving),
         report: GroupReport::default(),
+        base: Base::default(),
         booting: Vec::new(),
         wanted: Vec::new(),
+        ahead: scene.ahead,
         spares_wanted: 0,
         unserved: 0,
         plan,
     };
     pass.report_asgs();
+    pass.write_sizes();
     pass.look_up_newcomers();
     pass.adopt();
+    pass.base = pass.look_at_base();
     pass.judge_nodes();
+    pass.bring_up();
     pass.retry_releases();
     pass.bind_spares();
     pass.raise();
@@ -65,11 +75,14 @@ pub(super) struct Pass<'a, 'p> {
     pub(super) scene: &'p Scene<'a>,
     pub(super) books: Vec<Book<'a>>,
     pub(super) report: GroupReport,
+    pub(super) base: Base<'a>,
     /// Nodes that wait for an instance to register and have none.
     pub(super) booting: Vec<&'a NodeName>,
     /// Nodes that Slurm will ask for soon and that have none. An instance that got their name
     /// now would start before Slurm's request, and Slurm would ignore it.
     pub(super) wanted: Vec<&'a NodeName>,
+    /// Nodes that pending jobs will be given and that nobody has asked for yet.
+    pub(super) ahead: u32,
     /// How many spares nodes and jobs still wait for.
     pub(super) spares_wanted: u32,
     /// Nodes that wait and that nothing is on its way for.
@@ -103,6 +116,25 @@ impl<'a> Pass<'a, '_> {
                 }
             }
         }
+    }
+
+    /// Has the sizes written that asg.toml gives, and says what is in the way.
+    fn write_sizes(&mut self) {
+        let mut problem = None;
+        for book in &self.books {
+            problem = problem.or(book.sizes.problem.clone());
+            if let Some(at) = book.sizes.retry_at {
+                self.plan.wake(at);
+            }
+            self.plan.actions.extend(book.sizes.write.clone().map(Action::SetSizes));
+        }
+        self.note_sizes_problem(problem);
+    }
+
+    pub(super) fn note_sizes_problem(&mut self, problem: Option<SizesProblem>) {
+        let Some(problem) = problem else { return };
+        self.report.problem.get_or_insert_with(|| problem.to_string());
+        self.report.sizes_problem.get_or_insert(problem);
     }
 
     /// An instance without a known address cannot be given a node: ask for it.
@@ -181,6 +213,11 @@ impl<'a> Pass<'a, '_> {
                     None
                 }
                 (Phase::Up, Some(binding)) => Some(self.judge_up(name, node, binding)),
+                (Phase::Up, None) if self.has_no_machine(name, node) => {
+                    self.plan.watch_slurm = true;
+                    self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone() }));
+                    Some(Why::NoMachine)
+                }
                 (Phase::Up, None) => Some(self.in_service(node).unwrap_or(Why::NoInstanceKnown)),
             };
             let instance = binding.map(|binding| binding.instance);
@@ -243,6 +280,29 @@ impl<'a> Pass<'a, '_> {
         stuck && ours
     }
 
+    /// A node that Slurm has set down because it is silent, and that certainly has no instance:
+    /// all that serve no other node can be seen, with addresses that are not the node's. Slurm
+    /// never suspends it by itself if it is one of SuspendExcNodes.
+    pub(super) fn has_no_machine(&self, name: &NodeName, node: &Node) -> bool {
+        let silent = node.state.is_down()
+            && node.reason.starts_with(NOT_RESPONDING)
+            && !node.state.has_work()
+            && !node.state.has(NodeState::POWER_DOWN);
+        let bound =
+            self.scene.memory.bindings.contains_key(name) || self.plan.adopted.contains_key(name);
+        let memory = self.scene.memory;
+        let is_another = |id: &InstanceId| {
+            let address = self.scene.snapshot.address(id);
+            address.is_some_and(|address| address.to_string() != node.address)
+                || self.scene.bound.contains_key(id)
+                || memory.releases.contains_key(id)
+        };
+        silent
+            && !bound
+            && self.books.len() == self.scene.group.asgs.len()
+            && self.books.iter().flat_map(|book| book.asg.instances.keys()).all(is_another)
+    }
+
     /// A node that waits for its instance to register.
     fn judge_booting(&mut self, name: &'a NodeName, node: &Node, binding: &Binding) -> Option<Why> {
         self.plan.watch_cloud = true;
@@ -298,7 +358,13 @@ impl<'a> Pass<'a, '_> {
             self.plan.look_up.insert(binding.instance.clone());
         }
         let held = self.lifecycle(binding) == Some(&Lifecycle::TerminatingWait);
-        let idle = if held { Why::HeldByHook } else { Why::Idle { since: node.idle_since } };
+        let idle = if held {
+            Why::HeldByHook
+        } else if self.base.members.contains(name) {
+            Why::Base { since: node.idle_since }
+        } else {
+            Why::Idle { since: node.idle_since }
+        };
         self.in_service(node).unwrap_or(idle)
     }
 

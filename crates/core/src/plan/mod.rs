@@ -3,9 +3,11 @@
 //! A plan leaves no choice to whoever carries it out. It has no effect by itself, reads no
 //! clock, and for the same input it is the same, byte for byte.
 
+mod base;
 mod capacity;
 mod group;
 mod report;
+mod sizes;
 mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use report::{GroupReport, NodeReport, Why};
+pub use sizes::SizesProblem;
 
 use crate::demand::{Demand, JobVerdict, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
@@ -30,6 +33,11 @@ pub const ACTIONS_MAX: usize = 10_000;
 pub const MISSING_GRACE: Duration = Duration::from_secs(60);
 /// Reads of AWS may be this old.
 pub const READ_LAG_MAX: Duration = Duration::from_secs(30);
+/// A node that was powered up for the base is not powered up again within this time, whatever
+/// Slurm has done with it: a SuspendTime of seconds would have instances come and go.
+pub const POWER_UP_REST: Duration = Duration::from_secs(60);
+/// Sizes that were written may not show in a read for this long.
+pub const SIZES_REST: Duration = Duration::from_secs(5);
 /// After this time a terminate call that was taken but shows no effect is made again.
 pub const TERMINATE_REPEAT: Duration = Duration::from_secs(60);
 
@@ -53,6 +61,11 @@ pub struct Plan {
     /// Pending jobs that capacity is raised for, with the time since when.
     #[serde(skip)]
     pub counted: BTreeMap<u32, Timestamp>,
+    /// Groups that have the nodes that they begin with.
+    #[serde(skip)]
+    pub begun: BTreeSet<GroupName>,
+    /// What the administrator should write elsewhere: lines for the log, each to be said once.
+    pub advice: BTreeSet<String>,
     /// Instances about which EC2 is to be asked with the next look.
     pub look_up: BTreeSet<InstanceId>,
     /// AWS is at work: the next look at it may show something new.
@@ -67,16 +80,35 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
 pub enum Action {
+    /// Write a group's minimum and maximum.
+    SetSizes(SetSizes),
     /// Raise the desired capacity.
     SetDesired(SetDesired),
     /// Set a node DOWN: its machine is gone.
     MarkDown(MarkDown),
     /// Ask Slurm to power a node down, which makes it available again.
     PowerDown(PowerDown),
+    /// Ask Slurm to power a node up without a job.
+    PowerUp(PowerUp),
     /// Give an instance its node name, and Slurm the instance's address.
     Bind(Bind),
     /// Terminate an instance, by id.
     Terminate(Terminate),
+}
+
+/// Write MinSize and MaxSize of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SetSizes {
+    /// The Auto Scaling group.
+    pub asg: AsgName,
+    /// Minimum and maximum as they are.
+    pub from: (u32, u32),
+    /// MinSize, instances.
+    pub min: u32,
+    /// MaxSize, instances. Never less than the desired capacity.
+    pub max: u32,
+    /// What DesiredCapacity is then at least: AWS raises it to the minimum.
+    pub desired: u32,
 }
 
 /// Raise the desired capacity of a group.
@@ -104,6 +136,25 @@ pub struct MarkDown {
 pub struct PowerDown {
     /// The node.
     pub node: NodeName,
+}
+
+/// Power a node up through Slurm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PowerUp {
+    /// The node.
+    pub node: NodeName,
+    /// What for.
+    pub cause: PowerUpCause,
+}
+
+/// Why a node is powered up without a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerUpCause {
+    /// The group keeps as many nodes.
+    Base,
+    /// The group begins with as many nodes.
+    Initial,
 }
 
 /// Give an instance a node.
@@ -247,11 +298,13 @@ impl Action {
 
     const fn rank(&self) -> u8 {
         match self {
-            Self::SetDesired(_) => 0,
-            Self::MarkDown(_) => 1,
-            Self::PowerDown(_) => 2,
-            Self::Bind(_) => 3,
-            Self::Terminate(_) => 4,
+            Self::SetSizes(_) => 0,
+            Self::SetDesired(_) => 1,
+            Self::MarkDown(_) => 2,
+            Self::PowerDown(_) => 3,
+            Self::PowerUp(_) => 4,
+            Self::Bind(_) => 5,
+            Self::Terminate(_) => 6,
         }
     }
 }

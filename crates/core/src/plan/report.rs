@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::sizes::SizesProblem;
 use crate::ids::InstanceId;
 use crate::node_state::Phase;
 use crate::time::Timestamp;
@@ -36,8 +37,11 @@ pub struct GroupReport {
     pub spare: u32,
     /// Instances that are being terminated.
     pub releasing: u32,
-    /// What keeps the group from being served, in one line.
+    /// What keeps the group from being served, or from being as asg.toml says, in one line.
     pub problem: Option<String>,
+    /// The same, if it is about the sizes.
+    #[serde(skip)]
+    pub sizes_problem: Option<SizesProblem>,
 }
 
 /// One node in a plan.
@@ -61,6 +65,11 @@ pub enum Why {
     Busy,
     /// Slurm's SuspendTime decides.
     Idle {
+        /// Since when, if Slurm says.
+        since: Option<Timestamp>,
+    },
+    /// Part of what the group keeps, and nothing runs on it.
+    Base {
         /// Since when, if Slurm says.
         since: Option<Timestamp>,
     },
@@ -93,6 +102,9 @@ pub enum Why {
     CloudUnknown,
     /// The node is up, and no instance is known for it.
     NoInstanceKnown,
+    /// Slurm set it down because it is silent, and no instance is left for it: it is powered down,
+    /// to make it available again.
+    NoMachine,
     /// Its instance is terminated now.
     Released,
     /// Its instance has been terminated, or has none; Slurm's SuspendTimeout runs.
@@ -115,7 +127,7 @@ impl Why {
     /// Since when it has been so, where that is known.
     #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
-        if let Self::Idle { since } = self {
+        if let Self::Idle { since } | Self::Base { since } = self {
             *since
         } else if let Self::Booting { since } = self {
             Some(*since)
@@ -136,6 +148,7 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::Busy => "jobs run on it",
             Self::Idle { .. } => "idle; Slurm's SuspendTime decides",
+            Self::Base { .. } => "base: kept at the group's minimum",
             Self::Booting { .. } => "waits for its instance to register",
             Self::Bound => "gets its instance now",
             Self::WaitsForAddress => "its instance is launched; waits for the address",
@@ -146,6 +159,7 @@ impl fmt::Display for Why {
             Self::RetryAt { .. } => "waits: the last AWS call failed and will be repeated",
             Self::CloudUnknown => "waits: the Auto Scaling group could not be read",
             Self::NoInstanceKnown => "up, but no instance is known for it",
+            Self::NoMachine => "silent, and no instance is left for it; made available again",
             Self::Released => "released by Slurm; its instance is being terminated",
             Self::PoweringDown => "powering down; Slurm's SuspendTimeout runs",
             Self::ReleasedWithWork => "released by Slurm, but work is left on it; kept",

@@ -56,10 +56,10 @@ impl Pass<'_, '_> {
         waiting.extend(wanted);
         let mut waiting = waiting.into_iter();
         self.report.booting += count(waiting.len());
-        self.report.ahead = self.scene.ahead;
+        self.report.ahead = self.ahead;
         let spares = self.nameless_spares();
         let incoming: u32 = self.books.iter().map(Book::incoming).sum();
-        let mut ahead = self.scene.ahead;
+        let mut ahead = self.ahead;
         self.plan.watch_cloud |= waiting.len() > 0;
         self.plan.watch_slurm |= ahead > 0;
         self.spares_wanted = count(waiting.len()).saturating_add(ahead);
@@ -89,7 +89,8 @@ impl Pass<'_, '_> {
         let rest = if self.books.len() < self.scene.group.asgs.len() {
             Why::CloudUnknown
         } else {
-            blocked.unwrap_or(Why::AtMax { max: self.report.max })
+            let max = self.books.iter().fold(0_u32, |sum, book| sum.saturating_add(book.sizes.max));
+            blocked.unwrap_or(Why::AtMax { max })
         };
         self.unserved = count(waiting.len()).saturating_add(ahead);
         for name in waiting {
@@ -117,29 +118,38 @@ impl Pass<'_, '_> {
         let level = self.scene.memory.levels.get(book.name);
         let level = level.filter(|level| now.since(level.at) < READ_LAG_MAX);
         let never_below = level.map_or(0, |level| level.to).max(book.asg.desired);
-        let to = (book.desired() + more).max(never_below).min(book.asg.max);
+        if never_below > book.sizes.max {
+            // asg.toml's maximum is younger than that raise.
+            return Ok(0);
+        }
+        let to = (book.desired() + more).max(never_below).min(book.sizes.max);
         let raise = SetDesired { asg: book.name.clone(), from: book.desired(), to };
         self.plan.actions.push(Action::SetDesired(raise));
         Ok(more)
     }
 
     /// While nodes wait and the groups are full, what is terminated is replaced: capacity that
-    /// would be given back now would only be asked for again with the next plan.
+    /// would be given back now would only be asked for again with the next plan. Unless it is
+    /// more than the maximum that asg.toml has.
     pub(super) fn replace_for_unserved(&mut self) {
-        let books = &self.books;
-        self.plan
-            .actions
-            .iter_mut()
-            .filter_map(Action::terminate_mut)
-            .filter(|terminate| terminate.decrement)
-            .filter(|terminate| books.iter().any(|book| *book.name == terminate.asg))
-            .take(self.unserved as usize)
-            .for_each(|terminate| terminate.decrement = false);
+        for book in &self.books {
+            self.plan
+                .actions
+                .iter_mut()
+                .filter_map(Action::terminate_mut)
+                .filter(|terminate| terminate.decrement && terminate.asg == *book.name)
+                .skip(book.surplus() as usize)
+                .take(self.unserved as usize)
+                .for_each(|terminate| {
+                    terminate.decrement = false;
+                    self.unserved -= 1;
+                });
+        }
     }
 
     fn wait_with(&mut self, name: &NodeName, why: Why) {
         let Some(node) = self.scene.nodes.get(name) else { return };
-        let ready = why == Why::WaitsForAddress && node.state.phase() == Phase::Wanted;
+        let ready = why == Why::WaitsForAddress && node.state.phase() != Phase::Booting;
         self.say(name, node, None, if ready { Why::WaitsForResume } else { why });
     }
 

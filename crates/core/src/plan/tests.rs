@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::memory::Outcome;
 use crate::node_state::{NodeState, Phase};
-use crate::snapshot::Machine;
-use crate::testing::{STATES, World, state, told};
+use crate::snapshot::{Machine, Node};
+use crate::testing::{STATES, World, policy_with, state, told};
 
 fn check(min: u32, max: u32, lines: &[&str], actions: &[&str]) {
     let mut world = World::new(min, max, lines);
@@ -47,8 +47,7 @@ fn a_pending_job_raises_capacity_before_slurm_asks() {
 #[test]
 fn without_prelaunch_slurm_is_waited_for() {
     let mut world = World::new(0, 8, &["n1 off", "job 1"]);
-    let text = "[[group]]\nname = \"g\"\nnodes = \"n[1-64]\"\nasg = \"a\"\nprelaunch = false";
-    world.policy = crate::policy::parse(std::path::Path::new("asg.toml"), text).unwrap();
+    world.policy = policy_with("prelaunch = false");
     assert_eq!(told(&world.plan()), Vec::<String>::new());
 }
 
@@ -153,7 +152,8 @@ fn a_node_with_work_keeps_its_instance() {
 #[test]
 fn at_the_minimum_an_instance_is_replaced_and_capacity_stays() {
     check(1, 8, &["n1 powering_down on=i-1"], &["replace i-1"]);
-    check(1, 8, &["n1 off on=i-1", "n2 off on=i-2"], &["terminate i-1", "replace i-2"]);
+    let nodes = ["n1 powering_down on=i-1", "n2 powering_down on=i-2"];
+    check(1, 8, &nodes, &["terminate i-1", "replace i-2"]);
 }
 
 #[test]
@@ -344,6 +344,304 @@ fn groups_are_used_in_order_of_preference() {
     assert_eq!(raises, [("a", 1), ("b", 1)]);
 }
 
+#[test]
+fn a_silent_node_comes_back_once_it_is_certain_that_no_instance_is_its_own() {
+    let silent = "n1 down reason=Not_responding";
+    check(0, 8, &[silent, "n2 idle on=i-2"], &["power_down n1"]);
+    check(0, 8, &["n1 down reason=broken_fan", "n2 idle on=i-2"], &[]);
+    check(0, 8, &["n1 down on=i-1 reason=Not_responding"], &[]);
+    let mut world = World::new(0, 8, &[silent, "n2 idle on=i-2", "i-3 spare"]);
+    // An instance whose address is not known may be the one.
+    world.snapshot.machines.clear();
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    world.snapshot.asgs.insert("a".into(), Seen::Unknown { why: "throttled".into() });
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+/// A world with these sizes in asg.toml.
+fn sized(min: u32, max: u32, sizes: &str, lines: &[&str]) -> World {
+    let mut world = World::new(min, max, lines);
+    world.policy = policy_with(sizes);
+    world
+}
+
+const OFF: [&str; 4] = ["n1 off", "n2 off", "n3 off", "n4 off"];
+
+#[test]
+fn sizes_of_the_file_are_written_and_others_left_alone() {
+    let table: [(&str, &[&str]); 8] = [
+        ("", &[]),
+        ("min_size = 0", &[]),
+        ("max_size = 8", &[]),
+        ("max_size = 3", &["sizes 0 3"]),
+        ("max_size = 64", &["sizes 0 64"]),
+        ("min_size = 2\nmax_size = 9", &["sizes 2 9", "power_up n1", "power_up n2"]),
+        ("min_size = 2", &["sizes 2 8", "power_up n1", "power_up n2"]),
+        ("min_size = 0\nmax_size = 0", &["sizes 0 0"]),
+    ];
+    for (sizes, actions) in table {
+        let mut world = sized(0, 8, sizes, &OFF);
+        let plan = world.plan();
+        assert_eq!(told(&plan), actions, "{sizes}");
+        world.carry_out(&plan);
+        assert_eq!(told(&world.plan()), Vec::<String>::new(), "{sizes}");
+    }
+}
+
+#[test]
+fn a_maximum_below_the_capacity_in_use_waits_for_releases() {
+    let nodes = ["n1 alloc on=i-1", "n2 powering_down on=i-2", "n3 off", "n4 powering_up"];
+    let mut world = sized(0, 8, "max_size = 1", &nodes);
+    let plan = world.plan();
+    // Nor is anything asked for, and what is released is not replaced for the node that waits.
+    assert_eq!(told(&plan), ["terminate i-2"]);
+    assert_eq!(plan.nodes[&"n4".into()].why, Why::AtMax { max: 1 });
+    assert_eq!(
+        plan.groups[&"g".into()].problem.as_deref(),
+        Some(
+            "max_size = 1 is written to the Auto Scaling group once its desired capacity, 2 now, \
+             has come down as Slurm releases nodes"
+        )
+    );
+    world.carry_out(&plan);
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["sizes 0 1"]);
+    assert_eq!(plan.groups[&"g".into()].problem, None);
+}
+
+#[test]
+fn a_maximum_is_not_written_over_a_raise_that_a_read_does_not_show() {
+    let mut world = sized(0, 8, "", &["n1 powering_up", "n2 powering_up"]);
+    let plan = world.plan();
+    let before = world.snapshot.asgs.clone();
+    world.carry_out(&plan);
+    world.snapshot.asgs = before;
+    world.policy = policy_with("max_size = 1");
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    world.pass(60);
+    assert_eq!(told(&world.plan()), ["sizes 0 1", "desired 0 -> 1"]);
+}
+
+#[test]
+fn sizes_that_do_not_fit_the_auto_scaling_group_are_named_and_not_written() {
+    let table = [
+        (
+            0,
+            1,
+            "min_size = 2",
+            "asg.toml keeps 2 instances and the Auto Scaling group has MaxSize 1; write max_size = 2 or more",
+        ),
+        (
+            3,
+            4,
+            "max_size = 2",
+            "max_size = 2 is below the Auto Scaling group's MinSize of 3; write min_size = 2 or less",
+        ),
+        (
+            0,
+            1,
+            "initial_size = 2",
+            "initial_size = 2 is above the Auto Scaling group's MaxSize of 1; write max_size = 2 or more",
+        ),
+    ];
+    for (min, max, sizes, problem) in table {
+        let mut world = sized(min, max, sizes, &OFF);
+        let plan = world.plan();
+        assert_eq!(plan.groups[&"g".into()].problem.as_deref(), Some(problem));
+        assert!(!told(&plan).iter().any(|action| action.starts_with("sizes")));
+    }
+}
+
+#[test]
+fn a_failed_write_of_sizes_is_repeated_with_growing_pauses() {
+    let mut world = sized(0, 8, "max_size = 3", &OFF);
+    for pause in [1, 2, 4] {
+        let plan = world.plan();
+        assert_eq!(told(&plan), ["sizes 0 3"]);
+        let outcome = Outcome::Failed { why: "throttled".into() };
+        world.memory.settle(&[(plan.actions[0].clone(), outcome)], world.snapshot.now);
+        assert_eq!(told(&world.plan()), Vec::<String>::new());
+        world.pass(pause);
+    }
+}
+
+#[test]
+fn base_nodes_are_powered_up_without_any_job_and_stay() {
+    // The minimum that the group has itself, or the file's.
+    for (min, sizes) in
+        [(2, ""), (0, "min_size = 2"), (0, "initial_size = 2\nmaintain_initial_size = true")]
+    {
+        let mut world = sized(min, 8, sizes, &OFF);
+        let plan = world.plan();
+        let mut actions = told(&plan);
+        actions.retain(|action| !action.starts_with("sizes"));
+        assert_eq!(actions, ["power_up n1", "power_up n2"], "{sizes}");
+        world.carry_out(&plan);
+        let plan = world.plan();
+        assert_eq!(told(&plan), Vec::<String>::new(), "the minimum brings the instances");
+        assert_eq!(plan.nodes[&"n1".into()].why, Why::WaitsForLaunch);
+        for (node, id) in [("n1", "i-1"), ("n2", "i-2")] {
+            world.launch(id, crate::snapshot::Lifecycle::InService);
+            world.bind(node, id);
+            world.node_mut(node).state = NodeState(state("idle"));
+        }
+        world.pass(10_000);
+        let plan = world.plan();
+        assert_eq!(told(&plan), Vec::<String>::new());
+        assert!(matches!(plan.nodes[&"n1".into()].why, Why::Base { .. }));
+    }
+}
+
+#[test]
+fn nodes_that_jobs_use_are_part_of_the_base() {
+    check(2, 8, &["n1 off", "n2 off", "n3 alloc on=i-3", "n4 powering_up on=i-4"], &[]);
+    check(2, 8, &["n1 off", "n2 alloc on=i-1", "n3 off"], &["power_up n1"]);
+    let mut world = World::new(1, 8, &["n1 idle on=i-1", "n2 idle on=i-2"]);
+    let plan = world.plan();
+    assert!(matches!(plan.nodes[&"n1".into()].why, Why::Base { .. }));
+    assert!(matches!(plan.nodes[&"n2".into()].why, Why::Idle { .. }));
+}
+
+#[test]
+fn only_usable_nodes_are_powered_up_and_no_more_than_the_maximum() {
+    let nodes = ["n1 down_off reason=broken_fan", "n2 drain_off", "n3 off", "n4 off"];
+    check(1, 8, &nodes, &["power_up n3"]);
+    check(3, 3, &["n1 off", "n2 down on=i-2"], &["power_up n1"]);
+    let mut world = sized(0, 2, "initial_size = 4", &OFF);
+    assert_eq!(told(&world.plan()), ["desired 0 -> 2", "power_up n1", "power_up n2"]);
+}
+
+#[test]
+fn a_job_that_waits_is_served_by_what_comes_up_for_the_base() {
+    check(2, 8, &[&OFF[..], &["job 1"]].concat(), &["power_up n1", "power_up n2"]);
+    let three = ["desired 2 -> 3", "power_up n1", "power_up n2"];
+    check(2, 8, &[&OFF[..], &["job 3"]].concat(), &three);
+}
+
+#[test]
+fn nothing_is_powered_up_for_a_group_that_cannot_be_read() {
+    let mut world = sized(0, 8, "min_size = 2", &OFF);
+    world.snapshot.asgs.insert("a".into(), Seen::Unknown { why: "throttled".into() });
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert!(plan.begun.is_empty());
+}
+
+#[test]
+fn a_base_node_that_slurm_suspends_comes_back_once_it_is_down_and_rested() {
+    let mut world = World::new(2, 8, &OFF);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    for (node, id) in [("n1", "i-1"), ("n2", "i-2")] {
+        world.launch(id, crate::snapshot::Lifecycle::InService);
+        world.bind(node, id);
+        world.node_mut(node).state = NodeState(state("idle"));
+    }
+    world.pass(20);
+    world.node_mut("n1").state = NodeState(state("powering_down"));
+    let plan = world.plan();
+    // Not another one in its place.
+    assert_eq!(told(&plan), ["replace i-1"]);
+    let advice: Vec<_> = plan.advice.iter().map(String::as_str).collect();
+    assert_eq!(
+        advice,
+        ["group=g: Slurm powers nodes down that the group keeps, and they are brought back each \
+          time; write SuspendExcNodes=n[1-2] in slurm.conf"]
+    );
+    world.carry_out(&plan);
+    world.node_mut("n1").state = NodeState(state("off"));
+    world.node_mut("n1").address = "n1".into();
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    assert_eq!(plan.wake_at, Some(world.snapshot.now.after(Duration::from_secs(40))));
+    assert!(plan.advice.is_empty());
+    world.pass(40);
+    assert_eq!(told(&world.plan()), ["power_up n1"]);
+}
+
+#[test]
+fn a_power_up_that_slurm_refuses_is_repeated_with_growing_pauses() {
+    let mut world = World::new(1, 8, &OFF);
+    for pause in [1, 2, 4] {
+        let plan = world.plan();
+        assert_eq!(told(&plan), ["power_up n1"]);
+        let outcome = Outcome::Failed { why: "no answer".into() };
+        world.memory.settle(&[(plan.actions[0].clone(), outcome)], world.snapshot.now);
+        assert_eq!(told(&world.plan()), Vec::<String>::new());
+        world.pass(pause);
+    }
+}
+
+#[test]
+fn a_base_node_whose_instance_dies_is_replaced_by_the_next_one() {
+    let mut world = World::new(1, 8, &["n1 idle on=i-1", "n2 off"]);
+    world.die("i-1");
+    assert_eq!(told(&world.plan()), ["down n1", "power_down n1", "power_up n2"]);
+}
+
+#[test]
+fn the_initial_size_comes_up_once_and_is_let_go() {
+    let mut world = sized(0, 8, "initial_size = 2", &OFF);
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["desired 0 -> 2", "power_up n1", "power_up n2"]);
+    world.carry_out(&plan);
+    assert!(!world.memory.begun.contains(&"g".into()), "not before it is seen");
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    world.carry_out(&plan);
+    for node in ["n1", "n2"] {
+        world.node_mut(node).state = NodeState(state("off"));
+    }
+    world.pass(100);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    // Over a restart, too: memory survives it.
+    let text = serde_json::to_string(&world.memory).unwrap();
+    world.memory = serde_json::from_str(&text).unwrap();
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+#[test]
+fn a_power_up_that_was_lost_is_made_up_for_before_the_group_counts_as_begun() {
+    let mut world = sized(0, 8, "initial_size = 1", &OFF);
+    let plan = world.plan();
+    world.memory.intend(&plan, world.snapshot.now);
+    // Killed here: nothing was done.
+    assert_eq!(told(&world.plan()), ["desired 0 -> 1", "power_up n1"]);
+}
+
+#[test]
+fn an_initial_size_that_is_written_later_is_for_the_next_cluster() {
+    let mut world = sized(0, 8, "", &OFF);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.policy = policy_with("initial_size = 2");
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+#[test]
+fn a_static_cluster_has_minimum_desired_and_maximum_the_same() {
+    let sizes = "initial_size = 4\nmax_size = 4\nmaintain_initial_size = true";
+    let mut world = sized(0, 8, sizes, &OFF);
+    let plan = world.plan();
+    let all = ["sizes 4 4", "power_up n1", "power_up n2", "power_up n3", "power_up n4"];
+    assert_eq!(told(&plan), all);
+    world.carry_out(&plan);
+    let asg = world.asg_mut();
+    assert_eq!((asg.min, asg.desired, asg.max), (4, 4, 4));
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+#[test]
+fn several_auto_scaling_groups_keep_the_sum_of_their_minimums() {
+    let mut world = World::new(1, 8, &OFF);
+    let text = "[[group]]\nname = 'g'\nnodes = 'n[1-64]'\nasg = ['a', 'b']";
+    world.policy = crate::policy::parse(std::path::Path::new("asg.toml"), text).unwrap();
+    assert_eq!(told(&world.plan()), Vec::<String>::new(), "b has not been seen");
+    let second = crate::snapshot::Asg { min: 2, desired: 2, max: 5, ..Default::default() };
+    world.snapshot.asgs.insert("b".into(), Seen::Known(second));
+    assert_eq!(told(&world.plan()), ["power_up n1", "power_up n2", "power_up n3"]);
+}
+
 /// One node or instance of a random world.
 #[derive(Clone, Debug)]
 struct Piece {
@@ -357,10 +655,11 @@ struct Piece {
     lifecycle: u8,
     healthy: bool,
     own_reason: bool,
+    silent: bool,
 }
 
 fn piece() -> impl Strategy<Value = Piece> {
-    let flags = proptest::collection::vec(any::<bool>(), 3);
+    let flags = proptest::collection::vec(any::<bool>(), 4);
     let often = || prop::bool::weighted(0.85);
     (0..STATES.len(), often(), flags, often(), often(), often(), 0..12u8, often(), any::<bool>())
         .prop_map(|(state, served, flags, listed, asked, told, lifecycle, healthy, own)| Piece {
@@ -374,12 +673,32 @@ fn piece() -> impl Strategy<Value = Piece> {
             lifecycle,
             healthy,
             own_reason: own,
+            silent: flags[3],
         })
 }
 
 /// What one random world is made of: pieces, minimum, room above, launches asked,
-/// spares, age and pending jobs.
-type Recipe = (Vec<Piece>, u32, u32, u32, usize, (u64, Vec<u32>), bool);
+/// spares, age and pending jobs, sizes in asg.toml.
+type Recipe = (Vec<Piece>, u32, u32, u32, usize, (u64, Vec<u32>), bool, (String, bool));
+
+/// Sizes in asg.toml, and whether the group has begun before.
+fn sizes() -> impl Strategy<Value = (String, bool)> {
+    let given = || proptest::option::weighted(0.4, 0..12u32);
+    (given(), given(), given(), any::<bool>(), any::<bool>()).prop_map(
+        |(min, initial, max, maintain, begun)| {
+            // As the file demands: minimum, initial size, maximum in this order.
+            let initial = initial.map(|size| size.max(min.unwrap_or(0)));
+            let max = max.map(|size| size.max(min.unwrap_or(0)).max(initial.unwrap_or(0)));
+            let line = |key: &str, size: Option<u32>| {
+                size.map_or_else(String::new, |size| format!("{key} = {size}\n"))
+            };
+            let text =
+                [line("min_size", min), line("initial_size", initial), line("max_size", max)];
+            let kept = maintain && initial.is_some();
+            (format!("{}maintain_initial_size = {kept}", text.concat()), begun)
+        },
+    )
+}
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     (
@@ -390,11 +709,15 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         0..4usize,
         (0..700u64, proptest::collection::vec(1..6u32, 0..3)),
         prop::bool::weighted(0.05),
+        sizes(),
     )
 }
 
-fn build((pieces, min, room, asked, spares, (age, jobs), blind): Recipe) -> World {
-    let mut world = World::new(0, 0, &[]);
+fn build((pieces, min, room, asked, spares, (age, jobs), blind, (sizes, begun)): Recipe) -> World {
+    let mut world = sized(0, 0, &sizes, &[]);
+    if begun {
+        world.memory.begun.insert("g".into());
+    }
     for (at, piece) in pieces.iter().enumerate() {
         let (node, id) = (format!("n{}", at + 1), format!("i-{}", at + 1));
         world.node_mut(&node).state = NodeState(state(STATES[piece.state]));
@@ -402,6 +725,8 @@ fn build((pieces, min, room, asked, spares, (age, jobs), blind): Recipe) -> Worl
         world.node_mut(&node).cpus = 2;
         if piece.own_reason {
             world.node_mut(&node).reason = "ResumeTimeout reached".into();
+        } else if piece.silent {
+            world.node_mut(&node).reason = "Not responding".into();
         }
         if piece.served {
             let lifecycle = ["InService", "Pending", "Terminating", "Terminating:Wait", "Standby"]
@@ -456,6 +781,22 @@ fn build((pieces, min, room, asked, spares, (age, jobs), blind): Recipe) -> Worl
     world
 }
 
+/// As many nodes are up or on their way as the group keeps, or no more can be had.
+fn base_is_there(world: &World) -> bool {
+    let nodes = world.snapshot.nodes.known().unwrap();
+    let count = |phases: &[Phase]| {
+        let usable = |node: &&Node| {
+            let closed = node.state.base() != NodeState::IDLE || node.state.has(NodeState::DRAIN);
+            let phase = node.state.phase();
+            phases.contains(&phase) && (phase != Phase::Off || !closed)
+        };
+        nodes.values().filter(usable).count()
+    };
+    let up = count(&[Phase::Up, Phase::Wanted, Phase::Booting]);
+    let min = world.snapshot.asg(&"a".into()).unwrap().min as usize;
+    up + count(&[Phase::Releasing]) >= min || count(&[Phase::Off]) == 0
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(
         std::env::var_os("SLURM_ASG_CASES")
@@ -481,15 +822,31 @@ proptest! {
         if world.snapshot.asg(&"a".into()).is_none() {
             prop_assert!(!plan.actions.iter().any(|action| matches!(
                 action,
-                Action::Terminate(_) | Action::SetDesired(_) | Action::MarkDown(_)
+                Action::Terminate(_)
+                    | Action::SetDesired(_)
+                    | Action::MarkDown(_)
+                    | Action::SetSizes(_)
+                    | Action::PowerUp(_)
             )));
             return Ok(());
         }
         world.carry_out(&plan);
         let asg = world.asg_mut().clone();
         prop_assert!(asg.min <= asg.desired && asg.desired <= asg.max);
-        let next = told(&world.plan());
+        // Sizes that are written, or that waited for the capacity to come down, make room for more.
+        let mut next = world.plan();
+        let mut last = plan.clone();
+        for _ in 0..3 {
+            let sized = |plan: &Plan| plan.actions.iter().any(|it| matches!(it, Action::SetSizes(_)));
+            if !sized(&last) && !sized(&next) {
+                break;
+            }
+            world.carry_out(&next);
+            last = std::mem::replace(&mut next, world.plan());
+        }
+        let next = told(&next);
         prop_assert!(next.is_empty(), "planned again: {next:?} after {:?}", told(&plan));
+        prop_assert!(base_is_there(&world), "the base is missing after {:?}", told(&plan));
     }
 
     /// Invariant 2: taking knowledge away never adds a release.

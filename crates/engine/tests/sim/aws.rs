@@ -279,6 +279,20 @@ impl World {
         true
     }
 
+    /// Another actor gives the group more room than asg.toml says, which is taken back.
+    pub fn actor_resizes(&mut self) -> bool {
+        let given = ["min", "max"].map(|key| self.size_lines.contains(&format!("{key}_size")));
+        if given != [true, true] {
+            return false;
+        }
+        let nodes = u32::try_from(self.slurm.now.nodes.len()).unwrap();
+        self.aws.min = self.rng.u32(0..=self.sizes.min);
+        self.aws.max = self.rng.u32(self.sizes.max..=nodes);
+        let (min, max) = (self.aws.min, self.aws.max);
+        self.say(|| format!("FAULT another actor sets sizes {min} to {max}"));
+        true
+    }
+
     pub fn write_tag(&mut self, id: &InstanceId, node: &NodeName) {
         let rate = self.faults.tag_fails;
         if self.strikes(rate, "tag not written") {
@@ -420,6 +434,20 @@ impl Cloud for Ec2 {
             world.scale_soon();
         }
         self.end("SetDesiredCapacity", way).await
+    }
+
+    async fn set_sizes(&self, _: &AsgName, min: u32, max: u32) -> Result<(), CloudError> {
+        let way = self.begin("UpdateAutoScalingGroup").await?;
+        {
+            let mut world = self.0.world();
+            world.say(|| format!("engine: sizes {min} to {max}"));
+            world.is_sized(min, max);
+            (world.aws.min, world.aws.max) = (min, max);
+            let (now, desired) = (world.now, world.aws.desired());
+            world.aws.set_desired(now, desired.clamp(min, max));
+            world.scale_soon();
+        }
+        self.end("UpdateAutoScalingGroup", way).await
     }
 
     async fn terminate(

@@ -14,6 +14,7 @@ pub enum Fault {
     InstanceDies,
     ActorTerminates,
     ActorRaises,
+    ActorResizes,
     NoCapacity,
     AwsDown,
     EngineDies,
@@ -22,10 +23,11 @@ pub enum Fault {
     SlurmctldForgets,
 }
 
-const ALL: [(Fault, Millis); 9] = [
+const ALL: [(Fault, Millis); 10] = [
     (Fault::InstanceDies, 6 * MINUTE),
     (Fault::ActorTerminates, 10 * MINUTE),
     (Fault::ActorRaises, 10 * MINUTE),
+    (Fault::ActorResizes, 10 * MINUTE),
     (Fault::NoCapacity, 20 * MINUTE),
     (Fault::AwsDown, 20 * MINUTE),
     (Fault::EngineDies, 5 * MINUTE),

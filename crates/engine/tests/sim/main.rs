@@ -60,10 +60,11 @@ impl Simulation {
     fn new(world: World) -> Self {
         let text = format!(
             "[[group]]\nname = \"g\"\nnodes = \"n[1-{}]\"\nasg = \"{ASG}\"\n\
-             orphan_grace = {}\nprelaunch = {}",
+             orphan_grace = {}\nprelaunch = {}\n{}",
             world.slurm.now.nodes.len(),
             ORPHAN_GRACE / SECOND,
             world.prelaunch,
+            world.size_lines,
         );
         let policy = Arc::new(policy::parse(Path::new("asg.toml"), &text).unwrap());
         Self { world: Shared(Rc::new(RefCell::new(world))), engine: None, policy }
@@ -180,9 +181,13 @@ impl Simulation {
             return false;
         }
         self.world.world().is_at_rest();
+        if self.world.world().base_is_suspended() {
+            return self.world.world().violations.is_empty();
+        }
         if let Some(engine) = &self.engine {
             let memory = engine.memory();
-            if !memory.bindings.is_empty() || !memory.releases.is_empty() {
+            let kept = self.world.world().sizes.min as usize;
+            if memory.bindings.len() != kept || !memory.releases.is_empty() {
                 let what = format!("7: remembered at rest: {memory:?}");
                 self.world.world().violation(what);
             }
@@ -218,6 +223,7 @@ fn tell(seed: u64, world: &World) -> String {
     let Faults { done, .. } = &world.faults;
     let (nodes, min, max) = (world.slurm.now.nodes.len(), world.aws.min, world.aws.max);
     writeln!(text, "seed {seed}: {nodes} nodes, group of {min} to {max}, {done:?}").unwrap();
+    writeln!(text, "asg.toml: {:?}", world.size_lines).unwrap();
     for violation in &world.violations {
         writeln!(text, "seed {seed} breaks rule {violation}").unwrap();
     }

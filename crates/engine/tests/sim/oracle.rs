@@ -8,7 +8,7 @@ use slurm_asg_core::node_state::Phase;
 use crate::aws::Instance;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::slurm::Node;
-use crate::world::{ORPHAN_GRACE, World};
+use crate::world::{ORPHAN_GRACE, Sizes, World};
 
 /// Calls in any minute, and in a minute in which nothing happens.
 const CALLS_MAX: usize = 120;
@@ -73,8 +73,21 @@ impl World {
         if to < min || to > max {
             self.violation(format!("2: desired {to} is not within {min} and {max}"));
         }
-        // SetDesiredCapacity has no compare-and-set: what another actor raises between a read
-        // and the call cannot be known.
+        self.is_lowered(before, to);
+    }
+
+    /// Minimum and maximum are written: AWS lowers the capacity to the maximum.
+    pub fn is_sized(&mut self, min: u32, max: u32) {
+        if self.sizes != (Sizes { min, max }) && max != self.aws.max {
+            self.violation(format!("2: sizes {min} to {max} written, asked {:?}", self.sizes));
+        }
+        let desired = self.aws.desired();
+        self.is_lowered(desired, desired.min(max));
+    }
+
+    fn is_lowered(&mut self, before: u32, to: u32) {
+        // The calls have no compare-and-set: what another actor raises between a read and the
+        // call cannot be known.
         let unseen = self.now < self.aws.raised_by_other + self.faults.lag_max + 2 * SECOND;
         if to < before && unseen {
             self.faults.count("lowered, racing with another actor");
@@ -141,16 +154,31 @@ impl World {
 
     /// After the last job and a quiet time.
     pub fn is_at_rest(&mut self) {
-        let (desired, min) = (self.aws.desired(), self.aws.min);
+        let (desired, Sizes { min, max }) = (self.aws.desired(), self.sizes);
         let capacity = self.aws.capacity(self.now);
-        if desired != min || capacity != min {
+        if desired != min || capacity != min && !self.base_is_suspended() {
             self.violation(format!("5: {capacity} of {desired} instances at rest, minimum {min}"));
         }
-        let open =
-            self.slurm.now.nodes.iter().find(|(_, n)| n.phase() != Phase::Off || n.is_down());
-        if let Some((name, node)) = open {
+        if (self.aws.min, self.aws.max) != (min, max) {
+            let (own_min, own_max) = (self.aws.min, self.aws.max);
+            self.violation(format!("8: {own_min} to {own_max}, and not {min} to {max}"));
+        }
+        let nodes = &self.slurm.now.nodes;
+        let (up, others): (Vec<_>, Vec<_>) =
+            nodes.iter().partition(|(_, node)| node.phase() == Phase::Up && !node.is_down());
+        if up.len() != min as usize && !self.base_is_suspended() {
+            self.violation(format!("8: {} nodes up at rest, and {min} are kept", up.len()));
+        } else if let Some((name, node)) =
+            others.iter().find(|(_, n)| n.is_down() || n.phase() != Phase::Off)
+            && !self.base_is_suspended()
+        {
             let what = format!("4: {name} cannot be used again: {:#x} {}", node.state, node.reason);
             self.violation(what);
         }
+    }
+
+    /// Slurm suspends what the group keeps, again and again: at rest is no such world.
+    pub fn base_is_suspended(&self) -> bool {
+        self.slurm.spared < self.sizes.min as usize
     }
 }

@@ -102,6 +102,8 @@ pub struct Slurm {
     pub takes_unasked: bool,
     /// NodeAddr is reset when the suspend program is called, or else when its time is over.
     pub resets_at_once: bool,
+    /// SuspendExcNodes: Slurm does not suspend the first so many nodes by itself.
+    pub spared: usize,
 }
 
 impl World {
@@ -120,7 +122,7 @@ impl World {
     pub fn submit(&mut self) {
         let id = self.slurm.submitted + 1;
         self.slurm.submitted = id;
-        let most = self.slurm.now.nodes.len().min(self.aws.max as usize).min(4);
+        let most = self.slurm.now.nodes.len().min(self.sizes.max as usize).min(4);
         let size = self.rng.usize(1..=most);
         let runs = if self.rng.bool() {
             self.rng.u64(SECOND..MINUTE)
@@ -153,7 +155,7 @@ impl World {
     /// With fewer instances than nodes, jobs of several nodes may each hold a part of what is
     /// there until ResumeTimeout, again and again: slurm.conf promises what the group has not.
     pub fn has_too_small_a_group(&self) -> bool {
-        (self.aws.max as usize) < self.slurm.now.nodes.len()
+        (self.sizes.max as usize) < self.slurm.now.nodes.len()
     }
 
     /// Somebody cancels what is left.
@@ -321,6 +323,8 @@ impl World {
         for name in self.names() {
             self.ping(&name);
             let (now, resets) = (self.now, self.slurm.resets_at_once);
+            let nth: usize = name.as_str().trim_start_matches('n').parse().unwrap();
+            let spared = nth <= self.slurm.spared;
             let node = self.node(&name);
             let busy = node.job.is_some() || node.has(NodeState::COMPLETING);
             let off = node.has(NodeState::POWERED_DOWN);
@@ -331,8 +335,8 @@ impl World {
                     node.set(NodeState::POWERED_DOWN);
                     name.as_str().clone_into(&mut node.address);
                 }
-            } else if off && busy && !node.is_down() {
-                node.clear(NodeState::POWERED_DOWN);
+            } else if off && (busy || node.has(NodeState::POWER_UP)) && !node.is_down() {
+                node.clear(NodeState::POWERED_DOWN | NodeState::POWER_UP);
                 node.set(NodeState::POWERING_UP | NodeState::NO_RESPOND);
                 node.boot_req = now;
                 node.registered = None;
@@ -344,6 +348,7 @@ impl World {
                 self.set_down(&name, "ResumeTimeout reached [slurm@sim]");
             } else {
                 let idle = !busy && !booting && !off && now >= node.last_busy + SUSPEND_TIME;
+                let idle = idle && !spared;
                 let asked = !busy && node.has(NodeState::POWER_DOWN);
                 if idle || asked {
                     // idle_on_node_suspend
@@ -606,6 +611,20 @@ impl Scheduler for Slurmctld {
             for node in nodes {
                 world.say(|| format!("engine: {node} power down"));
                 world.node(node).set(NodeState::POWER_DOWN);
+            }
+        })
+        .await
+    }
+
+    async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.call("power_up", |world| {
+            for name in nodes {
+                world.say(|| format!("engine: {name} power up"));
+                let node = world.node(name);
+                // It has no effect on a node that is not down yet, or is up.
+                if node.has(NodeState::POWERED_DOWN) && !node.has(NodeState::POWERING_DOWN) {
+                    node.set(NodeState::POWER_UP);
+                }
             }
         })
         .await

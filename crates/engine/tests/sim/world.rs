@@ -33,6 +33,13 @@ pub enum Event {
     Strike(Fault, Millis),
 }
 
+/// The sizes that the group is to have in the end, by asg.toml or its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub min: u32,
+    pub max: u32,
+}
+
 pub struct World {
     pub now: Millis,
     pub rng: Rng,
@@ -43,6 +50,9 @@ pub struct World {
     pub aws: Aws,
     /// Capacity is raised for pending jobs already.
     pub prelaunch: bool,
+    pub sizes: Sizes,
+    /// What asg.toml says of them.
+    pub size_lines: String,
     pub faults: Faults,
     pub disk: Option<String>,
     /// Counts the engine's starts.
@@ -60,6 +70,30 @@ pub struct World {
     tells_all: bool,
 }
 
+/// Draws what asg.toml says, and what follows from it for a group that has `own` sizes.
+fn draw_sizes(rng: &mut Rng, nodes: u32, own: Sizes) -> (Sizes, String) {
+    if rng.bool() {
+        return (own, String::new());
+    }
+    let min = rng.u32(0..=nodes.min(3));
+    let max = rng.u32(min.max(1)..=nodes);
+    let (mut sizes, mut lines) = (Sizes { min, max }, format!("max_size = {max}\n"));
+    match rng.u8(0..4) {
+        0 => lines += &format!("min_size = {min}\n"),
+        1 => lines += &format!("initial_size = {min}\nmaintain_initial_size = true\n"),
+        2 => {
+            let initial = rng.u32(min..=max);
+            lines += &format!("min_size = {min}\ninitial_size = {initial}\n");
+        }
+        _ => {
+            // The group's own minimum must fit.
+            sizes = Sizes { min: own.min, max: max.max(own.min).max(1) };
+            lines = format!("max_size = {}\n", sizes.max);
+        }
+    }
+    (sizes, lines)
+}
+
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -69,11 +103,14 @@ impl World {
         let max = if rng.u8(0..4) == 0 { count.div_ceil(2) } else { count };
         let min = if rng.bool() { 0 } else { rng.u32(0..=max.min(2)) };
         let mut aws = Aws { min, max, addresses_rest: 15 * MINUTE, ..Aws::default() };
-        aws.set_desired(START, min);
+        let desired = if rng.u8(0..4) == 0 { rng.u32(min..=max) } else { min };
+        aws.set_desired(START, desired);
+        let (sizes, size_lines) = draw_sizes(&mut rng, count, Sizes { min, max });
         let mut slurm = Slurm {
             learns_addresses: rng.bool(),
             takes_unasked: rng.bool(),
             resets_at_once: rng.bool(),
+            spared: if rng.u8(0..4) == 0 { 0 } else { sizes.min as usize },
             ..Slurm::default()
         };
         for nth in 1..=count {
@@ -93,6 +130,8 @@ impl World {
             slurm,
             aws,
             prelaunch,
+            sizes,
+            size_lines,
             faults,
             disk: None,
             engine_life: 0,
@@ -227,6 +266,7 @@ impl World {
             Fault::InstanceDies => self.instance_dies(),
             Fault::ActorTerminates => self.actor_terminates(),
             Fault::ActorRaises => self.actor_raises(),
+            Fault::ActorResizes => self.actor_resizes(),
             Fault::NoCapacity => {
                 self.aws.no_capacity_until = end;
                 true

@@ -15,6 +15,7 @@ pub mod demand;
 pub mod hostlist;
 pub mod ids;
 pub mod memory;
+pub mod metrics;
 pub mod node_state;
 pub mod plan;
 pub mod policy;

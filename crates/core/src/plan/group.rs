@@ -70,7 +70,7 @@ pub(super) struct Pass<'a, 'p> {
     pub(super) wanted: Vec<&'a NodeName>,
     /// How many spares nodes and jobs still wait for.
     pub(super) spares_wanted: u32,
-    /// Nodes that wait and that nothing is on its way for.
+    /// Instances for nodes and jobs that wait and that nothing is on its way for.
     pub(super) unserved: u32,
     pub(super) plan: &'p mut Plan,
 }
@@ -392,7 +392,9 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn finish(self) {
+        let pending_instances = self.pending_instances();
         let mut report = self.report;
+        report.pending_instances = pending_instances;
         report.demand = report.busy + report.idle + report.booting + report.ahead;
         let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
         self.plan.watch_cloud |= incoming > 0;

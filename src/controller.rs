@@ -183,7 +183,9 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     );
     let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
     let store = FileStore::new(&state_dir);
-    let engine = Engine::new(Arc::clone(&policy), cloud, Slurmctld::new(slurm), SystemClock, store);
+    // slurmctld does not start without a ClusterName.
+    let scheduler = Slurmctld::new(slurm, host.cluster.clone().unwrap_or_default());
+    let engine = Engine::new(Arc::clone(&policy), cloud, scheduler, SystemClock, store);
     turn_until_changed(engine, config, policy, board, &look_now).await;
     if let Some(server) = server {
         server.abort();

@@ -13,6 +13,7 @@ use crate::slurm::{NodeUpdate, Slurm, SlurmError};
 
 /// slurmctld, through its own API.
 pub struct Slurmctld {
+    cluster: String,
     slurm: Arc<Slurm>,
     queue: Arc<Queue>,
     jobs_at: libc::time_t,
@@ -20,9 +21,10 @@ pub struct Slurmctld {
 }
 
 impl Slurmctld {
-    /// The slurmctld that this process is.
-    pub fn new(slurm: Slurm) -> Self {
-        Self { slurm: Arc::new(slurm), queue: Arc::default(), jobs_at: 0, partitions_at: 0 }
+    /// The slurmctld that this process is, of the cluster of that name.
+    pub fn new(slurm: Slurm, cluster: String) -> Self {
+        let slurm = Arc::new(slurm);
+        Self { cluster, slurm, queue: Arc::default(), jobs_at: 0, partitions_at: 0 }
     }
 
     async fn call<T: Send + 'static>(
@@ -44,6 +46,10 @@ impl Slurmctld {
 }
 
 impl Scheduler for Slurmctld {
+    fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
     async fn nodes(&mut self) -> Result<Nodes, SchedulerError> {
         self.call(Slurm::load_nodes).await.map(Arc::new)
     }

@@ -250,6 +250,7 @@ fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<S
         CloudErrorKind::Denied => {
             let service = match operation {
                 "DescribeInstances" | "CreateTags" => "ec2",
+                "PutMetricData" => "cloudwatch",
                 _ => "autoscaling",
             };
             Some(format!("allow {service}:{operation} in the controller's IAM policy"))

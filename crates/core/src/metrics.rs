@@ -58,12 +58,18 @@ pub struct Figure {
     pub value: u32,
 }
 
-/// What the policy wants published of a plan: `pending` of the cluster and of each group, if
-/// there is a group with alarms or all is to be published, and then the other metrics too.
+/// Whether anything is to be published: by wish, or because a group has alarms.
+#[must_use]
+pub fn is_wanted(policy: &Policy) -> bool {
+    let mut groups = policy.groups.values();
+    policy.metrics.publish || groups.any(|group| group.scale_out == ScaleOut::Alarm)
+}
+
+/// What is to be published of a plan, if anything is: `pending` of the cluster and of each group,
+/// and by wish the other metrics of each group too.
 #[must_use]
 pub fn figures(policy: &Policy, plan: &Plan) -> Vec<Figure> {
-    let by_alarm = policy.groups.values().any(|group| group.scale_out == ScaleOut::Alarm);
-    if !(policy.metrics.publish || by_alarm) {
+    if !is_wanted(policy) {
         return Vec::new();
     }
     // A sum over the groups that could be seen would be taken for the sum over all.

@@ -397,6 +397,21 @@ mod tests {
     }
 
     #[test]
+    fn a_denial_names_the_right_that_is_missing() {
+        for (operation, right) in [
+            ("SetDesiredCapacity", "autoscaling:SetDesiredCapacity"),
+            ("CreateTags", "ec2:CreateTags"),
+            ("PutMetricData", "cloudwatch:PutMetricData"),
+        ] {
+            let message = Failure::from_answer(operation, 403, "AccessDenied", "").error.message;
+            assert_eq!(
+                message,
+                format!("AccessDenied; allow {right} in the controller's IAM policy")
+            );
+        }
+    }
+
+    #[test]
     fn a_message_is_one_line_says_what_to_do_and_keeps_secrets() {
         for (code, words, expected) in [
             (

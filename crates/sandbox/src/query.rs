@@ -7,6 +7,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default)]
 pub struct Params(BTreeMap<String, String>);
 
+impl From<BTreeMap<String, String>> for Params {
+    fn from(flat: BTreeMap<String, String>) -> Self {
+        Self(flat)
+    }
+}
+
 impl Params {
     /// Decodes a request body.
     #[must_use]
@@ -61,6 +67,14 @@ impl Params {
 
 fn malformed(key: &str, text: &str) -> ApiError {
     ApiError::new(400, "MalformedInput", format!("{key}: cannot read \"{text}\""))
+}
+
+/// Unix epoch milliseconds of a time as the query protocols write it.
+pub fn parse_time(text: &str) -> Result<u64, ApiError> {
+    let time = text
+        .parse::<jiff::Timestamp>()
+        .map_err(|_| ApiError::validation(format!("Not a valid timestamp: {text}")))?;
+    Ok(u64::try_from(time.as_millisecond()).unwrap_or(0))
 }
 
 /// One page of `items`: at most `page_max` from where `token` says, and the token of the next page.

@@ -3,7 +3,8 @@
 //! What is modelled, from the guides of CloudWatch and EC2 Auto Scaling: an alarm looks at whole periods, at their
 //! ends; it goes off when all of its last periods breach the threshold; a period without data does not; and as long as
 //! it is in ALARM, its scaling policy is carried out anew with each period. A simple scaling policy does nothing while
-//! the group still launches, nor before its cooldown is over, which begins when the launch is done.
+//! the group still launches, nor before its cooldown is over, which begins when the launch is done; of policies that are
+//! due at once the one holds that adds most.
 
 use super::World;
 use super::model::Lifecycle;
@@ -170,10 +171,11 @@ impl World {
             }
             alarm.state = state;
             if state == AlarmState::Alarm {
-                asked.push(at);
+                asked.push((alarm.config.adjustment, at));
             }
         }
-        for at in asked {
+        asked.sort_by_key(|(adjustment, _)| std::cmp::Reverse(*adjustment));
+        for (_, at) in asked {
             self.scale_by_alarm(at, now_ms);
         }
     }
@@ -274,6 +276,14 @@ mod tests {
         let mut slow = bench(8, "adjustment=1\ncooldown_ms=0");
         slow.world.faults.add(crate::Fault::BootDelay { ms: 2500, count: 1 }).unwrap();
         assert_eq!(capacities(&mut slow, [9; 4]), [1, 1, 1, 2]);
+    }
+
+    #[test]
+    fn of_two_alarms_that_go_off_at_once_the_larger_step_is_made() {
+        let second = "adjustment=1\ncooldown_ms=0\n[[alarm]]\nname=\"b\"\nnamespace=\"n\"\nmetric=\"m\"\n\
+            threshold=4\nperiod_ms=1000\ngroup=\"g\"\nadjustment=4\ncooldown_ms=0";
+        let mut bench = bench(9, second);
+        assert_eq!(capacities(&mut bench, [6, 2, 1, 0]), [4, 5, 6, 6]);
     }
 
     #[test]

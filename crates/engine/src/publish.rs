@@ -29,9 +29,12 @@ impl Publisher {
         if !is_wanted(policy) || !is_due(self.last, at, policy.metrics.period) {
             return;
         }
-        self.last = Some(at);
         let figures = figures(policy, plan);
+        if !figures.is_empty() || self.last.is_some() {
+            self.last = Some(at);
+        }
         if figures.is_empty() {
+            // Nothing is known. At the start, the first that is goes out at once.
             return;
         }
         cloud.publish_later(Publication {

@@ -18,12 +18,11 @@ const DEPTH_MAX: u32 = 8;
 
 /// Reads a request's body. `Action` and `Version` are set as the query protocol has them.
 pub fn params(action: &str, version: &str, body: &[u8]) -> Result<Params, ApiError> {
-    let mut flat = BTreeMap::from([
-        ("Action".to_owned(), action.to_owned()),
-        ("Version".to_owned(), version.to_owned()),
-    ]);
+    let mut flat = BTreeMap::new();
     let mut decoder = Decoder::new(body);
     flatten(&mut decoder, "", 0, &mut flat).map_err(|error| malformed(&error.to_string()))?;
+    flat.insert("Action".to_owned(), action.to_owned());
+    flat.insert("Version".to_owned(), version.to_owned());
     Ok(Params::from(flat))
 }
 

@@ -37,7 +37,7 @@ pub fn handle(
     }
 }
 
-/// All or nothing, as at AWS.
+/// Keeps all values, or none if one is wrong.
 fn put_metric_data(world: &mut World, params: &Params, now_ms: u64) -> Result<(), ApiError> {
     let namespace = required(params, "Namespace")?;
     if namespace.starts_with("AWS/") {
@@ -45,7 +45,7 @@ fn put_metric_data(world: &mut World, params: &Params, now_ms: u64) -> Result<()
     }
     let data: Vec<String> = (1..)
         .map(|nth: u32| format!("MetricData.member.{nth}"))
-        .take_while(|key| params.flat().keys().any(|name| name.starts_with(&format!("{key}."))))
+        .take_while(|key| params.has_members_of(key))
         .collect();
     if data.is_empty() {
         return Err(missing("MetricData"));

@@ -32,6 +32,14 @@ impl Params {
         self.0.get(key).map(String::as_str)
     }
 
+    /// Whether there is a parameter `key.…`.
+    #[must_use]
+    pub fn has_members_of(&self, key: &str) -> bool {
+        let prefix = format!("{key}.");
+        let next = self.0.range(prefix.clone()..).next();
+        next.is_some_and(|(name, _)| name.starts_with(&prefix))
+    }
+
     /// A text parameter that must be there.
     pub fn required(&self, key: &str) -> Result<&str, ApiError> {
         self.get(key).filter(|value| !value.is_empty()).ok_or_else(|| ApiError::missing(key))
@@ -105,6 +113,7 @@ mod tests {
         );
         assert_eq!(params.list("A.member"), ["x", "y"]);
         assert_eq!(params.filters("Filter", "Value"), [("n", vec!["a&b"])]);
+        assert!(params.has_members_of("A.member") && !params.has_members_of("A.mem"));
         assert_eq!(params.number("A.member.1").unwrap_err().code, "MalformedInput");
     }
 

@@ -183,7 +183,9 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     );
     let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
     let store = FileStore::new(&state_dir);
-    let slurmctld = Slurmctld::new(slurm, host.sharing);
+    // slurmctld does not start without a ClusterName.
+    let cluster = host.cluster.clone().unwrap_or_default();
+    let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store);
     turn_until_changed(engine, config, policy, board, &look_now).await;
     if let Some(server) = server {

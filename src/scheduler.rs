@@ -14,6 +14,7 @@ use crate::slurm::{NodeUpdate, Slurm, SlurmError};
 
 /// slurmctld, through its own API.
 pub struct Slurmctld {
+    cluster: String,
     slurm: Arc<Slurm>,
     queue: Arc<Queue>,
     jobs_at: libc::time_t,
@@ -22,9 +23,10 @@ pub struct Slurmctld {
 }
 
 impl Slurmctld {
-    /// The slurmctld that this process is, which shares out nodes so.
-    pub fn new(slurm: Slurm, sharing: SlurmFacts) -> Self {
+    /// The slurmctld that this process is, of the cluster of that name, which shares out nodes so.
+    pub fn new(slurm: Slurm, cluster: String, sharing: SlurmFacts) -> Self {
         Self {
+            cluster,
             slurm: Arc::new(slurm),
             queue: Arc::new(Queue { slurm: sharing, ..Queue::default() }),
             jobs_at: 0,
@@ -61,6 +63,10 @@ impl Slurmctld {
 }
 
 impl Scheduler for Slurmctld {
+    fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
     async fn nodes(&mut self) -> Result<Nodes, SchedulerError> {
         self.call(Slurm::load_nodes).await.map(Arc::new)
     }

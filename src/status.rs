@@ -99,6 +99,7 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
                 booting: report.booting,
                 ahead: report.ahead,
                 demand: report.demand,
+                pending_instances: report.pending_instances,
                 spare: report.spare,
                 releasing: report.releasing,
                 problem: report.problem,

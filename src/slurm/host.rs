@@ -15,6 +15,8 @@ use super::ffi::{SLURM_VERSION_NUMBER, slurm_conf_t};
 pub struct HostFacts {
     /// The path of slurm.conf.
     pub slurm_conf: Option<PathBuf>,
+    /// ClusterName.
+    pub cluster: Option<String>,
     /// StateSaveLocation.
     pub state_save_location: Option<PathBuf>,
     /// The id of SlurmUser.
@@ -43,6 +45,7 @@ impl HostFacts {
         let text = |field: *const c_char| unsafe { copy_text(field) };
         Self {
             slurm_conf: text(conf.slurm_conf).map(PathBuf::from),
+            cluster: text(conf.cluster_name),
             state_save_location: text(conf.state_save_location).map(PathBuf::from),
             slurm_user: Some(conf.slurm_user_id),
             sharing: SlurmFacts {

@@ -5,6 +5,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may fail")]
 
 mod ahead;
+mod alarm;
 mod life;
 mod programs;
 mod sizes;

@@ -252,6 +252,7 @@ fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<S
         CloudErrorKind::Denied => {
             let service = match operation {
                 "DescribeInstances" | "CreateTags" => "ec2",
+                "PutMetricData" => "cloudwatch",
                 _ => "autoscaling",
             };
             Some(format!("allow {service}:{operation} in the controller's IAM policy"))
@@ -396,6 +397,21 @@ mod tests {
             let named = answer(400, "InvalidInstanceID.NotFound", words).named(&asked);
             let named: Vec<&str> = named.iter().map(InstanceId::as_str).collect();
             assert_eq!(named.join(" "), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_right_that_is_missing() {
+        for (operation, right) in [
+            ("SetDesiredCapacity", "autoscaling:SetDesiredCapacity"),
+            ("CreateTags", "ec2:CreateTags"),
+            ("PutMetricData", "cloudwatch:PutMetricData"),
+        ] {
+            let message = Failure::from_answer(operation, 403, "AccessDenied", "").error.message;
+            assert_eq!(
+                message,
+                format!("AccessDenied; allow {right} in the controller's IAM policy")
+            );
         }
     }
 

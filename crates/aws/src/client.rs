@@ -7,6 +7,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_autoscaling as autoscaling;
+use aws_sdk_cloudwatch as cloudwatch;
 use aws_sdk_ec2 as ec2;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -61,32 +62,42 @@ pub fn loader(settings: &Settings) -> ConfigLoader {
     loader
 }
 
-/// The two clients, and where each of them last sent a request to.
+/// The clients, and where each of them last sent a request to.
 #[derive(Clone, Debug)]
 pub struct Clients {
     /// EC2 Auto Scaling.
     pub autoscaling: autoscaling::Client,
     /// EC2.
     pub ec2: ec2::Client,
+    /// CloudWatch.
+    pub cloudwatch: cloudwatch::Client,
     /// Where Auto Scaling calls go.
     pub autoscaling_at: Endpoint,
     /// Where EC2 calls go.
     pub ec2_at: Endpoint,
+    /// Where CloudWatch calls go.
+    pub cloudwatch_at: Endpoint,
 }
 
 impl Clients {
     /// Makes no request.
     pub fn new(config: &SdkConfig) -> Self {
         let (autoscaling_at, ec2_at) = (Endpoint::default(), Endpoint::default());
+        let cloudwatch_at = Endpoint::default();
         let autoscaling = autoscaling::config::Builder::from(config);
         let ec2 = ec2::config::Builder::from(config);
+        let cloudwatch = cloudwatch::config::Builder::from(config);
         Self {
             autoscaling: autoscaling::Client::from_conf(
                 autoscaling.interceptor(autoscaling_at.clone()).build(),
             ),
             ec2: ec2::Client::from_conf(ec2.interceptor(ec2_at.clone()).build()),
+            cloudwatch: cloudwatch::Client::from_conf(
+                cloudwatch.interceptor(cloudwatch_at.clone()).build(),
+            ),
             autoscaling_at,
             ec2_at,
+            cloudwatch_at,
         }
     }
 }

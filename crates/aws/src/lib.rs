@@ -1,6 +1,6 @@
 //! AWS for slurm-asg: the only crate that names the AWS SDK.
 //!
-//! It carries [`slurm_asg_engine::Cloud`] to the Auto Scaling and EC2 APIs and decides nothing. A
+//! It carries [`slurm_asg_engine::Cloud`] to the Auto Scaling, EC2 and CloudWatch APIs and decides nothing. A
 //! partial answer is an error, never a shorter truth; every number of calls, pages and retries
 //! has a limit; and error codes are known in one module only (`classify`).
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ mod classify;
 mod client;
 mod groups;
 mod instances;
+mod metrics;
 mod pace;
 mod tags;
 mod terminate;
@@ -19,19 +20,20 @@ use std::sync::atomic::AtomicBool;
 
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::snapshot::{Asg, Machine};
-use slurm_asg_engine::{Cloud, CloudError, TerminateRequest};
+use slurm_asg_engine::{Cloud, CloudError, Publication, TerminateRequest};
 
 pub use client::{Settings, loader};
 pub use tags::NODE_TAG;
 
 use client::Clients;
+use metrics::Publisher;
 use pace::Paces;
 use tags::Tagger;
 
 /// Single terminate calls under way at once, where batches are not known.
 const AT_ONCE: usize = 8;
 
-/// The Auto Scaling and EC2 APIs of one account and region.
+/// The Auto Scaling, EC2 and CloudWatch APIs of one account and region.
 #[derive(Debug)]
 pub struct AwsCloud {
     clients: Clients,
@@ -41,12 +43,13 @@ pub struct AwsCloud {
     /// Single terminate calls under way at once.
     at_once: usize,
     tagger: Tagger,
+    publisher: Publisher,
 }
 
 impl AwsCloud {
     /// Reads the SDK's configuration: environment, profile files, web identity, instance metadata.
     /// Never fails: without region or credentials each request fails and says what to do. Call
-    /// within a tokio runtime; the background task that writes tags runs there.
+    /// within a tokio runtime; the background tasks that write tags and publish metrics run there.
     pub async fn connect(settings: Settings) -> Self {
         Self::from_sdk_config(&loader(&settings).load().await)
     }
@@ -57,12 +60,14 @@ impl AwsCloud {
     pub fn from_sdk_config(config: &aws_config::SdkConfig) -> Self {
         let clients = Clients::new(config);
         let tagger = Tagger::start(clients.clone());
+        let publisher = Publisher::start(clients.clone());
         Self {
             clients,
             paces: Paces::default(),
             batches: AtomicBool::new(true),
             at_once: AT_ONCE,
             tagger,
+            publisher,
         }
     }
 
@@ -105,5 +110,13 @@ impl Cloud for AwsCloud {
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
         self.tagger.add(names);
+    }
+
+    fn publish_later(&self, publication: Publication) {
+        self.publisher.put(publication);
+    }
+
+    fn published(&self) -> Option<Result<(), CloudError>> {
+        self.publisher.ended()
     }
 }

@@ -9,7 +9,7 @@ use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::Memory;
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{Action, Bind, Plan, READ_LAG_MAX, SetDesired, SetSizes, Terminate, is_gone};
-use crate::policy::{GroupPolicy, Policy};
+use crate::policy::{GroupPolicy, Policy, ScaleOut};
 use crate::snapshot::{Node, Snapshot};
 
 /// An action that must not be carried out.
@@ -209,6 +209,12 @@ impl<'a> Checker<'a> {
 
     fn judge_raise(&mut self, raise: &SetDesired) -> Verdict {
         let asg = self.snapshot.asg(&raise.asg).ok_or("the Auto Scaling group is unknown")?;
+        let by_alarm = |group: &GroupPolicy| {
+            group.scale_out == ScaleOut::Alarm && group.asgs.contains(&raise.asg)
+        };
+        if self.policy.groups.values().any(by_alarm) {
+            return Err("only CloudWatch alarms raise the capacity of this group");
+        }
         if raise.to < asg.desired || raise.to <= raise.from {
             return Err("desired capacity is only raised by number");
         }

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod hostlist;
 pub mod ids;
 pub mod memory;
+pub mod metrics;
 pub mod node_state;
 pub mod plan;
 pub mod policy;

@@ -14,6 +14,10 @@ mod sizes;
 
 pub use sizes::Sizes;
 
+/// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
+const METRICS_PERIOD_SECS: u64 = 60;
+/// The longest name of a namespace, in characters (PutMetricData).
+const NAMESPACE_CHARS_MAX: usize = 255;
 /// How many groups one configuration may have.
 pub const GROUPS_MAX: usize = 64;
 
@@ -26,6 +30,8 @@ pub struct Policy {
     pub state_dir: Option<PathBuf>,
     /// The socket for the programs and the command line; `None` is the usual place.
     pub socket: Option<PathBuf>,
+    /// What is published to CloudWatch.
+    pub metrics: MetricsPolicy,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
     /// What is taken and should be written otherwise: one line each, with file, line and what to
@@ -43,10 +49,43 @@ pub struct GroupPolicy {
     pub asgs: Vec<AsgName>,
     /// Whether capacity is raised for pending jobs before Slurm gives them nodes.
     pub prelaunch: bool,
+    /// Who raises the capacity.
+    pub scale_out: ScaleOut,
     /// How long an instance that serves no node and is not wanted may live.
     pub orphan_grace: Duration,
     /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
     pub sizes: Sizes,
+}
+
+/// The table `[metrics]`: what is published to CloudWatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsPolicy {
+    /// Whether all metrics are published. What alarms need is published all the same.
+    pub publish: bool,
+    /// CloudWatch's namespace.
+    pub namespace: String,
+    /// From one publication to the next. Whole seconds, at least one.
+    pub period: Duration,
+}
+
+impl Default for MetricsPolicy {
+    fn default() -> Self {
+        Self {
+            publish: false,
+            namespace: "SlurmAsg".to_owned(),
+            period: Duration::from_secs(METRICS_PERIOD_SECS),
+        }
+    }
+}
+
+/// Who raises a group's capacity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScaleOut {
+    /// slurm-asg, by SetDesiredCapacity.
+    #[default]
+    Direct,
+    /// CloudWatch alarms on the metric `pending`, by scaling policies of the Auto Scaling group.
+    Alarm,
 }
 
 impl Policy {
@@ -78,8 +117,17 @@ struct File {
     region: Option<toml::Spanned<String>>,
     state_dir: Option<toml::Spanned<PathBuf>>,
     socket: Option<toml::Spanned<PathBuf>>,
+    metrics: Option<FileMetrics>,
     #[serde(default)]
     group: Vec<toml::Spanned<FileGroup>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileMetrics {
+    publish: Option<bool>,
+    namespace: Option<toml::Spanned<String>>,
+    period: Option<toml::Spanned<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +137,7 @@ struct FileGroup {
     nodes: toml::Spanned<String>,
     asg: toml::Spanned<OneOrMore>,
     prelaunch: Option<bool>,
+    scale_out: Option<toml::Spanned<String>>,
     orphan_grace: Option<toml::Spanned<u64>>,
     min_size: sizes::Key,
     initial_size: sizes::Key,
@@ -146,6 +195,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
         region: raw.region.map(|region| source.region(region)).transpose()?,
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
+        metrics: raw.metrics.map(|raw| source.metrics(raw)).transpose()?.unwrap_or_default(),
         groups: BTreeMap::new(),
         warnings: Vec::new(),
         group_of: Arc::default(),
@@ -200,6 +250,37 @@ impl Source<'_> {
         Err(self.error(path.span().start, message))
     }
 
+    fn metrics(&self, raw: FileMetrics) -> Result<MetricsPolicy, PolicyError> {
+        let mut metrics = MetricsPolicy::default();
+        metrics.publish = raw.publish.unwrap_or(metrics.publish);
+        if let Some(namespace) = raw.namespace {
+            // PutMetricData, parameter Namespace. `AWS/` is for AWS's own services.
+            let name = namespace.get_ref();
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/#: ".contains(c);
+            let allowed = !name.trim().is_empty()
+                && name.len() <= NAMESPACE_CHARS_MAX
+                && name.chars().all(plain)
+                && !name.starts_with(':')
+                && !name.starts_with("AWS/");
+            if !allowed {
+                let message = format!(
+                    "namespace `{name}` is not one for CloudWatch; write up to 255 letters, digits \
+                     and any of . - _ / # that do not begin with AWS/, for instance \"SlurmAsg\""
+                );
+                return Err(self.error(namespace.span().start, message));
+            }
+            metrics.namespace = namespace.into_inner();
+        }
+        if let Some(period) = raw.period {
+            if !(1..=3600).contains(period.get_ref()) {
+                let message = "period is in seconds, from 1 to 3600".to_owned();
+                return Err(self.error(period.span().start, message));
+            }
+            metrics.period = Duration::from_secs(period.into_inner());
+        }
+        Ok(metrics)
+    }
+
     fn group(
         &self,
         mut raw: FileGroup,
@@ -219,6 +300,7 @@ impl Source<'_> {
         }
         let nodes = self.nodes(&name, &raw.nodes, taken)?;
         let asgs = self.asgs(&name, raw.asg, taken)?;
+        let scale_out = self.scale_out(raw.scale_out, &asgs)?;
         let orphan_grace = match raw.orphan_grace {
             None => Duration::from_secs(300),
             Some(secs) if (1..=86_400).contains(secs.get_ref()) => {
@@ -232,7 +314,25 @@ impl Source<'_> {
         let prelaunch = raw.prelaunch.unwrap_or(true);
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
-        Ok((name, GroupPolicy { nodes, asgs, prelaunch, orphan_grace, sizes }))
+        Ok((name, GroupPolicy { nodes, asgs, prelaunch, scale_out, orphan_grace, sizes }))
+    }
+
+    fn scale_out(
+        &self,
+        raw: Option<toml::Spanned<String>>,
+        asgs: &[AsgName],
+    ) -> Result<ScaleOut, PolicyError> {
+        let Some(raw) = raw else { return Ok(ScaleOut::default()) };
+        let message = match raw.get_ref().as_str() {
+            "direct" => return Ok(ScaleOut::Direct),
+            // One metric, two groups with alarms on it: both would grow for the same nodes.
+            "alarm" if asgs.len() == 1 => return Ok(ScaleOut::Alarm),
+            "alarm" => "scale_out = \"alarm\" goes with one Auto Scaling group: alarms know no \
+                        order of preference; give each a [[group]] of its own"
+                .to_owned(),
+            other => format!("scale_out `{other}` is not known; write \"direct\" or \"alarm\""),
+        };
+        Err(self.error(raw.span().start, message))
     }
 
     fn nodes(
@@ -311,12 +411,27 @@ mod tests {
     }
 
     #[test]
+    fn alarms_and_metrics_are_off_unless_they_are_asked_for() {
+        let policy = parse(Path::new("asg.toml"), GROUP).unwrap();
+        assert_eq!(policy.groups[&GroupName::new("c")].scale_out, ScaleOut::Direct);
+        assert_eq!(policy.metrics, MetricsPolicy::default());
+        let text = format!(
+            "[metrics]\npublish = true\nnamespace = \"HPC/Slurm\"\nperiod = 10\n{GROUP}\
+             scale_out = \"alarm\"\n"
+        );
+        let policy = parse(Path::new("asg.toml"), &text).unwrap();
+        assert_eq!(policy.groups[&GroupName::new("c")].scale_out, ScaleOut::Alarm);
+        let (namespace, period) = ("HPC/Slurm".to_owned(), Duration::from_secs(10));
+        assert_eq!(policy.metrics, MetricsPolicy { publish: true, namespace, period });
+    }
+
+    #[test]
     fn every_error_names_file_line_and_what_to_write() {
         let table = [
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",
@@ -341,6 +456,28 @@ mod tests {
             (
                 "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"\norphan_grace = 0",
                 "asg.toml:5: orphan_grace is in seconds, from 1 to 86400",
+            ),
+            (
+                "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"\nscale_out = \"alarms\"",
+                "asg.toml:5: scale_out `alarms` is not known; write \"direct\" or \"alarm\"",
+            ),
+            (
+                "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = [\"a\", \"b\"]\nscale_out = \"alarm\"",
+                "asg.toml:5: scale_out = \"alarm\" goes with one Auto Scaling group: alarms know no \
+                 order of preference; give each a [[group]] of its own",
+            ),
+            (
+                "[metrics]\npublish = true\nperiod = 0\n[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"",
+                "asg.toml:3: period is in seconds, from 1 to 3600",
+            ),
+            (
+                "[metrics]\nnamespace = \"AWS/EC2\"\n[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"",
+                "asg.toml:2: namespace `AWS/EC2` is not one for CloudWatch; write up to 255 letters, \
+                 digits and any of . - _ / # that do not begin with AWS/, for instance \"SlurmAsg\"",
+            ),
+            (
+                "[metrics]\npublished = true\n[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"",
+                "asg.toml:2: unknown field `published`, expected one of `publish`, `namespace`, `period`",
             ),
             (
                 "[[group]]\nname = \"c c\"\nnodes = \"c1\"\nasg = \"a\"",

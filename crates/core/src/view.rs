@@ -150,10 +150,18 @@ fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
             | Action::Terminate(_)
             | Action::MarkDown(_)
             | Action::PowerDown(_)
+            | Action::PowerUp(_)
+            | Action::SetSizes(_)
             | Action::Bind(_) => 0,
         })
         .sum();
-    u32::try_from(i64::from(now) + change).unwrap_or(0)
+    let after = u32::try_from(i64::from(now) + change).unwrap_or(0);
+    // AWS raises the capacity to a minimum that is written.
+    let written = plan.actions.iter().filter_map(|action| match action {
+        Action::SetSizes(sizes) if group.asgs.contains(&sizes.asg) => Some(sizes.desired),
+        _ => None,
+    });
+    written.fold(after, u32::max)
 }
 
 /// An action in one line.
@@ -169,6 +177,10 @@ pub fn action(action: &Action) -> String {
         Action::MarkDown(down) => format!("set node {} down: {}", down.node, down.reason),
         Action::PowerDown(down) => {
             format!("power node {} down, to make it available again", down.node)
+        }
+        Action::PowerUp(up) => format!("power node {} up: the group keeps it", up.node),
+        Action::SetSizes(sizes) => {
+            format!("give {} the minimum {} and the maximum {}", sizes.asg, sizes.min, sizes.max)
         }
         Action::Terminate(gone) => {
             let cause = match gone.cause {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::metrics::Figure;
 use slurm_asg_core::snapshot::{Asg, Machine};
+use slurm_asg_core::time::Timestamp;
 
 /// AWS, as far as the loop needs it. Calls may be made twice: "already so" is success.
 pub trait Cloud {
@@ -61,6 +63,26 @@ pub trait Cloud {
     /// Writes the node names on instances (tags `Name` and `slurm-asg:node`). Returns at once;
     /// the writing goes on in the background, and nothing depends on it.
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>);
+
+    /// Publishes figures to CloudWatch. Returns at once: the call goes on in the background, and
+    /// what has not gone out when the next figures come is dropped.
+    fn publish_later(&self, publication: Publication);
+
+    /// How the last publication ended; `None` if that was told already, or if it has not yet.
+    fn published(&self) -> Option<Result<(), CloudError>>;
+}
+
+/// Figures for CloudWatch, all of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// CloudWatch's namespace.
+    pub namespace: String,
+    /// Slurm's ClusterName, the value of the dimension `Cluster`.
+    pub cluster: String,
+    /// Of when they are.
+    pub at: Timestamp,
+    /// The figures; never none.
+    pub figures: Vec<Figure>,
 }
 
 /// Instances of one group that are to be terminated.

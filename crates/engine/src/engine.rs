@@ -15,6 +15,7 @@ use slurm_asg_core::time::Timestamp;
 use crate::Clock;
 use crate::cloud::{Cloud, TerminateRequest};
 use crate::observe::CloudView;
+use crate::publish::Publisher;
 use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
 use crate::store::Store;
 use crate::troubles::Troubles;
@@ -49,6 +50,7 @@ pub struct Engine<C, S, K, T> {
     queue: Seen<Arc<Queue>>,
     slurm_read_at: Option<Timestamp>,
     view: CloudView,
+    publisher: Publisher,
     troubles: Troubles,
 }
 
@@ -99,6 +101,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             queue: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
             slurm_read_at: None,
             view: CloudView::default(),
+            publisher: Publisher::default(),
             troubles,
         }
     }
@@ -120,15 +123,18 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         let (snapshot, plan, cost) = self.settle_on_a_plan().await;
         let plan = self.checked(plan, &snapshot);
         let memory = self.memory.clone();
-        let now = self.clock.now();
-        self.say_what_is_wrong(&plan, now);
-        self.memory.intend(&plan, now);
+        let planned_at = self.clock.now();
+        self.say_what_is_wrong(&plan, planned_at);
+        self.memory.intend(&plan, planned_at);
         self.save();
         let outcomes = self.carry_out(&plan).await;
         let now = self.clock.now();
         self.memory.settle(&outcomes, now);
         self.save();
         self.view.prune(&self.memory);
+        Publisher::note(&self.cloud, &mut self.troubles, now);
+        let cluster = self.scheduler.cluster();
+        self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
         Look { at: now, snapshot, memory, plan, pause, rest }
@@ -358,7 +364,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         } else {
             IDLE_PAUSE
         };
-        for at in plan.wake_at.into_iter().chain(self.view.not_before()) {
+        let next_publication = self.publisher.next(&self.policy);
+        for at in plan.wake_at.into_iter().chain(self.view.not_before()).chain(next_publication) {
             pause = pause.min(at.since(now));
         }
         pause.max(Duration::from_millis(100))

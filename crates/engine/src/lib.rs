@@ -8,12 +8,13 @@
 mod cloud;
 mod engine;
 mod observe;
+mod publish;
 mod scheduler;
 mod store;
 mod story;
 mod troubles;
 
-pub use cloud::{Cloud, CloudError, CloudErrorKind, TerminateRequest};
+pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
 pub use engine::{Engine, IDLE_PAUSE, Look, TRANSITION_PAUSE};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError};

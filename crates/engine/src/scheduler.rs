@@ -10,6 +10,9 @@ use slurm_asg_core::snapshot::{Node, Queue};
 
 /// slurmctld, as far as the loop needs it.
 pub trait Scheduler {
+    /// ClusterName.
+    fn cluster(&self) -> &str;
+
     /// All nodes, as they are now.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Binding, Memory};
 use slurm_asg_core::node_state::NodeState;
 use slurm_asg_core::policy::{self, Policy};
@@ -28,7 +28,7 @@ use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member, No
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
     AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE, Look,
-    Nodes, Scheduler, SchedulerError, Store, StoreError, TerminateRequest,
+    Nodes, Publication, Scheduler, SchedulerError, Store, StoreError, TerminateRequest,
 };
 
 const POLICY: &str = "
@@ -51,6 +51,8 @@ struct State {
     asgs: BTreeMap<AsgName, Asg>,
     machines: BTreeMap<InstanceId, Machine>,
     saved: Memory,
+    /// How the last publication ended, until that is told.
+    published: Option<Result<(), CloudError>>,
 }
 
 /// All four of the engine's traits, over one state.
@@ -222,6 +224,22 @@ impl Cloud for Fake {
         request.instances.iter().map(|id| (id.clone(), result.clone())).collect()
     }
 
+    fn publish_later(&self, publication: Publication) {
+        let figures = publication.figures.iter().map(|figure| {
+            let group = figure.group.as_ref().map_or("*", GroupName::as_str);
+            format!("{group} {} {}", figure.metric.name(), figure.value)
+        });
+        let figures = figures.collect::<Vec<_>>().join(", ");
+        let Publication { namespace, cluster, at, .. } = publication;
+        let line = format!("publish {namespace} {cluster} {at}: {figures}");
+        let result = self.cloud("publish", line);
+        self.state().published = Some(result);
+    }
+
+    fn published(&self) -> Option<Result<(), CloudError>> {
+        self.state().published.take()
+    }
+
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
         for (id, node) in names {
             self.call("tag", format!("tag {id} {node}"));
@@ -230,6 +248,10 @@ impl Cloud for Fake {
 }
 
 impl Scheduler for Fake {
+    fn cluster(&self) -> &str {
+        "hpc"
+    }
+
     async fn nodes(&mut self) -> Result<Nodes, SchedulerError> {
         self.slurm("nodes", "nodes".to_owned())?;
         Ok(Arc::new(self.state().nodes.clone()))
@@ -571,12 +593,21 @@ fn a_termination_without_an_answer_is_forgotten_once_ec2_says_so() {
 
 /// Turns the loop at its own pace; the seconds of the calls that begin with `word`.
 fn seconds_of(fake: &Fake, word: &str, secs: u64) -> Vec<u64> {
-    let mut engine = fake.engine();
+    seconds_with(&mut fake.engine(), fake, word, secs)
+}
+
+/// The same with an engine that is there.
+fn seconds_with(
+    engine: &mut Engine<Fake, Fake, Fake, Fake>,
+    fake: &Fake,
+    word: &str,
+    secs: u64,
+) -> Vec<u64> {
     let mut seconds = Vec::new();
     let began = fake.state().now;
     while fake.state().now < began + secs * 1000 {
         fake.log();
-        let look = turn(&mut engine);
+        let look = turn(engine);
         let second = (fake.state().now - began) / 1000;
         let calls = fake.log().iter().filter(|line| line.starts_with(word)).count();
         seconds.extend(std::iter::repeat_n(second, calls));
@@ -641,4 +672,87 @@ fn while_slurm_is_silent_nothing_is_done() {
     let look = turn(&mut fake.engine());
     assert_eq!(look.plan.actions, []);
     assert_eq!(fake.log(), ["groups a,b", "nodes"]);
+}
+
+const ALARM: &str = "
+    [[group]]
+    name = 'g'
+    nodes = 'n[1-6]'
+    asg = 'a'
+    scale_out = 'alarm'
+";
+
+#[test]
+fn figures_are_published_after_what_was_done_and_capacity_is_left_to_alarms() {
+    let fake = Fake::new();
+    fake.node("n1", BOOTING);
+    fake.node("n2", BOOTING);
+    fake.launch("a", 1);
+    turn(&mut fake.engine_by(ALARM));
+    assert_eq!(
+        fake.log(),
+        [
+            "groups a",
+            "nodes",
+            "instances i-1",
+            "save",
+            "address n1 10.0.0.1",
+            "tag i-1 n1",
+            "publish SlurmAsg hpc 1000.004: * pending 1, g pending 1",
+        ]
+    );
+}
+
+#[test]
+fn figures_go_out_at_the_start_and_then_once_in_the_middle_of_each_minute_without_any_event() {
+    let fake = Fake::new();
+    // The virtual clock shows 00:16:40 at the start.
+    let published = seconds_with(&mut fake.engine_by(ALARM), &fake, "publish", 300);
+    assert_eq!(published, [0, 50, 110, 170, 230, 290]);
+    // The same while Slurm is at work and the loop looks every second.
+    let fake = Fake::new();
+    fake.node("n1", BOOTING);
+    let published = seconds_with(&mut fake.engine_by(ALARM), &fake, "publish", 300);
+    assert_eq!(published, [0, 50, 110, 170, 230, 290]);
+}
+
+#[test]
+fn without_metrics_and_alarms_nothing_is_published_and_nothing_wakes_the_loop_for_it() {
+    let fake = Fake::new();
+    assert_eq!(seconds_of(&fake, "publish", 300), Vec::<u64>::new());
+    let metrics = "[metrics]\npublish = true\nperiod = 20\n";
+    let mut engine = fake.engine_by(&format!("{metrics}{POLICY}"));
+    assert_eq!(seconds_with(&mut engine, &fake, "publish", 60).len(), 4);
+}
+
+#[test]
+fn a_publication_that_fails_changes_nothing_and_is_not_repeated_before_its_time() {
+    let (well, ill) = (Fake::new(), Fake::new());
+    ill.state().fail.insert("publish");
+    for fake in [&well, &ill] {
+        fake.node("n1", BOOTING);
+    }
+    let [well, ill] = [well, ill].map(|fake| {
+        let calls = seconds_with(&mut fake.engine_by(ALARM), &fake, "", 200);
+        (calls, fake.state().saved.clone())
+    });
+    assert_eq!(well, ill);
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_published_until_it_can() {
+    for word in ["groups", "nodes", "queue"] {
+        let fake = Fake::new();
+        fake.node("n1", BOOTING);
+        fake.state().fail.insert(word);
+        let mut engine = fake.engine_by(ALARM);
+        let mut publishes = || {
+            turn(&mut engine);
+            fake.log().iter().any(|line| line.starts_with("publish"))
+        };
+        assert!(!publishes(), "{word}");
+        fake.state().fail.clear();
+        fake.pass(2000);
+        assert!(publishes(), "{word}");
+    }
 }

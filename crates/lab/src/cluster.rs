@@ -284,7 +284,7 @@ impl Lab {
             "not within {limit:?}: {what}{}\n--- nodes\n{}\n--- sandbox\n{:?}\n--- instances\n{}\n--- plugin\n{}\n--- slurmctld\n{}",
             last.map_or_else(String::new, |error| format!(" ({error:#})")),
             self.command("sinfo", &["-N", "-o", "%N %T %E"]).unwrap_or_default(),
-            self.sandbox().state().map(|state| state.groups),
+            self.sandbox().state().map(|state| (state.groups, state.alarms)),
             self.instance_logs(),
             self.plugin_log().join("\n"),
             tail(&self.log()),

@@ -9,7 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::options::Options;
+use crate::alarms::{Parameters, sandbox_alarms};
+use crate::options::{Alarms, Options};
 
 /// Where everything of one cluster is.
 #[derive(Clone, Debug)]
@@ -155,6 +156,9 @@ impl Files {
     /// The right asg.toml for the cluster.
     #[must_use]
     pub fn asg_toml(&self, options: &Options) -> String {
+        let by_alarm = options.alarms.map_or_else(String::new, |alarms| {
+            format!("scale_out = \"alarm\"\n\n[metrics]\nperiod = {}\n", alarms.period_s)
+        });
         format!(
             "region = \"eu-west-1\"\n\
              socket = \"{}/asg.sock\"\n\n\
@@ -163,10 +167,10 @@ impl Files {
              nodes = \"{}\"\n\
              asg = \"hpc-compute\"\n\
              orphan_grace = 5\n\
-             {}",
+             {keys}{by_alarm}",
             self.text("run"),
             node_list(options.nodes),
-            options.group_keys
+            keys = options.group_keys,
         )
     }
 
@@ -187,8 +191,25 @@ impl Files {
         table.insert("boot_delay_ms".into(), i64::try_from(options.boot_delay_ms)?.into());
         table.insert("log_dir".into(), self.text("log").into());
         table.insert("group".into(), toml::Value::Array(vec![group.into()]));
+        if let Some(alarms) = options.alarms {
+            table.insert("alarm".into(), sandbox_alarms(&parameters(alarms))?.into());
+        }
         Ok(toml::to_string(&table)?)
     }
+}
+
+/// The template's parameters for the lab's group.
+fn parameters(alarms: Alarms) -> Parameters {
+    Parameters::from([
+        ("AutoScalingGroupName", "hpc-compute".to_owned()),
+        ("ClusterName", "lab".to_owned()),
+        ("GroupName", "compute".to_owned()),
+        ("ScalingPeriod", alarms.period_s.to_string()),
+        ("ScalingEvaluationPeriods", "1".to_owned()),
+        ("ScalingCooldown", alarms.cooldown_s.to_string()),
+        ("ScalingThreshold2", alarms.threshold2.to_string()),
+        ("ScalingAdjustment2", alarms.adjustment2.to_string()),
+    ])
 }
 
 fn node_list(nodes: u32) -> String {

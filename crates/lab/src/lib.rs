@@ -6,6 +6,7 @@
 //! process id, also when its owner fails.
 #![forbid(unsafe_code)]
 
+mod alarms;
 mod child;
 mod cluster;
 mod files;
@@ -16,4 +17,4 @@ mod ports;
 pub use child::Child;
 pub use cluster::{Lab, now_ms, wait_for};
 pub use jobs::{Job, NodeLine};
-pub use options::Options;
+pub use options::{Alarms, Options};

@@ -32,6 +32,8 @@ pub struct Options {
     pub group_keys: String,
     /// Further lines of slurm.conf.
     pub slurm_conf: String,
+    /// Capacity is raised by alarms alone; `None` is directly.
+    pub alarms: Option<Alarms>,
     /// asg.toml; `None` is the right one.
     pub asg_toml: Option<String>,
     /// `None` leaves credentials out of slurmctld's environment.
@@ -44,6 +46,25 @@ pub struct Options {
     pub build_dir: Option<PathBuf>,
     /// Keep the directory afterwards, for a look at the logs.
     pub keep: bool,
+}
+
+/// The alarms of packaging/cloudformation, at a quicker pace.
+#[derive(Clone, Copy, Debug)]
+pub struct Alarms {
+    /// Period of the metric and of the alarms, seconds.
+    pub period_s: u32,
+    /// From a launch to the next one, seconds.
+    pub cooldown_s: u32,
+    /// From how many pending instances on the second alarm goes off.
+    pub threshold2: u32,
+    /// How many instances it adds.
+    pub adjustment2: u32,
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        Self { period_s: 3, cooldown_s: 4, threshold2: 200, adjustment2: 20 }
+    }
 }
 
 impl Default for Options {
@@ -62,6 +83,7 @@ impl Default for Options {
             plugin: true,
             group_keys: String::new(),
             slurm_conf: String::new(),
+            alarms: None,
             asg_toml: None,
             credentials: true,
             endpoint: None,

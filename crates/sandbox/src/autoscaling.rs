@@ -1,7 +1,7 @@
 //! The Auto Scaling API: awsQuery, version 2011-01-01. Element names are those the AWS SDK reads.
 
 use crate::error::ApiError;
-use crate::query::{Params, page};
+use crate::query::{Params, page, parse_time};
 use crate::world::{Activity, Group, GroupChange, Instance, World, time_text};
 use crate::xml::{Xml, query_answer};
 
@@ -183,13 +183,6 @@ impl<'a> ActivityFilter<'a> {
             && self.until_ms.is_none_or(|until_ms| activity.start_ms <= until_ms)
             && (self.statuses.is_empty() || self.statuses.contains(&activity.status))
     }
-}
-
-fn parse_time(text: &str) -> Result<u64, ApiError> {
-    let time = text
-        .parse::<jiff::Timestamp>()
-        .map_err(|_| ApiError::validation(format!("Not a valid timestamp: {text}")))?;
-    Ok(u64::try_from(time.as_millisecond()).unwrap_or(0))
 }
 
 fn activity_xml(xml: &mut Xml, activity: &Activity, region: &str) {

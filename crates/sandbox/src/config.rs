@@ -47,6 +47,9 @@ pub struct Config {
     pub isolate: bool,
     /// The Auto Scaling groups.
     pub group: Vec<GroupConfig>,
+    /// CloudWatch alarms with a simple scaling policy each.
+    #[serde(default)]
+    pub alarm: Vec<AlarmConfig>,
 }
 
 /// One `[[group]]`.
@@ -76,6 +79,66 @@ pub struct GroupConfig {
     pub suspended_processes: Vec<String>,
 }
 
+/// One `[[alarm]]`: a CloudWatch alarm, and the scaling policy (SimpleScaling, ChangeInCapacity) that it carries out.
+/// A period without data does not breach the threshold.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlarmConfig {
+    /// Its name.
+    pub name: String,
+    /// Namespace of the metric.
+    pub namespace: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// Dimensions of the metric: exactly those that it is published with.
+    #[serde(default)]
+    pub dimensions: BTreeMap<String, String>,
+    /// What is made of a period's values.
+    #[serde(default)]
+    pub statistic: Statistic,
+    /// When a period breaches the threshold.
+    #[serde(default)]
+    pub comparison: Comparison,
+    /// The threshold.
+    pub threshold: f64,
+    /// Length of a period.
+    #[serde(default = "default_alarm_period")]
+    pub period_ms: u64,
+    /// How many periods in a row must breach the threshold.
+    #[serde(default = "one")]
+    pub evaluation_periods: u32,
+    /// The Auto Scaling group whose desired capacity is raised, at most to its maximum.
+    pub group: String,
+    /// By how many instances.
+    pub adjustment: u32,
+    /// From the end of one launch to the next.
+    #[serde(default = "default_cooldown")]
+    pub cooldown_ms: u64,
+}
+
+/// CloudWatch's statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "CloudWatch's words")]
+pub enum Statistic {
+    #[default]
+    Average,
+    Sum,
+    SampleCount,
+    Minimum,
+    Maximum,
+}
+
+/// CloudWatch's comparison operators.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "CloudWatch's words")]
+pub enum Comparison {
+    #[default]
+    GreaterThanOrEqualToThreshold,
+    GreaterThanThreshold,
+    LessThanThreshold,
+    LessThanOrEqualToThreshold,
+}
+
 fn default_region() -> String {
     "eu-west-1".into()
 }
@@ -87,6 +150,15 @@ fn default_suspended() -> Vec<String> {
 }
 const fn yes() -> bool {
     true
+}
+const fn one() -> u32 {
+    1
+}
+const fn default_alarm_period() -> u64 {
+    60_000
+}
+const fn default_cooldown() -> u64 {
+    300_000
 }
 const fn default_launch_delay() -> u64 {
     300
@@ -172,6 +244,24 @@ impl Config {
                 ));
             }
         }
+        self.alarm.iter().try_for_each(|alarm| self.check_alarm(alarm))
+    }
+
+    fn check_alarm(&self, alarm: &AlarmConfig) -> Result<(), String> {
+        let name = &alarm.name;
+        if !self.group.iter().any(|group| group.name == alarm.group) {
+            return Err(format!("alarm \"{name}\": there is no group \"{}\"", alarm.group));
+        }
+        if self.alarm.iter().filter(|other| other.name == *name).count() > 1 {
+            return Err(format!("alarm \"{name}\": every alarm needs a name of its own"));
+        }
+        if !(1..=86_400_000).contains(&alarm.period_ms)
+            || !(1..=100).contains(&alarm.evaluation_periods)
+        {
+            return Err(format!(
+                "alarm \"{name}\": period_ms is 1 to 86400000, evaluation_periods 1 to 100"
+            ));
+        }
         Ok(())
     }
 }
@@ -207,6 +297,14 @@ mod tests {
         check("maximum = 3\n", "s.toml:6: unknown field `maximum`");
         check("min = \"x\"\n", "s.toml:6: invalid type");
         check("min = 3\n", "min 3, desired 3, max 2");
+        let alarm = "[[alarm]]\nname = \"a\"\nnamespace = \"n\"\nmetric = \"m\"\nthreshold = 1\nadjustment = 1\n";
+        check(&format!("{alarm}group = \"h\"\n"), "there is no group \"h\"");
+        check(&format!("{alarm}group = \"g\"\nperiod_ms = 0\n"), "period_ms is 1 to");
+        check(&format!("{alarm}group = \"g\"\n{alarm}group = \"g\"\n"), "name of its own");
+        check(
+            &format!("{alarm}group = \"g\"\nstatistic = \"p99\"\n"),
+            "s.toml:13: unknown variant",
+        );
         check("[[group]]\nname = \"g\"\nmax = 1\n", "name of its own");
     }
 }

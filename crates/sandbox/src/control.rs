@@ -2,7 +2,7 @@
 
 use crate::faults::{Fault, FaultInForce};
 use crate::server::Shared;
-use crate::world::{GroupChange, Instance, World};
+use crate::world::{Alarm, AlarmState, GroupChange, Instance, MetricKey, Point, World};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,6 +17,34 @@ pub struct State {
     pub groups: Vec<GroupState>,
     /// In the order they were set.
     pub faults: Vec<FaultInForce>,
+    /// CloudWatch's metrics.
+    pub metrics: Vec<MetricState>,
+    /// CloudWatch's alarms.
+    pub alarms: Vec<AlarmView>,
+}
+
+/// A metric.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub struct MetricState {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Dimensions.
+    pub dimensions: BTreeMap<String, String>,
+    /// In the order of their arrival.
+    pub points: Vec<Point>,
+}
+
+/// An alarm.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct AlarmView {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: AlarmState,
+    /// How often its policy has changed a desired capacity.
+    pub actions: u32,
 }
 
 /// An Auto Scaling group.
@@ -62,6 +90,27 @@ impl State {
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&GroupState> {
         self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// The metric of that name with exactly these dimensions.
+    #[must_use]
+    pub fn metric(&self, name: &str, dimensions: &[(&str, &str)]) -> Option<&MetricState> {
+        let dimensions: BTreeMap<_, _> = dimensions.iter().copied().collect();
+        let has = |metric: &&MetricState| {
+            metric.name == name
+                && metric
+                    .dimensions
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value.as_str()))
+                    .eq(dimensions.clone())
+        };
+        self.metrics.iter().find(has)
+    }
+
+    /// The alarm of that name.
+    #[must_use]
+    pub fn alarm(&self, name: &str) -> Option<&AlarmView> {
+        self.alarms.iter().find(|alarm| alarm.name == name)
     }
 }
 
@@ -125,7 +174,18 @@ fn state(world: &World, now_ms: u64) -> State {
         now_ms,
         groups: cloud.groups.iter().map(group).collect(),
         faults: world.faults.in_force().to_vec(),
+        metrics: world.metrics().iter().map(|(key, points)| metric(key, points)).collect(),
+        alarms: world.alarms().iter().map(alarm).collect(),
     }
+}
+
+fn metric<'a>(key: &MetricKey, points: impl IntoIterator<Item = &'a Point>) -> MetricState {
+    let MetricKey { namespace, name, dimensions } = key.clone();
+    MetricState { namespace, name, dimensions, points: points.into_iter().copied().collect() }
+}
+
+fn alarm(alarm: &Alarm) -> AlarmView {
+    AlarmView { name: alarm.config.name.clone(), state: alarm.state, actions: alarm.actions }
 }
 
 fn instance(instance: &Instance) -> InstanceState {

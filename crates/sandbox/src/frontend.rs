@@ -3,23 +3,74 @@
 use crate::error::ApiError;
 use crate::faults::{Ending, HANG_MAX_MS};
 use crate::query::Params;
-use crate::server::Shared;
+use crate::server::{BODY_MAX, Shared};
 use crate::world::World;
 use crate::xml::{Xml, ec2_error, query_answer, query_error};
-use crate::{autoscaling, ec2};
+use crate::{autoscaling, cbor, cloudwatch, ec2};
+use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 const STS_VERSION: &str = "2011-06-15";
 const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// An answer: HTTP status and XML. None is no answer: the connection is closed.
-pub type Answer = Option<(u16, String)>;
+/// An answer. None is no answer: the connection is closed.
+pub type Answer = Option<Reply>;
+
+/// What is sent back.
+#[derive(Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The request's protocol.
+    pub form: Form,
+    /// XML or CBOR.
+    pub body: Bytes,
+    /// AWS's error code of a refusal.
+    pub error_code: Option<&'static str>,
+}
+
+/// The protocol of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Form-encoded parameters, and XML as the answer.
+    Query,
+    /// CBOR both ways; for CloudWatch only.
+    Cbor,
+}
+
+/// A request, as far as it could be read.
+#[derive(Debug)]
+pub struct Request {
+    form: Form,
+    action: String,
+    params: Result<Params, ApiError>,
+}
+
+impl Request {
+    /// One in the query protocol.
+    #[must_use]
+    pub fn query(body: &[u8]) -> Self {
+        let params = Params::parse(body);
+        let action = params.get("Action").unwrap_or("").to_owned();
+        Self { form: Form::Query, action, params: Ok(params) }
+    }
+
+    /// One to CloudWatch in CBOR.
+    #[must_use]
+    pub fn cbor(operation: &str, body: &[u8], is_zipped: bool) -> Self {
+        let plain = if is_zipped { cbor::unzip(body, BODY_MAX) } else { Ok(body.to_vec()) };
+        let params = plain.and_then(|body| cbor::params(operation, cloudwatch::VERSION, &body));
+        Self { form: Form::Cbor, action: operation.to_owned(), params }
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     AutoScaling,
     Ec2,
+    CloudWatch,
     Sts,
 }
 
@@ -29,6 +80,7 @@ impl Service {
         match params.get("Version") {
             Some(autoscaling::VERSION) => Ok(Self::AutoScaling),
             Some(ec2::VERSION) => Ok(Self::Ec2),
+            Some(cloudwatch::VERSION) => Ok(Self::CloudWatch),
             Some(STS_VERSION) => Ok(Self::Sts),
             other => Err(ApiError::new(
                 400,
@@ -48,13 +100,20 @@ impl Service {
         match self {
             Self::AutoScaling => autoscaling::handle(world, action, params, now_ms),
             Self::Ec2 => ec2::handle(world, action, params, now_ms),
+            Self::CloudWatch => {
+                cloudwatch::handle(world, action, params, now_ms)?;
+                let id = world.fresh_id();
+                Ok(query_answer(cloudwatch::NAMESPACE, action, &id, None::<fn(&mut Xml)>))
+            }
             Self::Sts => sts(world, action),
         }
     }
 
     fn throttled(self) -> ApiError {
         match self {
-            Self::AutoScaling | Self::Sts => ApiError::new(400, "Throttling", "Rate exceeded"),
+            Self::AutoScaling | Self::CloudWatch | Self::Sts => {
+                ApiError::new(400, "Throttling", "Rate exceeded")
+            }
             Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
         }
     }
@@ -64,6 +123,9 @@ impl Service {
             Self::AutoScaling | Self::Sts => {
                 ApiError::new(500, "InternalFailure", "An internal error has occurred")
             }
+            Self::CloudWatch => {
+                ApiError::new(500, "InternalServiceError", "An internal error has occurred")
+            }
             Self::Ec2 => ApiError::new(500, "InternalError", "An internal error has occurred"),
         }
     }
@@ -71,6 +133,7 @@ impl Service {
     fn error(self, error: &ApiError, request_id: &str) -> String {
         match self {
             Self::AutoScaling => query_error(autoscaling::NAMESPACE, error, request_id),
+            Self::CloudWatch => query_error(cloudwatch::NAMESPACE, error, request_id),
             Self::Sts => query_error(STS_NAMESPACE, error, request_id),
             Self::Ec2 => ec2_error(error, request_id),
         }
@@ -94,15 +157,13 @@ fn sts(world: &mut World, action: &str) -> Result<String, ApiError> {
 }
 
 /// Serves one call. Runs to its end even if the caller hangs up, as at AWS.
-pub async fn call(shared: Arc<Shared>, body: bytes::Bytes, signed: bool) -> Answer {
-    let params = Params::parse(&body);
-    let action = params.get("Action").unwrap_or("").to_owned();
+pub async fn call(shared: Arc<Shared>, request: Request, signed: bool) -> Answer {
+    let Request { form, action, params } = request;
     let (id, verdict) = {
         let mut world = shared.world();
-        (
-            world.calls.arrived(shared.now_ms(), &action, params.flat()),
-            world.faults.on_call(&action),
-        )
+        let none = BTreeMap::new();
+        let flat = params.as_ref().map_or(&none, Params::flat);
+        (world.calls.arrived(shared.now_ms(), &action, flat), world.faults.on_call(&action))
     };
     let ended = |status: u16, code: Option<&str>| shared.world().calls.ended(id, status, code);
     if verdict.ending == Ending::Hang {
@@ -113,25 +174,30 @@ pub async fn call(shared: Arc<Shared>, body: bytes::Bytes, signed: bool) -> Answ
     if verdict.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(verdict.delay_ms)).await;
     }
-    let service = Service::of(&params);
-    let result = service
-        .clone()
-        .and_then(|service| carry_out(&shared, service, &action, &params, signed, verdict.ending));
+    let service = params.as_ref().map_err(Clone::clone).and_then(Service::of);
+    let result = params.and_then(|params| {
+        carry_out(&shared, service.clone()?, &action, &params, signed, verdict.ending)
+    });
     if verdict.ending == Ending::LostReply {
         ended(0, Some("lost_reply"));
         return None;
     }
-    match result {
-        Ok(xml) => {
-            ended(200, None);
-            Some((200, xml))
-        }
-        Err(error) => {
-            ended(error.status, Some(error.code));
+    let (status, error_code) = match &result {
+        Ok(_) => (200, None),
+        Err(error) => (error.status, Some(error.code)),
+    };
+    ended(status, error_code);
+    let body = match (form, result) {
+        (Form::Query, Ok(xml)) => xml.into(),
+        (Form::Query, Err(error)) => {
             let request_id = shared.world().fresh_id();
-            Some((error.status, service.unwrap_or(Service::AutoScaling).error(&error, &request_id)))
+            service.unwrap_or(Service::AutoScaling).error(&error, &request_id).into()
         }
-    }
+        // None of CloudWatch's operations here returns anything.
+        (Form::Cbor, Ok(_)) => cbor::empty_answer().into(),
+        (Form::Cbor, Err(error)) => cbor::error_answer(&error).into(),
+    };
+    Some(Reply { status, form, body, error_code })
 }
 
 fn carry_out(

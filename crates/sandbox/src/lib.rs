@@ -1,4 +1,4 @@
-//! An AWS endpoint on loopback whose instances are processes on this machine: Auto Scaling, EC2 and instance metadata,
+//! An AWS endpoint on loopback whose instances are processes on this machine: Auto Scaling, EC2, CloudWatch and instance metadata,
 //! enough for an autoscaler to be shown and tested without an account, with faults to inject.
 //!
 //! It checks no signatures and bills nobody, so it listens on loopback addresses only.
@@ -10,7 +10,9 @@
 
 pub mod autoscaling;
 pub mod calls;
+pub mod cbor;
 pub mod client;
+pub mod cloudwatch;
 pub mod config;
 pub mod control;
 pub mod ec2;
@@ -26,8 +28,8 @@ pub mod xml;
 
 pub use calls::Call;
 pub use client::{ClientError, SandboxClient};
-pub use config::{Config, GroupConfig};
-pub use control::{GroupState, InstanceState, State};
+pub use config::{AlarmConfig, Comparison, Config, GroupConfig, Statistic};
+pub use control::{AlarmView, GroupState, InstanceState, MetricState, State};
 pub use faults::{Fault, FaultInForce};
 pub use server::Sandbox;
-pub use world::GroupChange;
+pub use world::{AlarmState, GroupChange, Point};

@@ -7,6 +7,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default)]
 pub struct Params(BTreeMap<String, String>);
 
+impl From<BTreeMap<String, String>> for Params {
+    fn from(flat: BTreeMap<String, String>) -> Self {
+        Self(flat)
+    }
+}
+
 impl Params {
     /// Decodes a request body.
     #[must_use]
@@ -24,6 +30,14 @@ impl Params {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
+    }
+
+    /// Whether there is a parameter `key.…`.
+    #[must_use]
+    pub fn has_members_of(&self, key: &str) -> bool {
+        let prefix = format!("{key}.");
+        let next = self.0.range(prefix.clone()..).next();
+        next.is_some_and(|(name, _)| name.starts_with(&prefix))
     }
 
     /// A text parameter that must be there.
@@ -63,6 +77,14 @@ fn malformed(key: &str, text: &str) -> ApiError {
     ApiError::new(400, "MalformedInput", format!("{key}: cannot read \"{text}\""))
 }
 
+/// Unix epoch milliseconds of a time as the query protocols write it.
+pub fn parse_time(text: &str) -> Result<u64, ApiError> {
+    let time = text
+        .parse::<jiff::Timestamp>()
+        .map_err(|_| ApiError::validation(format!("Not a valid timestamp: {text}")))?;
+    Ok(u64::try_from(time.as_millisecond()).unwrap_or(0))
+}
+
 /// One page of `items`: at most `page_max` from where `token` says, and the token of the next page.
 pub fn page<'a, T>(
     items: &'a [T],
@@ -91,6 +113,7 @@ mod tests {
         );
         assert_eq!(params.list("A.member"), ["x", "y"]);
         assert_eq!(params.filters("Filter", "Value"), [("n", vec!["a&b"])]);
+        assert!(params.has_members_of("A.member") && !params.has_members_of("A.mem"));
         assert_eq!(params.number("A.member.1").unwrap_err().code, "MalformedInput");
     }
 

@@ -3,10 +3,11 @@
 use crate::config::Config;
 use crate::process::Processes;
 use crate::world::{Effect, World};
-use crate::{control, frontend, imds};
+use crate::{cbor, cloudwatch, control, frontend, imds};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -159,21 +160,44 @@ async fn respond(
             );
             Ok(response(status, "text/plain", text))
         }
-        (&Method::POST, [""]) => {
-            let signed = header("authorization").is_some();
-            let (status, xml) = tokio::spawn(frontend::call(shared, body, signed))
-                .await
-                .ok()
-                .flatten()
-                .ok_or(Silence)?;
-            Ok(response(status, "text/xml", xml))
+        (&Method::POST, [""]) => aws(shared, frontend::Request::query(&body), &head.headers).await,
+        (&Method::POST, ["service", cloudwatch::SERVICE, "operation", operation]) => {
+            let is_zipped = header("content-encoding") == Some("gzip");
+            aws(shared, frontend::Request::cbor(operation, &body, is_zipped), &head.headers).await
         }
         _ => Ok(response(
             404,
             "text/plain",
-            "not found: POST / (AWS), /imds/INSTANCE/…, /sandbox/…\n",
+            "not found: POST / (AWS), POST /service/… (CloudWatch), /imds/INSTANCE/…, /sandbox/…\n",
         )),
     }
+}
+
+/// Serves a call of AWS's APIs.
+async fn aws(
+    shared: Arc<Shared>,
+    request: frontend::Request,
+    headers: &HeaderMap,
+) -> Result<Response<Full<Bytes>>, Silence> {
+    let signed = headers.contains_key("authorization");
+    let call = tokio::spawn(frontend::call(shared, request, signed));
+    let reply = call.await.ok().flatten().ok_or(Silence)?;
+    let content_type = match reply.form {
+        frontend::Form::Query => "text/xml",
+        frontend::Form::Cbor => cbor::CONTENT_TYPE,
+    };
+    let mut answer = response(reply.status, content_type, reply.body);
+    if reply.form == frontend::Form::Cbor {
+        let headers = answer.headers_mut();
+        headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+        // How the services that once spoke the query protocol tell its error codes.
+        let side = if reply.status >= 500 { "Receiver" } else { "Sender" };
+        let code = reply.error_code.map(|code| HeaderValue::try_from(format!("{code};{side}")));
+        if let Some(Ok(code)) = code {
+            headers.insert("x-amzn-query-error", code);
+        }
+    }
+    Ok(answer)
 }
 
 fn response(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

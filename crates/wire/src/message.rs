@@ -132,6 +132,10 @@ pub struct GroupStatus {
     pub ahead: u32,
     /// Instances that nodes and pending jobs need.
     pub demand: u32,
+    /// Instances that pending work needs and that are neither there nor on their way, where that
+    /// is known: the metric `pending`.
+    #[serde(default)]
+    pub pending_instances: Option<u32>,
     /// Instances that serve no node.
     pub spare: u32,
     /// Instances that are being terminated.

@@ -4,9 +4,14 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_ec2::config::Credentials;
 use slurm_asg_aws::{AwsCloud, Settings, loader};
+use slurm_asg_core::ids::GroupName;
+use slurm_asg_core::metrics::{Figure, Metric};
+use slurm_asg_core::time::Timestamp;
+use slurm_asg_engine::{Cloud, CloudError, Publication};
 
 /// The SDK's configuration for an endpoint that checks no signatures.
 pub async fn config_at(url: &str) -> aws_config::SdkConfig {
@@ -204,4 +209,33 @@ pub fn running(ids: &[&str]) -> Answer {
             "<DescribeInstancesResponse><reservationSet>{set}</reservationSet></DescribeInstancesResponse>"
         ),
     )
+}
+
+/// Figures of `groups` groups and of the cluster; each has another value.
+pub fn publication(at: Timestamp, groups: u32) -> Publication {
+    let figure = |nth: u32| Figure {
+        metric: if nth == 0 { Metric::Pending } else { Metric::InService },
+        group: (nth > 0).then(|| GroupName::new(&format!("group-{nth}"))),
+        value: nth * 3,
+    };
+    let figures = (0..=groups).map(figure).collect();
+    Publication { namespace: "HPC/Slurm".to_owned(), cluster: "lab".to_owned(), at, figures }
+}
+
+/// How the publication ended that was handed over last.
+pub async fn published(cloud: &AwsCloud) -> Result<(), CloudError> {
+    let start = Instant::now();
+    loop {
+        if let Some(result) = cloud.published() {
+            return result;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing was heard of it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Now, in whole seconds.
+pub fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(now.as_secs() * 1000)
 }

@@ -85,7 +85,7 @@ pub(super) struct Pass<'a, 'p> {
     pub(super) ahead: u32,
     /// How many spares nodes and jobs still wait for.
     pub(super) spares_wanted: u32,
-    /// Nodes that wait and that nothing is on its way for.
+    /// Instances for nodes and jobs that wait and that nothing is on its way for.
     pub(super) unserved: u32,
     pub(super) plan: &'p mut Plan,
 }
@@ -460,9 +460,11 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn finish(self) {
+        let pending_instances = self.pending_instances();
         let mut report = self.report;
         let used = report.busy.saturating_add(self.scene.reuse);
         report.demand = used.saturating_add(report.booting).saturating_add(report.ahead);
+        report.pending_instances = pending_instances;
         let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
         self.plan.watch_cloud |= incoming > 0;
         // Asking again about instances that EC2 has just described would be a busy loop.

@@ -33,6 +33,9 @@ pub struct GroupReport {
     pub ahead: u32,
     /// Instances that nodes in service, nodes wanted by Slurm and pending jobs need.
     pub demand: u32,
+    /// Instances that pending work needs and that, with this plan carried out, are neither there
+    /// nor on their way. `None` if that could not be seen.
+    pub pending_instances: Option<u32>,
     /// Instances that serve no node.
     pub spare: u32,
     /// Instances that are being terminated.
@@ -93,6 +96,8 @@ pub enum Why {
         /// MaxSize over the group's Auto Scaling groups.
         max: u32,
     },
+    /// Only CloudWatch alarms raise the capacity, and have not yet.
+    WaitsForAlarm,
     /// The last call failed; it is repeated then.
     RetryAt {
         /// Not before.
@@ -156,6 +161,7 @@ impl fmt::Display for Why {
             Self::WaitsForLaunch => "waits for the group to launch an instance",
             Self::Raised => "capacity is being raised for it",
             Self::AtMax { max } => return write!(f, "waits: the group is at its maximum of {max}"),
+            Self::WaitsForAlarm => "waits for the CloudWatch alarm to raise capacity",
             Self::RetryAt { .. } => "waits: the last AWS call failed and will be repeated",
             Self::CloudUnknown => "waits: the Auto Scaling group could not be read",
             Self::NoInstanceKnown => "up, but no instance is known for it",

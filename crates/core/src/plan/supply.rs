@@ -2,10 +2,11 @@
 //! what is missing, let go of what nobody wants.
 
 use super::capacity::{Book, is_nameless};
-use super::group::Pass;
+use super::group::{Pass, Scene};
 use super::{Action, Bind, NodeReport, READ_LAG_MAX, SetDesired, TerminateCause, Why};
 use crate::ids::{InstanceId, NodeName};
 use crate::node_state::Phase;
+use crate::policy::ScaleOut;
 use crate::snapshot::Lifecycle;
 use crate::time::Timestamp;
 
@@ -49,7 +50,8 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Raises capacity for the nodes that no instance is there or on its way for.
+    /// Raises capacity for the nodes that no instance is there or on its way for, if that is not
+    /// left to alarms.
     pub(super) fn raise(&mut self) {
         let wanted = std::mem::take(&mut self.wanted);
         let mut waiting = std::mem::take(&mut self.booting);
@@ -107,6 +109,11 @@ impl Pass<'_, '_> {
         if more == 0 {
             return Ok(0);
         }
+        if self.scene.group.scale_out == ScaleOut::Alarm {
+            // The next metric rests on what the alarms have added till then.
+            self.plan.watch_cloud = true;
+            return Err(Why::WaitsForAlarm);
+        }
         let retry = self.scene.memory.raise_retry.get(book.name);
         if let Some(retry) = retry.filter(|retry| retry.not_before > now) {
             self.plan.wake(retry.not_before);
@@ -145,6 +152,23 @@ impl Pass<'_, '_> {
                     self.unserved -= 1;
                 });
         }
+    }
+
+    /// Instances that nothing brings, not even this plan. `None` if something that says so could
+    /// not be seen.
+    pub(super) fn pending_instances(&self) -> Option<u32> {
+        let Scene { group, snapshot, .. } = self.scene;
+        let queue_is_known = !group.prelaunch || snapshot.queue.known().is_some();
+        if !queue_is_known || self.books.len() < group.asgs.len() {
+            return None;
+        }
+        let replaced = self
+            .plan
+            .actions
+            .iter()
+            .filter_map(Action::terminate)
+            .filter(|terminate| !terminate.decrement && group.asgs.contains(&terminate.asg));
+        Some(self.unserved.saturating_sub(count(replaced.count())))
     }
 
     fn wait_with(&mut self, name: &NodeName, why: Why) {

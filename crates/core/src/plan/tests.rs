@@ -51,6 +51,125 @@ fn without_prelaunch_slurm_is_waited_for() {
     assert_eq!(told(&world.plan()), Vec::<String>::new());
 }
 
+/// A world whose only group grows by alarms.
+fn by_alarm(min: u32, max: u32, lines: &[&str]) -> World {
+    let mut world = World::new(min, max, lines);
+    let text = "[[group]]\nname = \"g\"\nnodes = \"n[1-64]\"\nasg = \"a\"\nscale_out = \"alarm\"";
+    world.policy = crate::policy::parse(std::path::Path::new("asg.toml"), text).unwrap();
+    world
+}
+
+#[test]
+fn pending_instances_are_those_that_nothing_is_there_or_on_its_way_for() {
+    /// Maximum, nodes and jobs, launches under way, actions, and what is pending.
+    type Case = (u32, &'static [&'static str], u32, &'static [&'static str], u32);
+    let table: [Case; 14] = [
+        (8, &["n1 off"], 0, &[], 0),
+        (8, &["n1 powering_up"], 0, &[], 1),
+        (8, &["n1 alloc_off", "n2 powering_up"], 0, &[], 2),
+        (8, &["n1 off", "n2 off", "job 2"], 0, &[], 2),
+        (8, &["n1 alloc_off", "n2 off", "job 1"], 0, &[], 2),
+        // Launched and not listed yet.
+        (8, &["n1 powering_up", "n2 powering_up"], 1, &[], 1),
+        (8, &["n1 powering_up", "n2 powering_up"], 2, &[], 0),
+        (8, &["n1 powering_up", "n2 powering_up"], 3, &[], 0),
+        // There, and waiting for its node to be asked for.
+        (8, &["n1 alloc_off", "n2 alloc_off", "i-1 spare"], 0, &[], 1),
+        (8, &["n1 off", "job 1", "i-1 spare"], 0, &[], 0),
+        // Booting by its name, in service.
+        (8, &["n1 powering_up on=i-1", "n2 alloc on=i-2", "n3 idle on=i-3"], 0, &[], 0),
+        (8, &["n1 powering_up", "i-1 spare"], 0, &["bind n1 i-1"], 0),
+        // What goes is replaced for it.
+        (8, &["n1 powering_down on=i-1", "n2 powering_up"], 0, &["replace i-1"], 0),
+        // The need, whatever the maximum.
+        (1, &["n1 powering_up", "n2 powering_up"], 0, &[], 2),
+    ];
+    for (max, lines, asked, actions, pending) in table {
+        let mut world = by_alarm(0, max, lines);
+        world.asg_mut().desired += asked;
+        let plan = world.plan();
+        assert_eq!(told(&plan), actions, "{lines:?}");
+        assert_eq!(plan.groups[&"g".into()].pending_instances, Some(pending), "{lines:?}");
+    }
+    let mut world = by_alarm(1, 8, &["n1 powering_down on=i-1", "n2 powering_up"]);
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["replace i-1"], "at the minimum");
+    assert_eq!(plan.groups[&"g".into()].pending_instances, Some(0));
+}
+
+#[test]
+fn a_group_with_alarms_is_never_raised_and_its_nodes_say_what_they_wait_for() {
+    let mut world = by_alarm(0, 2, &["n1 powering_up", "n2 alloc_off"]);
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    for node in ["n1", "n2"] {
+        assert_eq!(plan.nodes[&node.into()].why, Why::WaitsForAlarm);
+    }
+    assert!(plan.watch_cloud, "the next figure rests on what the alarm has added");
+    world.asg_mut().max = 0;
+    assert_eq!(world.plan().nodes[&"n1".into()].why, Why::AtMax { max: 0 });
+}
+
+#[test]
+fn alarms_step_up_from_zero_to_the_demand_and_stop_there() {
+    for (nodes, step) in [(1_u32, 1_u32), (3, 1), (5, 1), (4, 2), (5, 2)] {
+        let lines: Vec<_> = (1..=nodes).map(|nth| format!("n{nth} alloc_powering_up")).collect();
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let mut world = by_alarm(0, 20, &lines);
+        let mut launched = 0;
+        for _ in 0..20 {
+            let plan = world.plan();
+            world.carry_out(&plan);
+            // Instances take a minute from being asked for to being listed.
+            for nth in launched + 1..=world.asg_mut().desired {
+                world.launch(&format!("i-{nth}"), Lifecycle::Pending);
+            }
+            launched = launched.max(world.asg_mut().desired);
+            if plan.groups[&"g".into()].pending_instances > Some(0) {
+                world.asg_mut().desired += step;
+            }
+            world.pass(60);
+        }
+        // Only a step that is larger than what is left goes beyond it, for a while.
+        assert_eq!(launched, nodes.next_multiple_of(step), "{nodes} by {step}");
+        assert_eq!(world.asg_mut().desired, nodes, "{nodes} by {step}");
+    }
+}
+
+#[test]
+fn what_alarms_launched_too_much_goes_after_the_grace() {
+    let mut world = by_alarm(0, 8, &["n1 alloc on=i-1", "i-2 spare"]);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.pass(300);
+    assert_eq!(told(&world.plan()), ["terminate i-2"]);
+}
+
+#[test]
+fn how_much_is_pending_is_not_known_while_something_cannot_be_seen() {
+    let pending = |world: &mut World| world.plan().groups[&"g".into()].pending_instances;
+    let lines = ["n1 alloc_powering_up", "n2 off", "job 1"];
+    let mut world = by_alarm(0, 8, &lines);
+    assert_eq!(pending(&mut world), Some(2));
+    world.snapshot.queue = Seen::Unknown { why: "no answer".into() };
+    assert_eq!(pending(&mut world), None);
+    let mut world = by_alarm(0, 8, &lines);
+    world.snapshot.asgs.insert("a".into(), Seen::Unknown { why: "throttled".into() });
+    assert_eq!(pending(&mut world), None);
+    let mut world = by_alarm(0, 8, &lines);
+    world.snapshot.nodes = Seen::Unknown { why: "no answer".into() };
+    assert_eq!(pending(&mut world), None);
+}
+
+#[test]
+fn with_capacity_raised_directly_only_what_cannot_be_had_is_pending() {
+    let pending = |max| {
+        let mut world = World::new(0, max, &["n1 powering_up", "n2 powering_up"]);
+        world.plan().groups[&"g".into()].pending_instances
+    };
+    assert_eq!((pending(8), pending(1)), (Some(0), Some(1)));
+}
+
 #[test]
 fn what_was_launched_for_a_job_that_vanished_is_given_back_after_the_grace() {
     let mut world = World::new(0, 8, &["n1 off", "job 1"]);
@@ -678,8 +797,8 @@ fn piece() -> impl Strategy<Value = Piece> {
 }
 
 /// What one random world is made of: pieces, minimum, room above, launches asked,
-/// spares, age and pending jobs, sizes in asg.toml.
-type Recipe = (Vec<Piece>, u32, u32, u32, usize, (u64, Vec<u32>), bool, (String, bool));
+/// spares, age, pending jobs and whether alarms raise it, sizes in asg.toml.
+type Recipe = (Vec<Piece>, u32, u32, u32, usize, (u64, Vec<u32>, bool), bool, (String, bool));
 
 /// Sizes in asg.toml, and whether the group has begun before.
 fn sizes() -> impl Strategy<Value = (String, bool)> {
@@ -707,14 +826,17 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         0..12u32,
         0..4u32,
         0..4usize,
-        (0..700u64, proptest::collection::vec(1..6u32, 0..3)),
+        (0..700u64, proptest::collection::vec(1..6u32, 0..3), prop::bool::weighted(0.2)),
         prop::bool::weighted(0.05),
         sizes(),
     )
 }
 
-fn build((pieces, min, room, asked, spares, (age, jobs), blind, (sizes, begun)): Recipe) -> World {
-    let mut world = sized(0, 0, &sizes, &[]);
+fn build(
+    (pieces, min, room, asked, spares, (age, jobs, alarm), blind, (sizes, begun)): Recipe,
+) -> World {
+    let scale_out = if alarm { "alarm" } else { "direct" };
+    let mut world = sized(0, 0, &format!("{sizes}\nscale_out = \"{scale_out}\""), &[]);
     if begun {
         world.memory.begun.insert("g".into());
     }

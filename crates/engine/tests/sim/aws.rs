@@ -8,7 +8,7 @@ use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::node_state::Phase;
 use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member};
 use slurm_asg_core::time::Timestamp;
-use slurm_asg_engine::{Cloud, CloudError, CloudErrorKind, TerminateRequest};
+use slurm_asg_engine::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
 
 use crate::clock::{MINUTE, Millis, SECOND, Shared};
 use crate::world::{Event, World};
@@ -470,6 +470,15 @@ impl Cloud for Ec2 {
             Ok(()) => results,
             Err(error) => all(Err(error)),
         }
+    }
+
+    // No group of the simulation has alarms, and nothing is to be published.
+    fn publish_later(&self, publication: Publication) {
+        panic!("published unasked: {publication:?}");
+    }
+
+    fn published(&self) -> Option<Result<(), CloudError>> {
+        None
     }
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {

@@ -531,6 +531,10 @@ impl Slurmctld {
 }
 
 impl Scheduler for Slurmctld {
+    fn cluster(&self) -> &str {
+        "sim"
+    }
+
     async fn nodes(&mut self) -> Result<Nodes, SchedulerError> {
         self.0.sleep(1).await;
         let (nodes, took) = {

@@ -1,12 +1,14 @@
 //! All state, and its transitions. Nothing here sleeps, reads a clock or touches a process: every transition is given
 //! `now_ms`, and what is to be done to processes comes out of [`World::step`] as [`Effect`]s.
 
+mod alarms;
 mod model;
 pub(crate) mod operations;
 mod scaling;
 #[cfg(test)]
 mod tests;
 
+pub use alarms::{Alarm, AlarmState, MetricKey, Metrics, POINTS_MAX, Point};
 pub use model::{ACTIVITIES_MAX, Activity, Cloud, Ec2State, Group, Instance, Lifecycle};
 pub use operations::{BATCH_MAX, GroupChange, PROTECTION_MAX};
 
@@ -45,6 +47,8 @@ pub struct World {
     cloud: Cloud,
     history: VecDeque<(u64, Arc<Cloud>)>,
     effects: Vec<Effect>,
+    metrics: Metrics,
+    alarms: Vec<Alarm>,
     serial: u64,
     ids: u64,
     /// Faults in force.
@@ -63,6 +67,8 @@ impl World {
             cloud: Cloud::default(),
             history: VecDeque::new(),
             effects: Vec::new(),
+            metrics: Metrics::default(),
+            alarms: config.alarm.iter().map(|alarm| Alarm::new(alarm.clone(), now_ms)).collect(),
             serial: 0,
             ids: 0,
             faults: Faults::default(),
@@ -97,6 +103,8 @@ impl World {
             protects_new,
             created_at_ms: now_ms,
             launch_at_ms: None,
+            cooldown_ms: 0,
+            cooldown_until_ms: 0,
             cause,
         };
         self.cloud.groups.insert(name, group);
@@ -130,11 +138,13 @@ impl World {
     /// Makes all transitions that are due.
     pub fn step(&mut self, now_ms: u64) -> Step {
         self.make_due_transitions(now_ms);
+        self.evaluate_alarms(now_ms);
         self.settle(now_ms);
         let instances = self.cloud.instances.values().filter_map(|instance| instance.next_at_ms);
         let launches = self.cloud.groups.values().filter_map(|group| group.launch_at_ms);
+        let alarms = self.alarms.iter().map(Alarm::next_at_ms);
         Step {
-            wake_at_ms: instances.chain(launches).min(),
+            wake_at_ms: instances.chain(launches).chain(alarms).min(),
             effects: std::mem::take(&mut self.effects),
         }
     }

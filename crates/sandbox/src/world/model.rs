@@ -65,6 +65,10 @@ pub struct Group {
     pub created_at_ms: u64,
     /// When missing instances are launched.
     pub launch_at_ms: Option<u64>,
+    /// Length of the cooldown of the scaling policy that was carried out last.
+    pub cooldown_ms: u64,
+    /// Until then no scaling policy is carried out, Unix epoch milliseconds.
+    pub cooldown_until_ms: u64,
     /// The last change of the desired capacity, for the activities' cause.
     pub cause: String,
 }

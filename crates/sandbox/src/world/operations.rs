@@ -255,7 +255,7 @@ impl World {
         unknown_in(&self.cloud, ids)
     }
 
-    fn change_desired(&mut self, name: &str, desired: u32, words: &str, now_ms: u64) {
+    pub(super) fn change_desired(&mut self, name: &str, desired: u32, words: &str, now_ms: u64) {
         let launch_at_ms = now_ms + self.config.launch_delay_ms;
         if let Some(group) = self.cloud.groups.get_mut(name) {
             group.cause = format!(

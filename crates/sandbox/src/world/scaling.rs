@@ -58,6 +58,11 @@ impl World {
         if instance.boots {
             self.effects.push(Effect::Boot(id.into()));
         }
+        if let Some(group) = self.cloud.groups.get_mut(&instance.group)
+            && group.cooldown_ms > 0
+        {
+            group.cooldown_until_ms = now_ms + group.cooldown_ms;
+        }
         self.finish_activities(id, now_ms);
     }
 

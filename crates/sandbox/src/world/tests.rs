@@ -8,13 +8,13 @@ use proptest::prelude::*;
 const GROUP: &str = "g";
 
 /// A world whose launches, boots and ends take 10, 100 and 20 ms, deaths are noticed after 50, failures retried after 200.
-struct Bench {
-    world: World,
-    now_ms: u64,
+pub(super) struct Bench {
+    pub(super) world: World,
+    pub(super) now_ms: u64,
 }
 
 impl Bench {
-    fn new(min: u32, max: u32, desired: u32, extra: &str) -> Self {
+    pub(super) fn new(min: u32, max: u32, desired: u32, extra: &str) -> Self {
         let text = format!(
             "boot_command=[\"x\"]\nlog_dir=\"/\"\nlaunch_delay_ms=10\nboot_delay_ms=100\nterminate_delay_ms=20\n\
              replace_delay_ms=50\nretry_delay_ms=200\n{extra}\n[[group]]\nname=\"{GROUP}\"\nmin={min}\nmax={max}\ndesired={desired}"
@@ -26,7 +26,7 @@ impl Bench {
     }
 
     /// Lets time pass, stepping whenever something is due. Returns the effects.
-    fn pass(&mut self, ms: u64) -> Vec<Effect> {
+    pub(super) fn pass(&mut self, ms: u64) -> Vec<Effect> {
         let end_ms = self.now_ms + ms;
         let mut effects = Vec::new();
         loop {
@@ -54,7 +54,7 @@ impl Bench {
         self.members().into_iter().map(|(id, _)| id).collect()
     }
 
-    fn desired(&self) -> u32 {
+    pub(super) fn desired(&self) -> u32 {
         self.world.cloud().groups[GROUP].desired
     }
 

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 pub const GROUP: &str = "g";
 pub const AUTOSCALING: &str = "2011-01-01";
 pub const EC2: &str = "2016-11-15";
+pub const CLOUDWATCH: &str = "2010-08-01";
 
 pub struct Bench {
     pub sandbox: Sandbox,

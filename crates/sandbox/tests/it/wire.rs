@@ -1,6 +1,6 @@
 //! Requests and answers as the AWS SDK writes and reads them.
 
-use crate::bench::{AUTOSCALING, Bench, EC2, GROUP, element, eventually};
+use crate::bench::{AUTOSCALING, Bench, CLOUDWATCH, EC2, GROUP, element, eventually};
 
 #[test]
 fn groups_are_described_in_the_sdks_element_names() {
@@ -222,4 +222,36 @@ fn protection_and_sizes_are_set_and_activities_filtered_by_time() {
     assert_eq!(filtered("Colour", "blue").0, 400);
     let (status, xml) = bench.call("2011-06-15", "GetCallerIdentity");
     assert_eq!((status, element(&xml, "Account")), (200, Some("123456789012")));
+}
+
+#[test]
+fn cloudwatch_takes_the_query_protocol_and_refuses_what_makes_no_sense() {
+    let bench = Bench::idle();
+    let put = |rest: &str| bench.call(CLOUDWATCH, &format!("PutMetricData&{rest}"));
+    let datum = "MetricData.member.1.MetricName=m&MetricData.member.1.Value=2.5\
+        &MetricData.member.1.Dimensions.member.1.Name=D&MetricData.member.1.Dimensions.member.1.Value=v";
+    let (status, xml) = put(&format!("Namespace=n&{datum}"));
+    assert!(status == 200 && xml.starts_with("<PutMetricDataResponse xmlns="), "{status} {xml}");
+    let state = bench.client.state().unwrap();
+    let metric = state.metric("m", &[("D", "v")]).unwrap();
+    assert_eq!((metric.namespace.as_str(), metric.points[0].value), ("n", 2.5));
+    assert!(state.metric("m", &[]).is_none(), "dimensions tell metrics apart");
+    for (rest, code) in [
+        (datum.to_owned(), "MissingParameter"),
+        ("Namespace=n".to_owned(), "MissingParameter"),
+        (format!("Namespace=AWS/EC2&{datum}"), "InvalidParameterValue"),
+        ("Namespace=n&MetricData.member.1.MetricName=m".to_owned(), "MissingParameter"),
+        (
+            "Namespace=n&MetricData.member.1.MetricName=m&MetricData.member.1.Value=NaN".to_owned(),
+            "InvalidParameterValue",
+        ),
+        (
+            format!("Namespace=n&{datum}&MetricData.member.1.Timestamp=2001-01-01T00:00:00Z"),
+            "InvalidParameterValue",
+        ),
+    ] {
+        let (status, xml) = put(&rest);
+        assert_eq!((status, element(&xml, "Code")), (400, Some(code)), "{rest}: {xml}");
+    }
+    assert_eq!(bench.client.state().unwrap().metrics.len(), 1);
 }

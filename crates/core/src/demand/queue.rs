@@ -530,7 +530,7 @@ impl<'a> Count<'a> {
     fn close(&mut self, entry: &Entry<'a>) {
         let named = said(&entry.job.req_nodes).and_then(|text| hostlist::expand(text).ok());
         match named {
-            Some(named) if named.len() >= entry.job.num_nodes as usize => {
+            Some(named) if named.len() >= entry.job.nodes_min() as usize => {
                 self.closed_places.extend(self.pool.ranges(&named));
             }
             Some(_) | None if said(&entry.job.resv_name).is_none() => {

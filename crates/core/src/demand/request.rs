@@ -82,7 +82,7 @@ impl Request {
             return Err(JobWhy::NoNodesAsked);
         }
         let mut request = Self {
-            nodes_min: number(job.num_nodes).unwrap_or(1),
+            nodes_min: job.nodes_min(),
             nodes_max: 0,
             nodes_wanted: 0,
             cpus: number(job.num_cpus).unwrap_or(0),

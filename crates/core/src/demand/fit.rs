@@ -16,8 +16,8 @@ use crate::snapshot::{JobMemory, SlurmFacts};
 pub enum Which {
     /// Nodes as they are.
     Free,
-    /// As they are, but for those that are kept for jobs that come first.
-    FreeAndNotPromised,
+    /// Nodes that Slurm would use, as if nothing ran on them, but for those that are closed.
+    UsableAndOpen,
     /// Nodes that Slurm would use, as if nothing ran on them.
     Usable,
     /// All nodes, as if nothing ran on them and all were up.
@@ -50,8 +50,6 @@ pub enum Features<'f> {
     Any,
     /// These.
     Each(&'f Expression),
-    /// Those of one of these.
-    OneOf(&'f [Expression]),
 }
 
 impl Features<'_> {
@@ -59,7 +57,6 @@ impl Features<'_> {
         match self {
             Self::Any => true,
             Self::Each(features) => features.matches(node),
-            Self::OneOf(all) => all.iter().any(|features| features.matches(node)),
         }
     }
 }
@@ -73,6 +70,7 @@ pub fn offers(
     features: Features<'_>,
 ) -> Vec<Offer> {
     let mut offers = Vec::new();
+    let torn = pool.torn(place.partition);
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
     for run in &pool.runs {
         let Some(class) = pool.classes.get(run.class) else { continue };
@@ -83,7 +81,7 @@ pub fn offers(
             continue;
         }
         let Some(offer) = offer(run, class, request, slurm, place.which) else { continue };
-        let weight = pool.weight(run, place.partition);
+        let weight = pool.weight(run, &torn);
         let near = offer.gpus.min(0xff);
         let offer = Offer {
             first: run.first,
@@ -155,10 +153,9 @@ fn offer(
     which: Which,
 ) -> Option<NodeOffer> {
     let state = &run.state;
-    let as_if_empty = matches!(which, Which::Usable | Which::Any);
+    let as_if_empty = which != Which::Free;
     let open = state.usable || which == Which::Any;
-    let kept = which == Which::FreeAndNotPromised && state.promised;
-    if !open || kept || request.whole && !state.empty && !as_if_empty {
+    if !open || request.whole && !state.empty && !as_if_empty {
         return None;
     }
     let memory_mib = if as_if_empty { class.memory_mib } else { state.memory_mib };
@@ -169,9 +166,11 @@ fn offer(
     {
         return None;
     }
-    let core = if slurm.splits_cores() { 1 } else { class.core };
     let free = if as_if_empty { class.cpus } else { state.cpus };
-    let mut cpus = usable_cpus(free, core, request);
+    // Whatever SelectTypeParameters says, no core is shared by jobs (_allocate_sc() in
+    // cons_common/cons_common.c has a bit for each core, not for each thread).
+    let core = request.threads_of(class.core);
+    let mut cpus = (free / class.core.max(1)).saturating_mul(core);
     if let Some(most) = request.node_cpus_max {
         // Other jobs of the partition count too; that they are of it is assumed.
         let held = class.cpus.saturating_sub(free);
@@ -191,17 +190,11 @@ fn offer(
             cpus = cpus.min(u32::try_from(most).unwrap_or(u32::MAX));
         }
     }
-    cpus = limit_by_memory(cpus, core, memory_mib, request, slurm)?;
+    let step = if slurm.splits_cores() { 1 } else { core };
+    cpus = limit_by_memory(cpus, step, memory_mib, request, slurm)?;
     let least =
         request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min());
     (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
-}
-
-/// Whole cores, and of each the threads that the job uses.
-fn usable_cpus(free: u32, core: u32, request: &Request) -> u32 {
-    let core = core.max(1);
-    let used = request.threads_used.unwrap_or(core).clamp(1, core);
-    (free / core).saturating_mul(used)
 }
 
 /// How many tasks GRES for each task let run on a node.
@@ -226,16 +219,18 @@ fn available_gres(
     let mut gpus: u64 = 0;
     let mut all = Vec::with_capacity(request.gres.len());
     for ask in &request.gres {
+        // Of types that have no place on the node each must be enough by itself
+        // (_build_sock_gres_by_type() in cons_tres/gres_sched.c).
+        let enough = ask.per_node.max(ask.per_task).max(1);
         let lines = class.gres.iter().zip(&state.gres_used);
         let mut there: u64 = lines
             .filter(|(line, _)| is_of(line, ask))
             .map(|(line, used)| {
-                if as_if_empty || line.endless {
-                    line.count
-                } else {
-                    line.count.saturating_sub(*used)
-                }
+                let used = if as_if_empty || line.endless { 0 } else { *used };
+                (line, line.count.saturating_sub(used))
             })
+            .filter(|(line, free)| line.kind.is_none() || line.located || *free >= enough)
+            .map(|(_, free)| free)
             .sum();
         if ask.cpus_each > 0 {
             there = there.min(u64::from(cpus / ask.cpus_each));
@@ -318,9 +313,9 @@ pub fn take(
     gres_left: &mut [u64],
     nodes_behind: u64,
 ) {
-    let core = if slurm.splits_cores() { 1 } else { class.core.max(1) };
-    let threads = request.threads_used.unwrap_or(core).clamp(1, core);
-    let held = cpus.div_ceil(threads).saturating_mul(core);
+    let threads = request.threads_of(class.core);
+    let cores = cpus.div_ceil(threads);
+    let held = cores.saturating_mul(class.core.max(1));
     let tasks = u64::from((cpus / request.cpus_per_task).max(1));
     let free_before = state.gres_used.clone();
     for (ask, left) in request.gres.iter().zip(gres_left) {
@@ -352,12 +347,17 @@ pub fn take(
     }
     let memory = match request.memory {
         JobMemory::PerNode(mib) => mib,
-        JobMemory::PerCpu(mib) => mib.saturating_mul(u64::from(cpus)),
+        JobMemory::PerCpu(mib) => {
+            // dist_tasks() gives the rest of a core too, and memory with it.
+            let given = if slurm.splits_cores() { cpus } else { cores.saturating_mul(threads) };
+            mib.saturating_mul(u64::from(given))
+        }
         JobMemory::Unsaid if memory_of_gres(request) > 0 => 0,
         JobMemory::Unsaid if slurm.unsaid_is_all_memory() => state.memory_mib,
         JobMemory::Unsaid => 0,
     };
     state.memory_mib = state.memory_mib.saturating_sub(memory);
+    state.whole |= request.whole;
     state.cpus = if request.whole { 0 } else { state.cpus.saturating_sub(held) };
     if request.whole {
         state.memory_mib = 0;

@@ -152,6 +152,12 @@ impl Request {
         self.node_cpus_min = self.node_cpus_min.max(self.cpus_per_task);
     }
 
+    /// How many threads of a core that has so many it uses.
+    pub fn threads_of(&self, core: u32) -> u32 {
+        let core = core.max(1);
+        self.threads_used.unwrap_or(core).clamp(1, core)
+    }
+
     /// Whether resources are asked for in all, on whatever nodes.
     pub fn asks_in_all(&self) -> bool {
         self.gres.iter().any(|ask| ask.per_job > 0)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::choose::{Offer, Pick};
+use super::choose::Offer;
 use super::feature::Expression;
 use super::gres::{Ask, Stock};
 use super::pool::{Bits, Class, Pool, Run, State, has, overlap};
@@ -282,25 +282,6 @@ fn limit_by_memory(
             (cpus >= request.tasks_per_node.unwrap_or(1).max(1)).then_some(cpus)
         }
     }
-}
-
-/// What a job takes of each node of its picks, one entry a node.
-pub fn shares(request: &Request, picks: &[Pick]) -> Vec<(u32, u32)> {
-    let mut shares: Vec<(u32, u32)> = Vec::new();
-    let mut tasks_left = request.tasks.unwrap_or(u32::MAX);
-    for pick in picks {
-        for place in pick.first..pick.first + pick.len {
-            let mut cpus = pick.cpus;
-            if let Some(each) = request.tasks_per_node {
-                let tasks = each.min(tasks_left);
-                tasks_left -= tasks;
-                let for_tasks = tasks.saturating_mul(request.cpus_per_task);
-                cpus = cpus.min(for_tasks.max(request.node_cpus_min));
-            }
-            shares.push((place, cpus));
-        }
-    }
-    shares
 }
 
 /// Takes a job's share of a node off what is left of it.

@@ -14,6 +14,7 @@ use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, offers};
 use super::pool::{Bits, Pool, Run, has, overlap, set};
 use super::request::Request;
+use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
 use super::{Demand, Look, PATIENCE, PLACED_MAX};
 use crate::hostlist;
@@ -577,7 +578,7 @@ impl<'a> Count<'a> {
 
     pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
         let mut gres_left: Vec<u64> = request.gres.iter().map(|ask| ask.per_job).collect();
-        let shares = fit::shares(request, picks);
+        let shares = shares(request, picks);
         let slurm = self.look.queue.slurm;
         let traced = self.look.trace == Some(entry.job.job_id);
         let partition = self.partitions.get(entry.partition);

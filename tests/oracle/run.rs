@@ -13,12 +13,13 @@ use slurm_asg_lab::{Lab, Options};
 use crate::mix::{Class, FIRST_JOB, Mix};
 
 /// So long the main scheduler rests after a pass: jobs are submitted and looked at meanwhile.
-const REST_S: u32 = 8;
+const REST_S: u32 = 6;
 /// From pass to pass of the backfill scheduler. Its first one comes so long after slurmctld's
-/// start, when the main scheduler has had its turn.
-const BACKFILL_S: u32 = 14;
+/// start, when the main scheduler has had its turn twice, as is the rule where it comes with each
+/// submission.
+const BACKFILL_S: u32 = 16;
 /// From one pass of the main scheduler over the whole queue to the next.
-const FULL_PASS_S: u32 = 12;
+const FULL_PASS_S: u32 = 13;
 /// How often a mix is tried whose submission is slower than Slurm.
 const TRIES: u32 = 6;
 const SOON: Duration = Duration::from_secs(30);
@@ -89,7 +90,9 @@ fn try_once(mix: &Mix, seed: u64, record: Option<&Path>) -> Result<Option<Outcom
     if passes(&lab)? != before || before.1 > 0 {
         return Ok(None);
     }
-    settle(&lab, before.0)?;
+    if !settle(&lab, before.0)? {
+        return Ok(None);
+    }
     // Nodes that the last pass gave are seen with the next look at them.
     sleep(Duration::from_millis(500));
 
@@ -113,13 +116,17 @@ fn try_once(mix: &Mix, seed: u64, record: Option<&Path>) -> Result<Option<Outcom
 }
 
 /// Waits until Slurm has given all nodes that it will give: two passes of each scheduler. The
-/// backfill scheduler does not count those in which no job waits.
-fn settle(lab: &Lab, before: u32) -> Result<()> {
+/// backfill scheduler does not count those in which no job waits. False if they came in another
+/// order than they mostly do.
+fn settle(lab: &Lab, before: u32) -> Result<bool> {
     for _ in 0..SETTLED_S {
         sleep(Duration::from_secs(1));
         let (main, backfill) = passes(lab)?;
         if main >= before + 2 && backfill >= 2 || main >= before + 4 {
-            return Ok(());
+            return Ok(true);
+        }
+        if backfill > 0 && main < before + 2 {
+            return Ok(false);
         }
     }
     bail!("Slurm's passes do not come: {}", lab.command("sdiag", &[])?);

@@ -7,7 +7,7 @@ use super::BEHIND_MAX;
 use super::ahead::{Ends, Hold, Places, WINDOW_S};
 use super::choose::Pick;
 use super::fit::Which;
-use super::pool::has;
+use super::pool::{Weights, has};
 use super::queue::{Count, Entry, Ready, Refusal};
 use super::request::Request;
 use super::why::JobWhy;
@@ -66,7 +66,11 @@ impl<'a> Count<'a> {
             let licenses = self.licenses();
             self.take_licenses(entry.job)?;
             match self.step(entry, ready, false) {
-                Step::Starts(picks) => self.take(entry, &ready.request, &picks),
+                Step::Starts(planned) => {
+                    // It starts wherever it fits best now, of what is left for it.
+                    let picks = self.find(&ready.request, &ready.scene, Which::Free);
+                    self.take(entry, &ready.request, &picks.unwrap_or(planned));
+                }
                 Step::Kept => {
                     self.restore_licenses(licenses);
                     kept += 1;
@@ -185,7 +189,7 @@ impl<'a> Count<'a> {
     ) -> Option<(u64, Vec<Pick>)> {
         let (request, scene): (&Request, _) = (&ready.request, &ready.scene);
         self.leave_out(taken);
-        if let Some(picks) = self.find(request, scene, Which::Free) {
+        if let Some(picks) = self.find_by(request, scene, Which::Free, Weights::Last) {
             return Some((self.now_s(), picks));
         }
         if !self.spend_looks() || self.find(request, scene, Which::Usable).is_none() {
@@ -201,7 +205,8 @@ impl<'a> Count<'a> {
         let mut ends = Ends::of(&holds, matters);
         let mut found = None;
         while let Some(end) = ends.release_next(&mut self.pool) {
-            found = self.find(request, scene, Which::Free).map(|picks| (end, picks));
+            let picks = self.find_by(request, scene, Which::Free, Weights::Last);
+            found = picks.map(|picks| (end, picks));
             if found.is_some() || !self.spend_looks() {
                 break;
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::choose::Offer;
 use super::feature::Expression;
 use super::gres::{Ask, Stock};
-use super::pool::{Bits, Class, Pool, Run, State, has, overlap};
+use super::pool::{Bits, Class, Pool, Run, State, Weights, has, overlap};
 use super::request::Request;
 use crate::snapshot::{JobMemory, SlurmFacts};
 
@@ -41,6 +41,8 @@ pub struct Where<'w> {
     pub excluded: &'w [(u32, u32)],
     /// Which nodes.
     pub which: Which,
+    /// Which weights they have.
+    pub weights: Weights,
 }
 
 /// Which features a node must have.
@@ -70,7 +72,7 @@ pub fn offers(
     features: Features<'_>,
 ) -> Vec<Offer> {
     let mut offers = Vec::new();
-    let torn = pool.torn(place.partition);
+    let torn = pool.torn(place.partition, place.weights);
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
     for run in &pool.runs {
         let Some(class) = pool.classes.get(run.class) else { continue };
@@ -81,7 +83,7 @@ pub fn offers(
             continue;
         }
         let Some(offer) = offer(run, class, request, slurm, place.which) else { continue };
-        let weight = pool.weight(run, &torn);
+        let weight = pool.weight(run, &torn, place.weights);
         let near = offer.gpus.min(0xff);
         let offer = Offer {
             first: run.first,

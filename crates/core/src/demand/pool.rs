@@ -61,6 +61,8 @@ pub struct State {
     pub whole: bool,
     /// Slurm calls it powered down, which makes it heavier.
     pub asleep: bool,
+    /// It was powered up between Slurm's two passes.
+    pub woken: bool,
     /// It has no machine, and nobody has asked for one.
     pub off: bool,
     /// It is in service.
@@ -69,6 +71,16 @@ pub struct State {
     pub claimed: bool,
     /// Slurm would place jobs on it.
     pub usable: bool,
+}
+
+/// Which weights of nodes count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Those that they have now, as where a job starts.
+    Now,
+    /// Those that they had when a job was placed on nodes of their partition last, as where
+    /// Slurm only plans: sched_weight is set by _sync_node_weight() in node_scheduler.c.
+    Last,
 }
 
 /// Neighbours that are alike.
@@ -103,6 +115,8 @@ pub struct Pool<'a> {
     /// The places, by name.
     places: BTreeMap<&'a NodeName, u32>,
     release: Option<Release>,
+    /// Classes whose nodes Slurm still weighs as before it powered some up.
+    stale: BTreeSet<usize>,
 }
 
 impl<'a> Pool<'a> {
@@ -125,6 +139,7 @@ impl<'a> Pool<'a> {
             names,
             places,
             release: queue.slurm.version,
+            stale: BTreeSet::new(),
         };
         let mut kinds: Kinds<'a> = Kinds::default();
         for (place, (name, node)) in (0..).zip(nodes) {
@@ -182,6 +197,7 @@ impl<'a> Pool<'a> {
             gres_used,
             empty: used_cpus == 0 && !works,
             whole: false,
+            woken: false,
             asleep: node.state.has(NodeState::POWERED_DOWN),
             off: phase == Phase::Off,
             up: phase == Phase::Up,
@@ -192,13 +208,13 @@ impl<'a> Pool<'a> {
 
     /// The configurations of which, in a partition, some nodes are powered down and some are
     /// not: Slurm weighs those that are powered down otherwise then.
-    pub fn torn(&self, partition: usize) -> BTreeSet<usize> {
+    pub fn torn(&self, partition: usize, weights: Weights) -> BTreeSet<usize> {
         let mut seen: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
         for run in &self.runs {
             let Some(class) = self.classes.get(run.class) else { continue };
             if has(&class.partitions, partition) {
                 let (asleep, awake) = seen.entry(class.config).or_default();
-                *(if run.state.asleep { asleep } else { awake }) = true;
+                *(if self.is_asleep(run, weights) { asleep } else { awake }) = true;
             }
         }
         let torn = seen.into_iter().filter(|(_, (asleep, awake))| *asleep && *awake);
@@ -209,21 +225,37 @@ impl<'a> Pool<'a> {
     pub fn wake_claimed(&mut self) {
         let runs = std::mem::take(&mut self.runs);
         for mut run in runs {
+            run.state.woken = run.state.asleep && run.state.claimed;
             run.state.asleep &= !run.state.claimed;
             self.push(run);
         }
+        self.stale.extend(0..self.classes.len());
+    }
+
+    /// Slurm weighs a partition's nodes anew whenever it places a job there.
+    pub fn weigh(&mut self, partition: usize) {
+        let classes = &self.classes;
+        let is_there = |class: &usize| {
+            classes.get(*class).is_some_and(|class| has(&class.partitions, partition))
+        };
+        self.stale.retain(|class| !is_there(class));
+    }
+
+    fn is_asleep(&self, run: &Run, weights: Weights) -> bool {
+        let before = weights == Weights::Last && self.stale.contains(&run.class);
+        run.state.asleep || before && run.state.woken
     }
 
     /// In which order Slurm takes nodes, lower ones first (_build_node_list() and
     /// _set_sched_weight() in src/slurmctld/node_scheduler.c): powered-down ones come last.
     /// 22.05 forgets the weight of those of which the whole configuration is powered down, and
     /// up to 23.11 the others have none.
-    pub fn weight(&self, run: &Run, torn: &BTreeSet<usize>) -> u64 {
+    pub fn weight(&self, run: &Run, torn: &BTreeSet<usize>, weights: Weights) -> u64 {
         const POWERED_DOWN: u64 = 1 << 33;
         const FORGOTTEN: u64 = 1 << 32;
         let Some(class) = self.classes.get(run.class) else { return 0 };
         let weight = u64::from(class.weight);
-        if !run.state.asleep {
+        if !self.is_asleep(run, weights) {
             return weight;
         }
         let torn = torn.contains(&class.config);
@@ -489,6 +521,7 @@ mod tests {
             memory_mib: 0,
             gres_used: Vec::new(),
             empty: true,
+            woken: false,
             whole: false,
             asleep: false,
             off: false,
@@ -504,6 +537,7 @@ mod tests {
             runs: Vec::new(),
             names: Vec::new(),
             places: BTreeMap::new(),
+            stale: BTreeSet::new(),
             release: None,
         };
         let mut first = 0;

@@ -12,7 +12,7 @@ use super::ahead::{Hold, Holds, LOOKS_MAX, Places, Plan};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, offers};
-use super::pool::{Bits, Pool, Run, has, overlap, set};
+use super::pool::{Bits, Pool, Run, Weights, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
@@ -28,6 +28,8 @@ pub struct Entry<'a> {
     pub at: usize,
     pub job: &'a Job,
     pub partition: usize,
+    /// The first pass looked for nodes for it.
+    pub tried: bool,
 }
 
 /// Why a job is not placed.
@@ -132,6 +134,8 @@ impl<'a> Count<'a> {
         let entries = self.entries();
         let waiting = self.first_pass(&entries);
         self.pool.wake_claimed();
+        // It looks again at those that it tried, before the second pass comes.
+        waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
         self.second_pass(&waiting);
         self.sum_up()
     }
@@ -156,7 +160,7 @@ impl<'a> Count<'a> {
                     self.note(at, JobWhy::NoSuchPartition);
                     continue;
                 };
-                entries.push(Entry { at, job, partition });
+                entries.push(Entry { at, job, partition, tried: false });
             }
         }
         let tier = |entry: &Entry<'_>| {
@@ -223,12 +227,12 @@ impl<'a> Count<'a> {
                     Refusal::Busy => {
                         self.close(entry);
                         self.note(entry.at, JobWhy::NoFreeNodes);
-                        waiting.push(*entry);
+                        waiting.push(Entry { tried: true, ..*entry });
                     }
                     Refusal::Shut => {
                         self.keep_named(entry);
                         self.note(entry.at, JobWhy::BehindOthers);
-                        waiting.push(*entry);
+                        waiting.push(Entry { tried: true, ..*entry });
                     }
                 }
             }
@@ -491,6 +495,17 @@ impl<'a> Count<'a> {
 
     /// The nodes that Slurm would take.
     pub fn find(&self, request: &Request, scene: &Scene, which: Which) -> Option<Vec<Pick>> {
+        self.find_by(request, scene, which, Weights::Now)
+    }
+
+    /// The nodes that Slurm would take or plan with.
+    pub fn find_by(
+        &self,
+        request: &Request,
+        scene: &Scene,
+        which: Which,
+        weights: Weights,
+    ) -> Option<Vec<Pick>> {
         let required = self.pool.ranges(&request.required);
         let mut excluded = self.pool.ranges(&request.excluded);
         let nothing = Bits::new();
@@ -506,6 +521,7 @@ impl<'a> Count<'a> {
             required: &required,
             excluded: &excluded,
             which,
+            weights,
         };
         let slurm = &self.look.queue.slurm;
         let of =
@@ -528,6 +544,7 @@ impl<'a> Count<'a> {
             required: &[],
             excluded: &self.pool.ranges(&request.excluded),
             which: Which::Free,
+            weights: Weights::Now,
         };
         let features = match &request.constraint {
             Constraint::Each(features) => Features::Each(features),
@@ -629,6 +646,7 @@ impl<'a> Count<'a> {
             rest = behind;
         }
         self.holds.entry(end).or_default().extend(held);
+        self.pool.weigh(entry.partition);
         if let Some(got) = self.got.get_mut(entry.at) {
             got.tasks += 1;
             got.nodes = got.nodes.saturating_add(u32::try_from(shares.len()).unwrap_or(u32::MAX));

@@ -102,27 +102,35 @@ impl<'a> Count<'a> {
         Ok(())
     }
 
-    /// All components of a heterogeneous job start, or none.
-    fn start_components(&mut self, id: u32, mut entries: Vec<Entry<'a>>) {
+    /// All components of a heterogeneous job start, or none; no two of them share a node
+    /// (_het_job_start_now()).
+    fn start_components(&mut self, id: u32, entries: Vec<Entry<'a>>) {
         if entries.len() < self.count_components(id) {
             // One of them may not start, or not yet.
             entries.iter().for_each(|entry| self.note(entry.at, JobWhy::WaitsForOtherJobs));
             return;
         }
-        entries.sort_by_key(|entry| entry.job.het_job_offset);
-        self.open_all();
         let before = self.save();
+        let mut used = Places::new();
         let placed = entries.iter().all(|entry| {
-            let ready = self.ready(entry);
-            ready.is_ok_and(|ready| {
-                self.take_licenses(entry.job).is_ok()
-                    && self.place(entry, &ready, Which::Free).is_ok()
-            })
+            self.leave_out(used.clone());
+            let picks = self.start_component(entry);
+            used.extend(picks.iter().flatten().map(|pick| (pick.first, pick.first + pick.len)));
+            picks.is_some()
         });
+        self.open_all();
         if !placed {
             self.restore(before, &entries);
             entries.iter().for_each(|entry| self.note(entry.at, JobWhy::NoFreeNodes));
         }
+    }
+
+    fn start_component(&mut self, entry: &Entry<'a>) -> Option<Vec<Pick>> {
+        let ready = self.ready(entry).ok()?;
+        self.take_licenses(entry.job).ok()?;
+        let picks = self.find(&ready.request, &ready.scene, Which::Free)?;
+        self.take(entry, &ready.request, &picks);
+        Some(picks)
     }
 
     /// When and where a job can start, around what is kept for others. If that is later, nodes

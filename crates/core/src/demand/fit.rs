@@ -194,6 +194,9 @@ fn offer(
     }
     let step = if slurm.splits_cores() { 1 } else { core };
     cpus = limit_by_memory(cpus, step, memory_mib, request, slurm)?;
+    if !request.gres.is_empty() && !request.whole {
+        cpus = cpus.min(cpus_with_gres(request, cpus, core, &gres));
+    }
     let least =
         request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min());
     (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
@@ -203,6 +206,23 @@ fn offer(
 fn tasks_by_gres(request: &Request, gres: &[u64]) -> Option<u64> {
     let limits = request.gres.iter().zip(gres).filter(|(ask, _)| ask.per_task > 0);
     limits.map(|(ask, there)| there / ask.per_task).min()
+}
+
+/// With GRES a job is offered no more than its tasks and its GRES need
+/// (gres_select_filter_sock_core() in cons_common/gres_select_filter.c).
+fn cpus_with_gres(request: &Request, cpus: u32, core: u32, gres: &[u64]) -> u32 {
+    let tasks = request.tasks_each.unwrap_or(cpus / request.cpus_per_task).max(1);
+    let for_tasks = tasks.saturating_mul(request.cpus_per_task);
+    let for_gres = request.gres.iter().zip(gres).map(|(ask, there)| {
+        let count = match ask {
+            Ask { per_node: 1.., .. } => ask.per_node,
+            Ask { per_task: 1.., .. } => ask.per_task.saturating_mul(u64::from(tasks)),
+            Ask { .. } => *there,
+        };
+        u32::try_from(count.saturating_mul(u64::from(ask.cpus_each))).unwrap_or(u32::MAX)
+    });
+    let least = for_gres.fold(for_tasks, u32::max);
+    least.div_ceil(core.max(1)).saturating_mul(core.max(1))
 }
 
 fn memory_of_gres(request: &Request) -> u64 {
@@ -273,8 +293,8 @@ fn limit_by_memory(
         JobMemory::PerNode(mib) => (mib <= memory_mib).then_some(cpus),
         JobMemory::PerCpu(mib) => {
             let fit = u32::try_from(memory_mib.checked_div(mib)?).unwrap_or(u32::MAX);
-            if request.whole {
-                return (cpus <= fit).then_some(cpus);
+            if request.whole && cpus > fit {
+                return None;
             }
             let mut cpus = cpus;
             while cpus > fit {

@@ -197,7 +197,7 @@ impl<'a> Count<'a> {
             | Reason::NODE_NOT_AVAIL
             | Reason::ARRAY_TASK_LIMIT => {}
             // That is said of one of its partitions; the count looks at each.
-            reason if reason.is_of_partition() && job.partition.contains(',') => {}
+            reason if reason.is_of_one_partition() && job.partition.contains(',') => {}
             reason => return Err(JobWhy::HeldBack { reason }),
         }
         if said(&job.dependency).is_some() {
@@ -269,7 +269,7 @@ impl<'a> Count<'a> {
                 return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
             self.take_licenses(entry.job)?;
-            self.place(entry, &ready, Which::Free)?;
+            self.place(entry, &ready)?;
         }
         Ok(())
     }
@@ -451,12 +451,12 @@ impl<'a> Count<'a> {
     }
 
     /// Places one job or task, and takes what it needs.
-    pub fn place(&mut self, entry: &Entry<'a>, ready: &Ready, which: Which) -> Result<(), Refusal> {
+    fn place(&mut self, entry: &Entry<'a>, ready: &Ready) -> Result<(), Refusal> {
         let Ready { request, scene, .. } = ready;
         if self.pool.count_known(&request.required) < request.required.len() {
             return Err(Refusal::Not(JobWhy::Impossible));
         }
-        let Some(picks) = self.find(request, scene, which) else {
+        let Some(picks) = self.find(request, scene, Which::Free) else {
             return Err(self.refusal(request, scene));
         };
         self.take(entry, request, &picks);
@@ -586,6 +586,7 @@ impl<'a> Count<'a> {
         let whole = Request {
             nodes_min: least,
             nodes_wanted: request.nodes_wanted.max(least),
+            nodes_max: request.nodes_max.max(least),
             cpus: request.cpus.max(least),
             ..request.clone()
         };

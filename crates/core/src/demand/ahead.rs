@@ -39,8 +39,9 @@ pub struct Hold {
     pub gres: Vec<u64>,
 }
 
-/// What is held until when, seconds since the epoch.
-pub type Holds = BTreeMap<u64, Vec<Hold>>;
+/// What each job holds, by the time until when, seconds since the epoch, and the order in which
+/// they started.
+pub type Holds = BTreeMap<(u64, usize), Vec<Hold>>;
 
 /// Nodes that are kept for a job that waits.
 #[derive(Debug)]
@@ -92,42 +93,52 @@ const fn step(time: u64) -> u64 {
 /// Lets jobs end in groups, as Slurm does: those that end within a time that doubles.
 #[derive(Debug)]
 pub struct Ends<'h> {
-    holds: Vec<(u64, &'h [Hold])>,
+    /// The jobs in the order of their ends, the last one first, and whether they matter.
+    jobs: Vec<(u64, &'h [Hold], bool)>,
     window_s: u64,
     base: Option<u64>,
 }
 
 impl<'h> Ends<'h> {
-    /// Of the holds on nodes that `matters`.
+    /// Jobs hold something that `matters`, or do not.
     pub fn of(holds: &'h Holds, matters: impl Fn(&Hold) -> bool) -> Self {
-        let holds = holds.iter().filter(|(_, holds)| holds.iter().any(&matters));
-        let mut holds: Vec<_> = holds.map(|(end, holds)| (*end, holds.as_slice())).collect();
-        holds.reverse();
-        Self { holds, window_s: CLOSE_S, base: None }
+        let jobs = holds.iter().rev().map(|((end, _), holds)| {
+            let matters = holds.iter().any(&matters);
+            (*end, holds.as_slice(), matters)
+        });
+        Self { jobs: jobs.collect(), window_s: CLOSE_S, base: None }
     }
 
     /// Gives back to the pool what the next jobs hold. The time when the last of them ends;
     /// `None` if there are no more.
     pub fn release_next(&mut self, pool: &mut Pool<'_>) -> Option<u64> {
         let mut last = None;
-        while let Some((end, holds)) = self.holds.pop() {
-            let base = *self.base.get_or_insert(end + CLOSE_S - end % CLOSE_S);
-            for hold in holds {
-                pool.give_back(hold);
+        while let Some((end, holds, matters)) = self.jobs.pop() {
+            if !matters {
+                // Slurm does not look how far it has come before the next one is gone too.
+                continue;
             }
+            let base = *self.base.get_or_insert(end + CLOSE_S - end % CLOSE_S);
+            holds.iter().for_each(|hold| pool.give_back(hold));
             last = Some(end);
-            match self.holds.last() {
-                Some((next, _)) if *next > base + self.window_s => {
-                    self.window_s *= 2;
-                    while *next > base + self.window_s {
-                        self.window_s *= 2;
-                    }
-                    break;
-                }
-                Some(_) | None => {}
+            let next = self.jobs.last().map(|(next, ..)| *next);
+            if next.is_some_and(|next| next > base + self.window_s) {
+                break;
             }
         }
+        self.widen();
         last
+    }
+
+    /// The next look lets jobs of a longer time end.
+    fn widen(&mut self) {
+        let next = self.jobs.last().map(|(next, ..)| *next);
+        self.window_s *= 2;
+        while let (Some(next), Some(base)) = (next, self.base)
+            && next > base + self.window_s
+        {
+            self.window_s *= 2;
+        }
     }
 }
 

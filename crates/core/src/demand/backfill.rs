@@ -7,7 +7,7 @@ use super::BEHIND_MAX;
 use super::ahead::{Ends, Hold, Places, WINDOW_S};
 use super::choose::Pick;
 use super::fit::Which;
-use super::pool::{Weights, has};
+use super::pool::Weights;
 use super::queue::{Count, Entry, Ready, Refusal};
 use super::request::Request;
 use super::why::JobWhy;
@@ -142,7 +142,7 @@ impl<'a> Count<'a> {
             let end = from.saturating_add(ready.limit_s);
             let taken = self.plan.taken(from, end);
             let later = self.plan.next_free(from);
-            let Some((start, picks)) = self.will_run(entry, ready, taken) else {
+            let Some((start, picks)) = self.will_run(ready, taken) else {
                 match later {
                     Some(later) => from = later,
                     None => return self.keep_all(ready),
@@ -189,12 +189,7 @@ impl<'a> Count<'a> {
     }
 
     /// When and on which nodes the job fits, if nodes that are `taken` are left out.
-    fn will_run(
-        &mut self,
-        entry: &Entry<'a>,
-        ready: &Ready,
-        taken: Places,
-    ) -> Option<(u64, Vec<Pick>)> {
+    fn will_run(&mut self, ready: &Ready, taken: Places) -> Option<(u64, Vec<Pick>)> {
         let (request, scene): (&Request, _) = (&ready.request, &ready.scene);
         self.leave_out(taken);
         if let Some(picks) = self.find_by(request, scene, Which::Free, Weights::Last) {
@@ -203,12 +198,11 @@ impl<'a> Count<'a> {
         if !self.spend_looks() || self.find(request, scene, Which::Usable).is_none() {
             return None;
         }
+        let usable = self.usable_classes(request, scene);
         let (runs, holds) = (self.pool.runs.clone(), std::mem::take(&mut self.holds));
         let matters = |hold: &Hold| {
-            let class =
-                self.pool.run_at(hold.first).and_then(|run| self.pool.classes.get(run.class));
-            class.is_some_and(|class| has(&class.partitions, entry.partition))
-                && !self.is_left_out(hold)
+            let run = self.pool.run_at(hold.first);
+            run.is_some_and(|run| usable.get(run.class) == Some(&true)) && !self.is_left_out(hold)
         };
         let mut ends = Ends::of(&holds, matters);
         let mut found = None;

@@ -124,6 +124,17 @@ fn cut(offer: &Offer, place: &Where<'_>, out: &mut Vec<Offer>) {
     }
 }
 
+/// The classes whose nodes could be offered, whatever runs there.
+pub fn classes_that_suit(
+    pool: &Pool<'_>,
+    request: &Request,
+    place: &Where<'_>,
+    features: Features<'_>,
+) -> Vec<bool> {
+    let suit = |class: &Class<'_>| suits(class, request, place) && features.suit(&class.features);
+    pool.classes.iter().map(suit).collect()
+}
+
 /// What does not depend on what runs there.
 fn suits(class: &Class<'_>, request: &Request, place: &Where<'_>) -> bool {
     let memory = match request.memory {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::ahead::{Hold, Holds, LOOKS_MAX, Places, Plan};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
-use super::fit::{self, Features, Where, Which, offers};
+use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
 use super::pool::{Bits, Pool, Run, Weights, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
@@ -536,6 +536,26 @@ impl<'a> Count<'a> {
 
     /// All places that are free for a job, enough or not.
     pub fn free_places(&self, request: &Request, scene: &Scene) -> Places {
+        self.anywhere(request, scene, |place, features| {
+            let offers = offers(&self.pool, request, &self.look.queue.slurm, place, features);
+            offers.iter().map(|offer| (offer.first, offer.first + offer.len)).collect()
+        })
+    }
+
+    /// The classes of nodes that a job could use, whatever runs there.
+    pub fn usable_classes(&self, request: &Request, scene: &Scene) -> Vec<bool> {
+        self.anywhere(request, scene, |place, features| {
+            classes_that_suit(&self.pool, request, place, features)
+        })
+    }
+
+    /// All places that a job may go to, with all its features that each node must have.
+    fn anywhere<T>(
+        &self,
+        request: &Request,
+        scene: &Scene,
+        of: impl FnOnce(&Where<'_>, Features<'_>) -> T,
+    ) -> T {
         let place = Where {
             partition: scene.partition,
             closed: &Bits::new(),
@@ -550,8 +570,7 @@ impl<'a> Count<'a> {
             Constraint::Each(features) => Features::Each(features),
             Constraint::None | Constraint::OneOf(_) | Constraint::Counts(_) => Features::Any,
         };
-        let offers = offers(&self.pool, request, &self.look.queue.slurm, &place, features);
-        offers.iter().map(|offer| (offer.first, offer.first + offer.len)).collect()
+        of(&place, features)
     }
 
     /// First the nodes of each feature that is counted, and then the rest around them.
@@ -646,7 +665,7 @@ impl<'a> Count<'a> {
             self.pool.change(place, count, |state| *state = left);
             rest = behind;
         }
-        self.holds.entry(end).or_default().extend(held);
+        self.holds.insert((end, self.holds.len()), held);
         self.pool.weigh(entry.partition);
         if let Some(got) = self.got.get_mut(entry.at) {
             got.tasks += 1;

@@ -61,8 +61,7 @@ impl<'a> Count<'a> {
 
     /// Starts what can start of a job and its further tasks, and keeps nodes for the rest.
     fn backfill(&mut self, entry: &Entry<'a>, ready: &Ready) -> Result<(), Refusal> {
-        let mut kept = 0;
-        while kept < KEPT_TASKS_MAX && self.left(entry) > kept && self.spend() {
+        while self.left(entry) > 0 && self.spend() {
             let licenses = self.licenses();
             self.take_licenses(entry.job)?;
             match self.step(entry, ready, false) {
@@ -73,7 +72,12 @@ impl<'a> Count<'a> {
                 }
                 Step::Kept => {
                     self.restore_licenses(licenses);
-                    kept += 1;
+                    // Nodes are kept for further tasks of an array, whatever the partition.
+                    let kept = if self.kept.0 == entry.at { self.kept.1 + 1 } else { 1 };
+                    self.kept = (entry.at, kept);
+                    if kept >= KEPT_TASKS_MAX.min(self.unplaced(entry)) {
+                        break;
+                    }
                 }
                 Step::Waits => {
                     self.restore_licenses(licenses);

@@ -1,7 +1,7 @@
 //! Generic resources as Slurm writes them: what a node has (`gpu:tesla:2(S:0-1),nic:1`), what
 //! of it is in use (`gpu:tesla:1(IDX:0)`), and what a job asks for (`gres:gpu:tesla:2`).
 
-use crate::snapshot::{Job, said};
+use crate::snapshot::{Job, Text, said};
 
 /// One line of a node's stock.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,9 @@ pub struct Stock {
     /// says.
     pub located: bool,
 }
+
+/// Where in an [`Ask`] a number goes.
+type Place = fn(&mut Ask) -> &mut u64;
 
 /// What a job asks of one resource. Numbers that are 0 were not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +77,7 @@ pub fn asks(job: &Job) -> Result<Vec<Ask>, &'static str> {
     if said(&job.tres_per_socket).is_some() {
         return Err("--gpus-per-socket");
     }
-    let places: [(&Option<_>, fn(&mut Ask) -> &mut u64); 3] = [
+    let places: [(&Text, Place); 3] = [
         (&job.tres_per_job, |ask| &mut ask.per_job),
         (&job.tres_per_node, |ask| &mut ask.per_node),
         (&job.tres_per_task, |ask| &mut ask.per_task),

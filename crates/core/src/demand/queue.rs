@@ -79,6 +79,8 @@ pub struct Count<'a> {
     pub holds: Holds,
     /// What is kept for jobs that wait.
     pub plan: Plan,
+    /// For which job something was kept last, and for how many of its tasks.
+    pub kept: (usize, u32),
     /// How many more runs of nodes are looked at to see when a job will start.
     looks: usize,
     partitions: Vec<&'a Partition>,
@@ -114,6 +116,7 @@ impl<'a> Count<'a> {
             pool: Pool::of(look),
             holds: Holds::new(),
             plan: Plan::default(),
+            kept: (usize::MAX, 0),
             looks: LOOKS_MAX,
             partitions: queue.partitions.values().collect(),
             reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
@@ -302,6 +305,12 @@ impl<'a> Count<'a> {
     pub fn left(&self, entry: &Entry<'a>) -> u32 {
         let placed = self.got.get(entry.at).map_or(0, |got| got.tasks);
         self.tasks_now(entry.job).saturating_sub(placed)
+    }
+
+    /// How many tasks of a job are not placed, whether they may start or not.
+    pub fn unplaced(&self, entry: &Entry<'a>) -> u32 {
+        let placed = self.got.get(entry.at).map_or(0, |got| got.tasks);
+        entry.job.tasks().saturating_sub(placed)
     }
 
     /// Whether one more task may be placed with this look.
@@ -703,10 +712,10 @@ impl<'a> Count<'a> {
             return;
         }
         if let Some(slot) = self.why.get_mut(at) {
-            let hope = |why: &JobWhy| match why {
-                JobWhy::NoFreeNodes => 2,
-                JobWhy::BehindOthers | JobWhy::TooFarBehind => 1,
-                _ => 0,
+            let hope = |why: &JobWhy| {
+                let waits = matches!(why, JobWhy::NoFreeNodes);
+                let behind = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
+                2 * u8::from(waits) + u8::from(behind)
             };
             if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
                 *slot = Some(why);

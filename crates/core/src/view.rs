@@ -157,9 +157,9 @@ fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
         .sum();
     let after = u32::try_from(i64::from(now) + change).unwrap_or(0);
     // AWS raises the capacity to a minimum that is written.
-    let written = plan.actions.iter().filter_map(|action| match action {
-        Action::SetSizes(sizes) if group.asgs.contains(&sizes.asg) => Some(sizes.desired),
-        _ => None,
+    let written = plan.actions.iter().filter_map(|action| {
+        let Action::SetSizes(sizes) = action else { return None };
+        group.asgs.contains(&sizes.asg).then_some(sizes.desired)
     });
     written.fold(after, u32::max)
 }

@@ -180,9 +180,11 @@ impl<'a> Choice<'a> {
             let better = best.is_none_or(|(_, chosen, chosen_enough)| {
                 let required = chosen.required.is_none() && block.required.is_some();
                 let lighter = block.weight < chosen.weight;
-                let fits_better = (enough && !chosen_enough)
-                    || (enough && block.cpus < chosen.cpus)
-                    || (!enough && block.cpus > chosen.cpus);
+                let fits_better = if enough {
+                    !chosen_enough || block.cpus < chosen.cpus
+                } else {
+                    block.cpus > chosen.cpus
+                };
                 required || lighter || (block.weight == chosen.weight && fits_better)
             });
             if better {

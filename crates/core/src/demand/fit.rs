@@ -237,8 +237,8 @@ fn available_gres(
                 }
             })
             .sum();
-        if ask.cpus_each > 0 {
-            there = there.min(u64::from(cpus / ask.cpus_each));
+        if let Some(fit) = cpus.checked_div(ask.cpus_each) {
+            there = there.min(u64::from(fit));
         }
         if let Some(fit) = memory_mib.checked_div(ask.memory_each) {
             there = there.min(fit);

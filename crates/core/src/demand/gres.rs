@@ -1,7 +1,7 @@
 //! Generic resources as Slurm writes them: what a node has (`gpu:tesla:2(S:0-1),nic:1`), what
 //! of it is in use (`gpu:tesla:1(IDX:0)`), and what a job asks for (`gres:gpu:tesla:2`).
 
-use crate::snapshot::{Job, said};
+use crate::snapshot::{Job, Text, said};
 
 /// One line of a node's stock.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,9 @@ pub struct Ask {
     /// Memory that goes with each, MiB.
     pub memory_each: u64,
 }
+
+/// Where a number of an ask is.
+type Place = fn(&mut Ask) -> &mut u64;
 
 /// Resources that share the GPUs of a node with one another: placing them is left to Slurm.
 const SHARING: [&str; 2] = ["mps", "shard"];
@@ -69,7 +72,7 @@ pub fn asks(job: &Job) -> Result<Vec<Ask>, &'static str> {
     if said(&job.tres_per_socket).is_some() {
         return Err("--gpus-per-socket");
     }
-    let places: [(&Option<_>, fn(&mut Ask) -> &mut u64); 3] = [
+    let places: [(&Text, Place); 3] = [
         (&job.tres_per_job, |ask| &mut ask.per_job),
         (&job.tres_per_node, |ask| &mut ask.per_node),
         (&job.tres_per_task, |ask| &mut ask.per_task),

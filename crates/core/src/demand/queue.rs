@@ -590,10 +590,9 @@ impl<'a> Count<'a> {
             return;
         }
         if let Some(slot) = self.why.get_mut(at) {
-            let hope = |why: &JobWhy| match why {
-                JobWhy::NoFreeNodes => 2,
-                JobWhy::BehindOthers | JobWhy::TooFarBehind => 1,
-                _ => 0,
+            let hope = |why: &JobWhy| {
+                let waits = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
+                if *why == JobWhy::NoFreeNodes { 2 } else { u8::from(waits) }
             };
             if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
                 *slot = Some(why);

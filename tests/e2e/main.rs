@@ -6,6 +6,7 @@
 
 mod ahead;
 mod alarm;
+mod explain;
 mod life;
 mod programs;
 mod sizes;

@@ -215,14 +215,12 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             }
             Err(error) => self.nodes = Seen::Unknown { why: error.to_string() },
         }
-        if self.policy.groups.values().any(|group| group.prelaunch) {
-            let read = self.scheduler.queue().await;
-            self.troubles.note("slurm queue", self.clock.now(), read.as_ref().err());
-            self.queue = match read {
-                Ok(queue) => Seen::Known(queue),
-                Err(error) => Seen::Unknown { why: error.to_string() },
-            };
-        }
+        let read = self.scheduler.queue().await;
+        self.troubles.note("slurm queue", self.clock.now(), read.as_ref().err());
+        self.queue = match read {
+            Ok(queue) => Seen::Known(queue),
+            Err(error) => Seen::Unknown { why: error.to_string() },
+        };
         self.clock.now().since(began)
     }
 

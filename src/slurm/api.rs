@@ -227,8 +227,12 @@ impl Slurm {
         }
         if let Some(reason) = &reason {
             message.reason = reason.as_ptr().cast_mut();
-            // SAFETY: getuid always succeeds.
-            message.reason_uid = unsafe { libc::getuid() };
+            // 26.05 takes the user from the connection.
+            #[cfg(not(slurm_ge_2605))]
+            {
+                // SAFETY: getuid always succeeds.
+                message.reason_uid = unsafe { libc::getuid() };
+            }
         }
         // SAFETY: the message's strings live until the end of this function, and Slurm only
         // reads them to pack the request.

@@ -85,7 +85,10 @@ fn jobs_and_nodes_are_explained_on_their_way() -> Result<()> {
     })?;
     for (what, answer) in [("4711", "neither pending"), ("nowhere", "no such node")] {
         let failed = lab.command("slurm-asg", &["explain", what]).unwrap_err();
-        let told = lab.command("sh", &["-c", &format!("{}/slurm-asg explain {what} || true", lab.path("bin").display())])?;
+        let told = lab.command(
+            "sh",
+            &["-c", &format!("{}/slurm-asg explain {what} || true", lab.path("bin").display())],
+        )?;
         ensure!(told.contains(answer), "{told} {failed:#}");
     }
     lab.until_zero(BACK_TO_ZERO)

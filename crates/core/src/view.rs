@@ -138,6 +138,12 @@ impl JobView {
 
 /// DesiredCapacity once the plan is carried out.
 fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
+    // AWS raises the capacity to a minimum that is written.
+    let written = plan.actions.iter().filter_map(|action| {
+        let Action::SetSizes(sizes) = action else { return None };
+        group.asgs.contains(&sizes.asg).then_some(sizes.desired)
+    });
+    let before = written.fold(now, u32::max);
     let change: i64 = plan
         .actions
         .iter()
@@ -155,13 +161,7 @@ fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
             | Action::Bind(_) => 0,
         })
         .sum();
-    let after = u32::try_from(i64::from(now) + change).unwrap_or(0);
-    // AWS raises the capacity to a minimum that is written.
-    let written = plan.actions.iter().filter_map(|action| {
-        let Action::SetSizes(sizes) = action else { return None };
-        group.asgs.contains(&sizes.asg).then_some(sizes.desired)
-    });
-    written.fold(after, u32::max)
+    u32::try_from(i64::from(before) + change).unwrap_or(0)
 }
 
 /// An action in one line.

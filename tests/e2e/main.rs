@@ -9,6 +9,7 @@ mod alarm;
 mod explain;
 mod life;
 mod programs;
+mod scale_in;
 mod sizes;
 mod trouble;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::memory::Outcome;
-use slurm_asg_core::plan::{Action, PowerUpCause, TerminateCause};
+use slurm_asg_core::plan::{Action, PowerDownCause, PowerUpCause, TerminateCause};
 use slurm_asg_core::policy::Policy;
 
 /// Logs how a plan's actions ended.
@@ -16,9 +16,7 @@ pub fn tell(outcomes: &[(Action, Outcome)], policy: &Policy) {
         match outcome {
             Outcome::Done => {
                 let many = match action {
-                    Action::PowerDown(down) => {
-                        Some((down.node.clone(), "power down asked, to make it available again"))
-                    }
+                    Action::PowerDown(down) => Some((down.node.clone(), reason(down.cause))),
                     Action::PowerUp(up) => Some((up.node.clone(), purpose(up.cause))),
                     Action::SetSizes(_)
                     | Action::SetDesired(_)
@@ -36,6 +34,13 @@ pub fn tell(outcomes: &[(Action, Outcome)], policy: &Policy) {
     }
     for (what, nodes) in woken {
         tracing::info!("node={} {what}", hostlist::compress(&nodes));
+    }
+}
+
+const fn reason(cause: PowerDownCause) -> &'static str {
+    match cause {
+        PowerDownCause::Recover => "power down asked, to make it available again",
+        PowerDownCause::BillingHour => "power down asked: idle, and its instance's hour ends",
     }
 }
 

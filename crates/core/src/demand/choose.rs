@@ -279,23 +279,29 @@ impl<'a> Choice<'a> {
 fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
     let mut blocks: Vec<Block<'o>> = Vec::new();
     let mut end = None;
+    // Whether the last block goes on here.
+    let mut goes_on = false;
     let mut required_before = None;
     for offer in offers {
         let adjacent = end == Some(offer.first);
         end = Some(offer.end());
         if !adjacent {
+            goes_on = false;
             required_before = None;
         }
         let open = blocks
             .last_mut()
-            .filter(|block| adjacent && (request.contiguous || block.weight == offer.weight));
+            .filter(|block| goes_on && (request.contiguous || block.weight == offer.weight));
+        goes_on = open.is_some();
         if offer.required {
             // It is taken already; it only says from where on its neighbours are taken.
             match open {
                 Some(block) => {
                     block.required.get_or_insert(offer.first);
                 }
-                None => required_before = Some((offer.first, offer.weight)),
+                None => {
+                    required_before.get_or_insert((offer.first, offer.weight));
+                }
             }
             continue;
         }
@@ -317,6 +323,9 @@ fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
             }
         };
         required_before = None;
+        goes_on = true;
+        // Where weights may differ, the last node's counts.
+        block.weight = offer.weight;
         let len = i64::from(offer.len);
         block.cpus += i64::from(offer.cpus) * len;
         block.nodes += len;

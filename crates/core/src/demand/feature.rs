@@ -59,8 +59,11 @@ impl Constraint {
 
     /// `a|b` in brackets: alternatives. `a*2&b*1` in brackets: counts, each on nodes of its own.
     fn parse_bracket(text: &str) -> Result<Self, ()> {
-        if text.contains('*') || text.contains(['[', ']']) {
+        if text.contains(['[', ']']) {
             return Err(());
+        }
+        if text.contains('*') {
+            return Self::parse_counts(text);
         }
         let alternatives = split_outside(text, '|')?;
         alternatives.into_iter().map(Expression::parse).collect::<Result<_, _>>().map(Self::OneOf)
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_left_to_slurm() {
         for text in
-            ["a*0", "a*2&b", "[a*2&b*1]", "a&[b|c]", "(a", "a)", "a&&b", "&", "((a|b)&c)", "a*x"]
+            ["a*0", "a*2&b", "[a*2|b*1]", "a&[b|c]", "(a", "a)", "a&&b", "&", "((a|b)&c)", "a*x"]
         {
             assert_eq!(Constraint::parse(text), Err(()), "{text}");
         }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use super::choose::{Offer, Pick};
+use super::choose::Offer;
 use super::feature::Expression;
 use super::gres::{Ask, Stock};
-use super::pool::{Bits, Class, Pool, Run, State, has, overlap};
+use super::pool::{Bits, Class, Pool, Run, State, Weights, has, overlap};
 use super::request::Request;
 use crate::snapshot::{JobMemory, SlurmFacts};
 
@@ -16,8 +16,8 @@ use crate::snapshot::{JobMemory, SlurmFacts};
 pub enum Which {
     /// Nodes as they are.
     Free,
-    /// As they are, but for those that are kept for jobs that come first.
-    FreeAndNotPromised,
+    /// Nodes that Slurm would use, as if nothing ran on them, but for those that are closed.
+    UsableAndOpen,
     /// Nodes that Slurm would use, as if nothing ran on them.
     Usable,
     /// All nodes, as if nothing ran on them and all were up.
@@ -41,6 +41,8 @@ pub struct Where<'w> {
     pub excluded: &'w [(u32, u32)],
     /// Which nodes.
     pub which: Which,
+    /// Which weights they have.
+    pub weights: Weights,
 }
 
 /// Which features a node must have.
@@ -50,8 +52,6 @@ pub enum Features<'f> {
     Any,
     /// These.
     Each(&'f Expression),
-    /// Those of one of these.
-    OneOf(&'f [Expression]),
 }
 
 impl Features<'_> {
@@ -59,7 +59,6 @@ impl Features<'_> {
         match self {
             Self::Any => true,
             Self::Each(features) => features.matches(node),
-            Self::OneOf(all) => all.iter().any(|features| features.matches(node)),
         }
     }
 }
@@ -73,6 +72,7 @@ pub fn offers(
     features: Features<'_>,
 ) -> Vec<Offer> {
     let mut offers = Vec::new();
+    let torn = pool.torn(place.partition, place.weights);
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
     for run in &pool.runs {
         let Some(class) = pool.classes.get(run.class) else { continue };
@@ -83,7 +83,7 @@ pub fn offers(
             continue;
         }
         let Some(offer) = offer(run, class, request, slurm, place.which) else { continue };
-        let weight = pool.weight(run, place.partition);
+        let weight = pool.weight(run, &torn, place.weights);
         let near = offer.gpus.min(0xff);
         let offer = Offer {
             first: run.first,
@@ -124,6 +124,17 @@ fn cut(offer: &Offer, place: &Where<'_>, out: &mut Vec<Offer>) {
     }
 }
 
+/// The classes whose nodes could be offered, whatever runs there.
+pub fn classes_that_suit(
+    pool: &Pool<'_>,
+    request: &Request,
+    place: &Where<'_>,
+    features: Features<'_>,
+) -> Vec<bool> {
+    let suit = |class: &Class<'_>| suits(class, request, place) && features.suit(&class.features);
+    pool.classes.iter().map(suit).collect()
+}
+
 /// What does not depend on what runs there.
 fn suits(class: &Class<'_>, request: &Request, place: &Where<'_>) -> bool {
     let memory = match request.memory {
@@ -155,10 +166,9 @@ fn offer(
     which: Which,
 ) -> Option<NodeOffer> {
     let state = &run.state;
-    let as_if_empty = matches!(which, Which::Usable | Which::Any);
+    let as_if_empty = which != Which::Free;
     let open = state.usable || which == Which::Any;
-    let kept = which == Which::FreeAndNotPromised && state.promised;
-    if !open || kept || request.whole && !state.empty && !as_if_empty {
+    if !open || request.whole && !state.empty && !as_if_empty {
         return None;
     }
     let memory_mib = if as_if_empty { class.memory_mib } else { state.memory_mib };
@@ -169,9 +179,11 @@ fn offer(
     {
         return None;
     }
-    let core = if slurm.splits_cores() { 1 } else { class.core };
     let free = if as_if_empty { class.cpus } else { state.cpus };
-    let mut cpus = usable_cpus(free, core, request);
+    // Whatever SelectTypeParameters says, no core is shared by jobs (_allocate_sc() in
+    // cons_common/cons_common.c has a bit for each core, not for each thread).
+    let core = request.threads_of(class.core);
+    let mut cpus = (free / class.core.max(1)).saturating_mul(core);
     if let Some(most) = request.node_cpus_max {
         // Other jobs of the partition count too; that they are of it is assumed.
         let held = class.cpus.saturating_sub(free);
@@ -191,23 +203,37 @@ fn offer(
             cpus = cpus.min(u32::try_from(most).unwrap_or(u32::MAX));
         }
     }
-    cpus = limit_by_memory(cpus, core, memory_mib, request, slurm)?;
+    let step = if slurm.splits_cores() { 1 } else { core };
+    cpus = limit_by_memory(cpus, step, memory_mib, request, slurm)?;
+    if !request.gres.is_empty() && !request.whole {
+        cpus = cpus.min(cpus_with_gres(request, cpus, core, &gres));
+    }
     let least =
         request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min());
     (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
-}
-
-/// Whole cores, and of each the threads that the job uses.
-fn usable_cpus(free: u32, core: u32, request: &Request) -> u32 {
-    let core = core.max(1);
-    let used = request.threads_used.unwrap_or(core).clamp(1, core);
-    (free / core).saturating_mul(used)
 }
 
 /// How many tasks GRES for each task let run on a node.
 fn tasks_by_gres(request: &Request, gres: &[u64]) -> Option<u64> {
     let limits = request.gres.iter().zip(gres).filter(|(ask, _)| ask.per_task > 0);
     limits.map(|(ask, there)| there / ask.per_task).min()
+}
+
+/// With GRES a job is offered no more than its tasks and its GRES need
+/// (gres_select_filter_sock_core() in cons_common/gres_select_filter.c).
+fn cpus_with_gres(request: &Request, cpus: u32, core: u32, gres: &[u64]) -> u32 {
+    let tasks = request.tasks_each.unwrap_or(cpus / request.cpus_per_task).max(1);
+    let for_tasks = tasks.saturating_mul(request.cpus_per_task);
+    let for_gres = request.gres.iter().zip(gres).map(|(ask, there)| {
+        let count = match ask {
+            Ask { per_node: 1.., .. } => ask.per_node,
+            Ask { per_task: 1.., .. } => ask.per_task.saturating_mul(u64::from(tasks)),
+            Ask { .. } => *there,
+        };
+        u32::try_from(count.saturating_mul(u64::from(ask.cpus_each))).unwrap_or(u32::MAX)
+    });
+    let least = for_gres.fold(for_tasks, u32::max);
+    least.div_ceil(core.max(1)).saturating_mul(core.max(1))
 }
 
 fn memory_of_gres(request: &Request) -> u64 {
@@ -226,16 +252,18 @@ fn available_gres(
     let mut gpus: u64 = 0;
     let mut all = Vec::with_capacity(request.gres.len());
     for ask in &request.gres {
+        // Of types that have no place on the node each must be enough by itself
+        // (_build_sock_gres_by_type() in cons_tres/gres_sched.c).
+        let enough = ask.per_node.max(ask.per_task).max(1);
         let lines = class.gres.iter().zip(&state.gres_used);
         let mut there: u64 = lines
             .filter(|(line, _)| is_of(line, ask))
             .map(|(line, used)| {
-                if as_if_empty || line.endless {
-                    line.count
-                } else {
-                    line.count.saturating_sub(*used)
-                }
+                let used = if as_if_empty || line.endless { 0 } else { *used };
+                (line, line.count.saturating_sub(used))
             })
+            .filter(|(line, free)| line.kind.is_none() || line.located || *free >= enough)
+            .map(|(_, free)| free)
             .sum();
         if let Some(fit) = cpus.checked_div(ask.cpus_each) {
             there = there.min(u64::from(fit));
@@ -276,8 +304,8 @@ fn limit_by_memory(
         JobMemory::PerNode(mib) => (mib <= memory_mib).then_some(cpus),
         JobMemory::PerCpu(mib) => {
             let fit = u32::try_from(memory_mib.checked_div(mib)?).unwrap_or(u32::MAX);
-            if request.whole {
-                return (cpus <= fit).then_some(cpus);
+            if request.whole && cpus > fit {
+                return None;
             }
             let mut cpus = cpus;
             while cpus > fit {
@@ -287,25 +315,6 @@ fn limit_by_memory(
             (cpus >= request.tasks_per_node.unwrap_or(1).max(1)).then_some(cpus)
         }
     }
-}
-
-/// What a job takes of each node of its picks, one entry a node.
-pub fn shares(request: &Request, picks: &[Pick]) -> Vec<(u32, u32)> {
-    let mut shares: Vec<(u32, u32)> = Vec::new();
-    let mut tasks_left = request.tasks.unwrap_or(u32::MAX);
-    for pick in picks {
-        for place in pick.first..pick.first + pick.len {
-            let mut cpus = pick.cpus;
-            if let Some(each) = request.tasks_per_node {
-                let tasks = each.min(tasks_left);
-                tasks_left -= tasks;
-                let for_tasks = tasks.saturating_mul(request.cpus_per_task);
-                cpus = cpus.min(for_tasks.max(request.node_cpus_min));
-            }
-            shares.push((place, cpus));
-        }
-    }
-    shares
 }
 
 /// Takes a job's share of a node off what is left of it.
@@ -318,9 +327,9 @@ pub fn take(
     gres_left: &mut [u64],
     nodes_behind: u64,
 ) {
-    let core = if slurm.splits_cores() { 1 } else { class.core.max(1) };
-    let threads = request.threads_used.unwrap_or(core).clamp(1, core);
-    let held = cpus.div_ceil(threads).saturating_mul(core);
+    let threads = request.threads_of(class.core);
+    let cores = cpus.div_ceil(threads);
+    let held = cores.saturating_mul(class.core.max(1));
     let tasks = u64::from((cpus / request.cpus_per_task).max(1));
     let free_before = state.gres_used.clone();
     for (ask, left) in request.gres.iter().zip(gres_left) {
@@ -352,12 +361,17 @@ pub fn take(
     }
     let memory = match request.memory {
         JobMemory::PerNode(mib) => mib,
-        JobMemory::PerCpu(mib) => mib.saturating_mul(u64::from(cpus)),
+        JobMemory::PerCpu(mib) => {
+            // dist_tasks() gives the rest of a core too, and memory with it.
+            let given = if slurm.splits_cores() { cpus } else { cores.saturating_mul(threads) };
+            mib.saturating_mul(u64::from(given))
+        }
         JobMemory::Unsaid if memory_of_gres(request) > 0 => 0,
         JobMemory::Unsaid if slurm.unsaid_is_all_memory() => state.memory_mib,
         JobMemory::Unsaid => 0,
     };
     state.memory_mib = state.memory_mib.saturating_sub(memory);
+    state.whole |= request.whole;
     state.cpus = if request.whole { 0 } else { state.cpus.saturating_sub(held) };
     if request.whole {
         state.memory_mib = 0;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Look;
+use super::ahead::Hold;
 use super::gres::{Stock, stocks};
 use crate::ids::{GroupName, NodeName};
 use crate::node_state::{NodeState, Phase};
@@ -18,6 +19,9 @@ pub type Bits = Vec<u64>;
 /// What is the same for all nodes of a class, whatever jobs are placed.
 #[derive(Debug)]
 pub struct Class<'a> {
+    /// The configuration that it is of, as slurm.conf has it: its nodes may be in several
+    /// classes.
+    pub config: usize,
     /// CPUs that jobs may have.
     pub cpus: u32,
     /// CPUs that go together.
@@ -53,8 +57,12 @@ pub struct State {
     pub gres_used: Vec<u64>,
     /// No job holds anything of it.
     pub empty: bool,
+    /// A job of this count has all of it.
+    pub whole: bool,
     /// Slurm calls it powered down, which makes it heavier.
     pub asleep: bool,
+    /// It was powered up between Slurm's two passes.
+    pub woken: bool,
     /// It has no machine, and nobody has asked for one.
     pub off: bool,
     /// It is in service.
@@ -63,8 +71,16 @@ pub struct State {
     pub claimed: bool,
     /// Slurm would place jobs on it.
     pub usable: bool,
-    /// It is kept for a job that cannot start yet, and must not be given to one behind it.
-    pub promised: bool,
+}
+
+/// Which weights of nodes count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Those that they have now, as where a job starts.
+    Now,
+    /// Those that they had when a job was placed on nodes of their partition last, as where
+    /// Slurm only plans: sched_weight is set by _sync_node_weight() in node_scheduler.c.
+    Last,
 }
 
 /// Neighbours that are alike.
@@ -98,9 +114,9 @@ pub struct Pool<'a> {
     names: Vec<&'a NodeName>,
     /// The places, by name.
     places: BTreeMap<&'a NodeName, u32>,
-    /// For each class and partition, whether some of the nodes are powered down and some are not.
     release: Option<Release>,
-    torn: BTreeSet<(usize, usize)>,
+    /// Classes whose nodes Slurm still weighs as before it powered some up.
+    stale: BTreeSet<usize>,
 }
 
 impl<'a> Pool<'a> {
@@ -123,7 +139,7 @@ impl<'a> Pool<'a> {
             names,
             places,
             release: queue.slurm.version,
-            torn: BTreeSet::new(),
+            stale: BTreeSet::new(),
         };
         let mut kinds: Kinds<'a> = Kinds::default();
         for (place, (name, node)) in (0..).zip(nodes) {
@@ -139,7 +155,6 @@ impl<'a> Pool<'a> {
             let state = pool.state_of(name, node, class, look);
             pool.push(Run { first: place, len: 1, class, state });
         }
-        pool.note_torn(queue.partitions.len());
         pool
     }
 
@@ -181,42 +196,69 @@ impl<'a> Pool<'a> {
             memory_mib: memory.saturating_sub(used_memory),
             gres_used,
             empty: used_cpus == 0 && !works,
+            whole: false,
+            woken: false,
             asleep: node.state.has(NodeState::POWERED_DOWN),
             off: phase == Phase::Off,
             up: phase == Phase::Up,
             claimed: false,
             usable,
-            promised: false,
         }
     }
 
-    /// Slurm weighs powered-down nodes otherwise where some of a configuration are powered down
-    /// and some are not.
-    fn note_torn(&mut self, partitions: usize) {
+    /// The configurations of which, in a partition, some nodes are powered down and some are
+    /// not: Slurm weighs those that are powered down otherwise then.
+    pub fn torn(&self, partition: usize, weights: Weights) -> BTreeSet<usize> {
         let mut seen: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
         for run in &self.runs {
-            let (asleep, awake) = seen.entry(run.class).or_default();
-            *(if run.state.asleep { asleep } else { awake }) = true;
-        }
-        for (class, (asleep, awake)) in seen {
-            if asleep && awake {
-                self.torn.extend((0..partitions).map(|partition| (class, partition)));
+            let Some(class) = self.classes.get(run.class) else { continue };
+            if has(&class.partitions, partition) {
+                let (asleep, awake) = seen.entry(class.config).or_default();
+                *(if self.is_asleep(run, weights) { asleep } else { awake }) = true;
             }
         }
+        let torn = seen.into_iter().filter(|(_, (asleep, awake))| *asleep && *awake);
+        torn.map(|(config, _)| config).collect()
+    }
+
+    /// Slurm powers up what jobs were given, which it does between its two passes.
+    pub fn wake_claimed(&mut self) {
+        let runs = std::mem::take(&mut self.runs);
+        for mut run in runs {
+            run.state.woken = run.state.asleep && run.state.claimed;
+            run.state.asleep &= !run.state.claimed;
+            self.push(run);
+        }
+        self.stale.extend(0..self.classes.len());
+    }
+
+    /// Slurm weighs a partition's nodes anew whenever it places a job there.
+    pub fn weigh(&mut self, partition: usize) {
+        let classes = &self.classes;
+        let is_there = |class: &usize| {
+            classes.get(*class).is_some_and(|class| has(&class.partitions, partition))
+        };
+        self.stale.retain(|class| !is_there(class));
+    }
+
+    fn is_asleep(&self, run: &Run, weights: Weights) -> bool {
+        let before = weights == Weights::Last && self.stale.contains(&run.class);
+        run.state.asleep || before && run.state.woken
     }
 
     /// In which order Slurm takes nodes, lower ones first (_build_node_list() and
     /// _set_sched_weight() in src/slurmctld/node_scheduler.c): powered-down ones come last.
     /// 22.05 forgets the weight of those of which the whole configuration is powered down, and
     /// up to 23.11 the others have none.
-    pub fn weight(&self, run: &Run, partition: usize) -> u64 {
+    pub fn weight(&self, run: &Run, torn: &BTreeSet<usize>, weights: Weights) -> u64 {
         const POWERED_DOWN: u64 = 1 << 33;
         const FORGOTTEN: u64 = 1 << 32;
-        let weight = self.classes.get(run.class).map_or(0, |class| u64::from(class.weight));
-        if !run.state.asleep {
+        let Some(class) = self.classes.get(run.class) else { return 0 };
+        let weight = u64::from(class.weight);
+        if !self.is_asleep(run, weights) {
             return weight;
         }
-        let torn = self.torn.contains(&(run.class, partition));
+        let torn = torn.contains(&class.config);
         match self.release {
             Some(release) if release < Release::V23_02 => {
                 if torn {
@@ -291,6 +333,28 @@ impl<'a> Pool<'a> {
         self.runs.splice(from..from, mended);
     }
 
+    /// A job ends that held something of some nodes.
+    pub fn give_back(&mut self, hold: &Hold) {
+        let (mut place, end) = (hold.first, hold.first + hold.len);
+        while place < end {
+            let Some(run) = self.run_at(place) else { return };
+            let (len, class) = (run.end().min(end) - place, run.class);
+            let (cpus, memory_mib) =
+                self.classes.get(class).map_or((0, 0), |class| (class.cpus, class.memory_mib));
+            self.change(place, len, |state| {
+                state.cpus = state.cpus.saturating_add(hold.cpus).min(cpus);
+                let memory = state.memory_mib.saturating_add(hold.memory_mib);
+                state.memory_mib = memory.min(memory_mib);
+                for (used, held) in state.gres_used.iter_mut().zip(&hold.gres) {
+                    *used = used.saturating_sub(*held);
+                }
+                state.empty = state.cpus == cpus;
+                state.whole = false;
+            });
+            place += len;
+        }
+    }
+
     fn push(&mut self, run: Run) {
         push_onto(&mut self.runs, run);
     }
@@ -355,19 +419,15 @@ struct Kind<'a> {
 }
 
 /// What of a kind is compared, in this order.
-type Key<'a> = (
-    [u32; 7],
-    [u64; 2],
-    Option<&'a Arc<str>>,
-    Option<&'a Arc<str>>,
-    Bits,
-    Bits,
-    Option<&'a GroupName>,
-);
+type Key<'a> = (Config<'a>, Bits, Bits, Option<&'a GroupName>);
+
+/// What slurm.conf says of nodes.
+type Config<'a> = ([u32; 7], [u64; 2], Option<&'a Arc<str>>, Option<&'a Arc<str>>);
 
 #[derive(Default)]
 struct Kinds<'a> {
     known: BTreeMap<Key<'a>, usize>,
+    configs: BTreeMap<Config<'a>, usize>,
     /// Neighbours are mostly alike.
     last: Option<(Key<'a>, usize)>,
 }
@@ -383,7 +443,9 @@ impl<'a> Kinds<'a> {
         let class = match self.known.get(&key) {
             Some(class) => *class,
             None => {
-                classes.push(kind.class());
+                let configs = self.configs.len();
+                let config = *self.configs.entry(key.0).or_insert(configs);
+                classes.push(kind.class(config));
                 self.known.insert(key.clone(), classes.len() - 1);
                 classes.len() - 1
             }
@@ -396,7 +458,7 @@ impl<'a> Kinds<'a> {
 impl<'a> Kind<'a> {
     fn key(&self) -> Key<'a> {
         let node = self.node;
-        (
+        let config = (
             [
                 node.cpus(),
                 node.cpus_of_a_core(),
@@ -409,17 +471,16 @@ impl<'a> Kind<'a> {
             [node.memory_for_jobs(), u64::from(node.core_spec_cnt)],
             node.active_features(),
             node.gres.as_ref(),
-            self.partitions.clone(),
-            self.reservations.clone(),
-            self.group,
-        )
+        );
+        (config, self.partitions.clone(), self.reservations.clone(), self.group)
     }
 
-    fn class(self) -> Class<'a> {
+    fn class(self, config: usize) -> Class<'a> {
         let node = self.node;
         let core = node.cpus_of_a_core();
         let features = node.active_features().map_or("", |text| text);
         Class {
+            config,
             cpus: node.cpus().saturating_sub(node.core_spec_cnt.saturating_mul(core)),
             core,
             layout: [node.sockets.max(1), node.cores.max(1), node.threads.max(1)],
@@ -460,12 +521,13 @@ mod tests {
             memory_mib: 0,
             gres_used: Vec::new(),
             empty: true,
+            woken: false,
+            whole: false,
             asleep: false,
             off: false,
             up: true,
             claimed: false,
             usable: true,
-            promised: false,
         }
     }
 
@@ -475,8 +537,8 @@ mod tests {
             runs: Vec::new(),
             names: Vec::new(),
             places: BTreeMap::new(),
+            stale: BTreeSet::new(),
             release: None,
-            torn: BTreeSet::new(),
         };
         let mut first = 0;
         for (len, cpus) in lens {

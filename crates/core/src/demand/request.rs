@@ -33,6 +33,8 @@ pub struct Request {
     pub tasks_per_node: Option<u32>,
     /// Tasks, if that is said.
     pub tasks: Option<u32>,
+    /// Tasks on each node, if that follows from what is said.
+    pub tasks_each: Option<u32>,
     /// CPUs for each task. Never 0.
     pub cpus_per_task: u32,
     /// Threads of each core that it uses, if not all.
@@ -73,7 +75,13 @@ impl Request {
             return Err(JobWhy::LeftToSlurm { what: "SelectTypeParameters".to_owned() });
         }
         let left = |what: &str| JobWhy::LeftToSlurm { what: what.to_owned() };
-        let gres = gres::asks(job).map_err(left)?;
+        let mut gres = gres::asks(job).map_err(left)?;
+        if let Some(tasks) = job.tasks_said() {
+            // _test_gres_cnt() in src/common/gres.c.
+            for ask in gres.iter_mut().filter(|ask| ask.per_task > 0 && ask.per_job == 0) {
+                ask.per_job = ask.per_task.saturating_mul(u64::from(tasks));
+            }
+        }
         let constraint = said(&job.features).map_or(Ok(Constraint::None), Constraint::parse);
         let constraint = constraint.map_err(|()| left("--constraint"))?;
         let list = |text| nodes(text).map_err(|()| left("a node list"));
@@ -82,7 +90,7 @@ impl Request {
             return Err(JobWhy::NoNodesAsked);
         }
         let mut request = Self {
-            nodes_min: number(job.num_nodes).unwrap_or(1),
+            nodes_min: job.nodes_min(),
             nodes_max: 0,
             nodes_wanted: 0,
             cpus: number(job.num_cpus).unwrap_or(0),
@@ -92,6 +100,7 @@ impl Request {
             node_cpus_max: number(partition.max_cpus_per_node),
             tasks_per_node: small_number(job.ntasks_per_node),
             tasks: job.tasks_said(),
+            tasks_each: None,
             cpus_per_task: small_number(job.cpus_per_task).unwrap_or(1),
             threads_used: threads_used(job),
             layout: [job.sockets_per_node, job.cores_per_socket, job.threads_per_core]
@@ -148,8 +157,24 @@ impl Request {
             (None, Some(tasks)) if job.max_nodes == 1 => tasks,
             (None, _) => 1,
         };
+        self.tasks_each = match (self.tasks_per_node, self.tasks) {
+            (Some(each), _) => Some(each),
+            (None, Some(tasks)) if job.max_nodes == 1 => Some(tasks),
+            (None, Some(tasks))
+                if tasks == 1 || tasks == self.nodes_min && tasks == job.max_nodes =>
+            {
+                Some(1)
+            }
+            (None, _) => None,
+        };
         self.node_tasks_cpus_min = each.saturating_mul(self.cpus_per_task).max(1);
         self.node_cpus_min = self.node_cpus_min.max(self.cpus_per_task);
+    }
+
+    /// How many threads of a core that has so many it uses.
+    pub fn threads_of(&self, core: u32) -> u32 {
+        let core = core.max(1);
+        self.threads_used.unwrap_or(core).clamp(1, core)
     }
 
     /// Whether resources are asked for in all, on whatever nodes.

@@ -75,21 +75,28 @@ pub fn run(socket: &Path, options: Options) -> anyhow::Result<ExitCode> {
     let mut reader = Reader::open(&path, since)
         .with_context(|| format!("the event log {} cannot be read", path.display()))?;
     let show = |line: &str| filter.passes(line).then(|| shown(line, json));
-    if !print_what_is_there(&mut reader, last, &show)? {
-        return Ok(ExitCode::SUCCESS);
+    if print_what_is_there(&mut reader, last, &show)? && follow {
+        print_what_comes(&mut reader, &show)?;
     }
-    while follow {
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints events as they come, until nobody reads any more.
+fn print_what_comes(
+    reader: &mut Reader,
+    show: &impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<()> {
+    loop {
         let mut out = String::new();
         reader.read(&mut |line| -> anyhow::Result<bool> {
             out.extend(show(line));
             Ok(true)
         })?;
         if !out.is_empty() && !print_while_read(&out)? {
-            break;
+            return Ok(());
         }
         thread::sleep(FOLLOW_PAUSE);
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints all events, or the last ones. `false` if nobody reads any more.

@@ -55,11 +55,11 @@ fn state_save_location(text: &str) -> Option<PathBuf> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or(line));
     let value = |line: &str| {
         let (key, value) = line.split_once('=')?;
-        let value = value.trim().trim_matches('"');
+        let value = value.split_whitespace().next()?.trim_matches('"');
         let is_it = key.trim().eq_ignore_ascii_case("StateSaveLocation");
         (is_it && value.starts_with('/')).then(|| PathBuf::from(value))
     };
-    lines.filter_map(value).last()
+    lines.rev().find_map(value)
 }
 
 #[cfg(test)]

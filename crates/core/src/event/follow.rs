@@ -368,18 +368,24 @@ mod tests {
     #[test]
     fn a_heartbeat_counts_nodes_that_wait_and_says_how_long_the_first_has() {
         let since = |secs| Some(Timestamp::from_secs(secs));
-        let table: [(&[(&str, Why)], Option<&str>); 5] = [
-            (&[], None),
-            (&[("n1", Why::Busy), ("n2", Why::Base { since: since(1) })], None),
+        let table = [
+            (vec![], None),
+            (vec![("n1", Why::Busy), ("n2", Why::Base { since: since(1) })], None),
             (
-                &[("n1", Why::Idle { since: since(990) }), ("n2", Why::Idle { since: since(940) })],
+                vec![
+                    ("n1", Why::Idle { since: since(990) }),
+                    ("n2", Why::Idle { since: since(940) }),
+                ],
                 Some(r#"{"heartbeat","group":"g","idle":2,"oldest_idle_s":60}"#),
             ),
-            (&[("n1", Why::Idle { since: None })], Some(r#"{"heartbeat","group":"g","idle":1}"#)),
-            (&[("m1", Why::Idle { since: since(990) })], None),
+            (
+                vec![("n1", Why::Idle { since: None })],
+                Some(r#"{"heartbeat","group":"g","idle":1}"#),
+            ),
+            (vec![("m1", Why::Idle { since: since(990) })], None),
         ];
         for (nodes, expected) in table {
-            let nodes = nodes.iter().map(|(name, why)| ((*name).into(), node(why.clone())));
+            let nodes = nodes.into_iter().map(|(name, why)| (name.into(), node(why)));
             let plan = Plan { nodes: nodes.collect(), ..Plan::default() };
             let beat = heartbeat(&policy(), &plan, &"g".into(), at());
             assert_eq!(beat.as_ref().map(line).as_deref(), expected);

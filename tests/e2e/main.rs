@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod life;
 mod programs;
+mod scale_in;
 mod sizes;
 mod trouble;
 

@@ -296,6 +296,9 @@ impl Teller<'_> {
         } else if let Why::Booting { since } = &report.why {
             told.waits_for = Some("slurmd on its instance to register".to_owned());
             told.at_most_secs = self.until_resume_timeout(*since);
+        } else if let Why::WaitsForBillingHour { at, .. } = &report.why {
+            told.waits_for = Some("a job, or the end of the hour that is paid for".to_owned());
+            told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
         } else if let Why::RetryAt { at } = &report.why {
             told.waits_for = Some("the next try".to_owned());
             told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::demand::JobVerdict;
 use crate::ids::{GroupName, InstanceId, NodeName};
-use crate::plan::{Action, Plan, TerminateCause};
+use crate::plan::{Action, Plan, PowerDownCause, TerminateCause};
 use crate::policy::{GroupPolicy, Policy};
 use crate::time::Timestamp;
 
@@ -175,9 +175,14 @@ pub fn action(action: &Action) -> String {
             format!("give node {} instance {} at {}", bind.node, bind.instance, bind.address)
         }
         Action::MarkDown(down) => format!("set node {} down: {}", down.node, down.reason),
-        Action::PowerDown(down) => {
-            format!("power node {} down, to make it available again", down.node)
-        }
+        Action::PowerDown(down) => match down.cause {
+            PowerDownCause::Recover => {
+                format!("power node {} down, to make it available again", down.node)
+            }
+            PowerDownCause::BillingHour => {
+                format!("power node {} down: idle, and its hour ends", down.node)
+            }
+        },
         Action::PowerUp(up) => format!("power node {} up: the group keeps it", up.node),
         Action::SetSizes(sizes) => {
             format!("give {} the minimum {} and the maximum {}", sizes.asg, sizes.min, sizes.max)

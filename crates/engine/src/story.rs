@@ -231,8 +231,8 @@ mod tests {
     use super::*;
     use slurm_asg_core::memory::{Accepted, Binding, Release};
     use slurm_asg_core::plan::{
-        Bind, NodeReport, PowerDown, PowerUp, PowerUpCause, SetDesired, Terminate, TerminateCause,
-        Why,
+        Bind, NodeReport, PowerDown, PowerDownCause, PowerUp, PowerUpCause, SetDesired, Terminate,
+        TerminateCause, Why,
     };
 
     const POLICY: &str = "[[group]]\nname = 'g'\nnodes = 'n[1-4]'\nasg = 'a'\n";
@@ -318,7 +318,8 @@ mod tests {
             &none,
             &[(0, power_up(), "", "node_power_up"), (60, power_up(), "", "node_power_up")],
         );
-        let down = || Action::PowerDown(PowerDown { node: "n1".into() });
+        let down =
+            || Action::PowerDown(PowerDown { node: "n1".into(), cause: PowerDownCause::Recover });
         check(&none, &[(0, down(), "", "node_power_down"), (1, down(), "", "")]);
     }
 

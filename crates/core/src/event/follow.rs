@@ -7,13 +7,15 @@ use crate::demand::{JobVerdict, JobWhy};
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 use crate::memory::{Memory, Outcome};
-use crate::plan::{Action, Plan, PowerUpCause, TerminateCause, Why};
+use crate::plan::{Action, Plan, PowerDownCause, PowerUpCause, TerminateCause, Why};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 use crate::word::variant_name;
 
 /// How many jobs one event names.
 const JOBS_MAX: usize = 10_000;
+/// Why an idle node is powered down in a group that is billed by the hour.
+pub(super) const BILLING_HOUR: &str = "billing_hour";
 /// How much of a node list is kept that cannot be read, bytes.
 const UNREADABLE_MAX: usize = 1000;
 
@@ -71,14 +73,14 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
             Event { reason: Some(down.reason.clone()), ..of_node(EventName::NodeDown, &down.node) }
         }
         Action::PowerDown(down) => {
-            Event {
+            let reason = match (down.cause, plan.nodes.get(&down.node)) {
+                (PowerDownCause::BillingHour, _) => BILLING_HOUR.to_owned(),
+                (PowerDownCause::Recover, Some(report)) => report.why.word(),
                 // A node that Slurm gave up is off, and off is no news in a plan.
-                reason: Some(plan.nodes.get(&down.node).map_or_else(
-                    || variant_name(&Why::NeverRegistered),
-                    |report| report.why.word(),
-                )),
-                ..of_node(EventName::NodePowerDown, &down.node)
-            }
+                (PowerDownCause::Recover, None) => variant_name(&Why::NeverRegistered),
+            };
+            let event = of_node(EventName::NodePowerDown, &down.node);
+            Event { reason: Some(reason), ..event }
         }
         Action::PowerUp(up) => Event {
             reason: Some(power_up_word(up.cause).to_owned()),
@@ -161,18 +163,22 @@ pub fn dropped_jobs(plan: &Plan, at: Timestamp) -> BTreeMap<u32, Event> {
     dropped.map(event).collect()
 }
 
-/// How many nodes of a group wait out their SuspendTime, if any do. Nodes that the group keeps
-/// wait for nothing.
+/// How many nodes of a group wait to be let go, by SuspendTime or the billing hour, if any do. Nodes
+/// that the group keeps wait for nothing.
 #[must_use]
 pub fn heartbeat(policy: &Policy, plan: &Plan, group: &GroupName, at: Timestamp) -> Option<Event> {
     let nodes = &policy.groups.get(group)?.nodes;
     let (mut idle, mut oldest) = (0_u32, None);
     for node in nodes {
-        let Some(Why::Idle { since }) = plan.nodes.get(node).map(|report| &report.why) else {
-            continue;
-        };
-        idle = idle.saturating_add(1);
-        oldest = oldest.max(since.map(|since| at.since(since).as_secs()));
+        let Some(report) = plan.nodes.get(node) else { continue };
+        let waits = matches!(
+            report.why,
+            Why::Idle { .. } | Why::WaitsForBillingHour { .. } | Why::BillingHourEnds { .. }
+        );
+        if waits {
+            idle = idle.saturating_add(1);
+            oldest = oldest.max(report.why.since().map(|since| at.since(since).as_secs()));
+        }
     }
     (idle > 0).then(|| Event {
         group: Some(group.clone()),
@@ -292,12 +298,16 @@ mod tests {
                 r#"{"node_down*","group":"g","node":"n1","reason":"(Code:X) y"*}"#,
             ),
             (
-                Action::PowerDown(PowerDown { node: "m1".into() }),
+                Action::PowerDown(power_down("m1", PowerDownCause::Recover)),
                 r#"{"node_power_down*","group":"h","node":"m1","reason":"instance_gone"*}"#,
             ),
             (
-                Action::PowerDown(PowerDown { node: "m2".into() }),
+                Action::PowerDown(power_down("m2", PowerDownCause::Recover)),
                 r#"{"node_power_down*","group":"h","node":"m2","reason":"never_registered"*}"#,
+            ),
+            (
+                Action::PowerDown(power_down("m3", PowerDownCause::BillingHour)),
+                r#"{"node_power_down*","group":"h","node":"m3","reason":"billing_hour"*}"#,
             ),
             (
                 Action::PowerUp(PowerUp { node: node.clone(), cause: PowerUpCause::Base }),
@@ -327,6 +337,10 @@ mod tests {
             let event = of_outcome(&policy(), &plan, &action, &failed, at());
             assert_eq!(line(&event), expect("_failed", r#","error":"no""#));
         }
+    }
+
+    fn power_down(node: &str, cause: PowerDownCause) -> PowerDown {
+        PowerDown { node: node.into(), cause }
     }
 
     fn node_gone() -> NodeReport {
@@ -368,6 +382,7 @@ mod tests {
     #[test]
     fn a_heartbeat_counts_nodes_that_wait_and_says_how_long_the_first_has() {
         let since = |secs| Some(Timestamp::from_secs(secs));
+        let hour = Timestamp::from_secs(900);
         let table = [
             (vec![], None),
             (vec![("n1", Why::Busy), ("n2", Why::Base { since: since(1) })], None),
@@ -381,6 +396,13 @@ mod tests {
             (
                 vec![("n1", Why::Idle { since: None })],
                 Some(r#"{"heartbeat","group":"g","idle":1}"#),
+            ),
+            (
+                vec![
+                    ("n1", Why::WaitsForBillingHour { since: hour, at: at() }),
+                    ("n2", Why::BillingHourEnds { since: hour }),
+                ],
+                Some(r#"{"heartbeat","group":"g","idle":2,"oldest_idle_s":100}"#),
             ),
             (vec![("m1", Why::Idle { since: since(990) })], None),
         ];

@@ -87,10 +87,10 @@ pub struct Event {
     /// Whether the group launches another instance in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced: Option<bool>,
-    /// Nodes that wait out their SuspendTime.
+    /// Idle nodes that wait to be let go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<u32>,
-    /// Since when the one that has waited longest has, seconds.
+    /// For how long the first of them has been idle, seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_idle_s: Option<u64>,
     /// How many events are missing.

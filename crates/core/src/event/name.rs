@@ -61,7 +61,7 @@ names! {
     NodePowerUp = "node_power_up",
     /// It could not be.
     NodePowerUpFailed = "node_power_up_failed",
-    /// Slurm was asked to power a node down, which makes it available again.
+    /// Slurm was asked to power a node down.
     NodePowerDown = "node_power_down",
     /// It could not be.
     NodePowerDownFailed = "node_power_down_failed",

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Event, EventName};
 use crate::plan::{PowerUpCause, TerminateCause};
 
-use super::follow::{power_up_word, terminate_word};
+use super::follow::{BILLING_HOUR, power_up_word, terminate_word};
 
 /// How many jobs are named in words.
 const JOBS_SHOWN_MAX: usize = 10;
@@ -86,7 +86,11 @@ impl Event {
                 })
             }
             EventName::NodePowerDown | EventName::NodePowerDownFailed => {
-                f.write_str("power down asked, to make it available again")
+                f.write_str(if reason == BILLING_HOUR {
+                    "power down asked: idle, and its instance's hour ends"
+                } else {
+                    "power down asked, to make it available again"
+                })
             }
             EventName::Heartbeat => {
                 write!(f, "{} idle", number(self.idle))?;

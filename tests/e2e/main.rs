@@ -6,6 +6,7 @@
 
 mod ahead;
 mod alarm;
+mod events;
 mod explain;
 mod life;
 mod programs;

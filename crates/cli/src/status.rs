@@ -126,6 +126,7 @@ mod tests {
             state: "active".into(),
             problem: None,
             config: "/etc/slurm/asg.toml".into(),
+            events: None,
             looked_at_ms: Some(1_000_000),
             hook_calls: 3,
             groups: vec![GroupStatus {

@@ -10,9 +10,11 @@ use serde::Deserialize;
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 
+mod events;
 mod scale_in;
 mod sizes;
 
+pub use events::EventsPolicy;
 pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
 
@@ -34,6 +36,8 @@ pub struct Policy {
     pub socket: Option<PathBuf>,
     /// What is published to CloudWatch.
     pub metrics: MetricsPolicy,
+    /// The event log.
+    pub events: EventsPolicy,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
     /// What is taken and should be written otherwise: one line each, with file, line and what to
@@ -122,6 +126,7 @@ struct File {
     state_dir: Option<toml::Spanned<PathBuf>>,
     socket: Option<toml::Spanned<PathBuf>>,
     metrics: Option<FileMetrics>,
+    events: Option<events::Raw>,
     #[serde(default)]
     group: Vec<toml::Spanned<FileGroup>>,
 }
@@ -213,6 +218,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
         metrics: raw.metrics.map(|raw| source.metrics(raw)).transpose()?.unwrap_or_default(),
+        events: raw.events.map(|raw| events::read(&source, raw)).transpose()?.unwrap_or_default(),
         groups: BTreeMap::new(),
         warnings: Vec::new(),
         group_of: Arc::default(),
@@ -449,7 +455,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `events`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

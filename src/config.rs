@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use std::{env, fs, io};
 
+use slurm_asg_core::event;
 use slurm_asg_core::policy::{self, Policy};
+use slurm_asg_engine::Place;
 use slurm_asg_wire::DEFAULT_SOCKET;
 
 use crate::slurm::HostFacts;
@@ -82,6 +84,13 @@ pub fn state_dir(policy: &Policy, host: &HostFacts) -> PathBuf {
         let base = host.state_save_location.clone();
         base.unwrap_or_else(|| PathBuf::from("/var/lib/slurm-asg")).join("asg")
     })
+}
+
+/// Where the event log is, if there is one.
+pub fn events(policy: &Policy, state_dir: &Path) -> Option<Place> {
+    let events = &policy.events;
+    let path = || events.path.clone().unwrap_or_else(|| state_dir.join(event::FILE_NAME));
+    events.enabled.then(|| Place { path: path(), size_max: events.size_max, keep: events.keep })
 }
 
 /// Where the socket is.

@@ -12,8 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use slurm_asg_aws::{AwsCloud, Settings};
-use slurm_asg_core::policy::Policy;
-use slurm_asg_engine::{Engine, FileStore};
+use slurm_asg_core::event::{Event, EventName};
+use slurm_asg_core::policy::{EventsPolicy, Policy};
+use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Recorder};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -164,7 +165,14 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     };
     let look_now = Arc::new(Notify::new());
     let masters = host.slurm_user.into_iter().collect();
-    let desk = Desk { board: Arc::clone(board), look_now: Arc::clone(&look_now), masters };
+    let journal = open_journal(&policy, &state_dir, board);
+    let recorder = journal.as_ref().map(FileJournal::recorder);
+    let desk = Desk {
+        board: Arc::clone(board),
+        look_now: Arc::clone(&look_now),
+        masters,
+        recorder: recorder.clone(),
+    };
     let socket = config::socket(&policy);
     let server = match serve(&socket, Arc::new(desk)) {
         Ok(server) => Some(server),
@@ -181,13 +189,15 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
         state_dir.display(),
         socket.display()
     );
+    let told = Told { recorder, config: config.path().display().to_string() };
+    told.started();
     let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
     let store = FileStore::new(&state_dir);
     // slurmctld does not start without a ClusterName.
     let cluster = host.cluster.clone().unwrap_or_default();
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
-    let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store);
-    turn_until_changed(engine, config, policy, board, &look_now).await;
+    let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
+    turn_until_changed(engine, config, policy, board, &look_now, &told).await;
     if let Some(server) = server {
         server.abort();
     }
@@ -218,11 +228,12 @@ async fn take_lock(state_dir: &Path, config: &Config) -> Option<StateLock> {
 }
 
 async fn turn_until_changed(
-    mut engine: Engine<AwsCloud, Slurmctld, SystemClock, FileStore>,
+    mut engine: Engine<AwsCloud, Slurmctld, SystemClock, FileStore, Option<FileJournal>>,
     config: &mut Config,
     mut policy: Arc<Policy>,
     board: &Board,
     look_now: &Notify,
+    told: &Told,
 ) {
     let mut pace = Pace::default();
     board.update(|status| "active".clone_into(&mut status.state));
@@ -237,6 +248,7 @@ async fn turn_until_changed(
                 Ok(new) if needs_restart(&policy, &new) => return,
                 Ok(new) => {
                     tracing::info!("{} read again", config.path().display());
+                    told.configuration(None);
                     board.update(|status| status.problem = None);
                     engine.set_policy(Arc::clone(&new));
                     policy = new;
@@ -244,6 +256,7 @@ async fn turn_until_changed(
                 Err(problem) => {
                     let kept = format!("{problem}; the configuration in force is kept");
                     tracing::error!("{kept}");
+                    told.configuration(Some(&kept));
                     board.update(|status| status.problem = Some(kept));
                 }
             }
@@ -254,7 +267,61 @@ async fn turn_until_changed(
 
 /// What cannot be changed under way.
 fn needs_restart(old: &Policy, new: &Policy) -> bool {
-    (&old.region, &old.state_dir, &old.socket) != (&new.region, &new.state_dir, &new.socket)
+    let places =
+        |policy: &Policy| (policy.region.clone(), policy.state_dir.clone(), policy.socket.clone());
+    // The time between heartbeats can.
+    let log = |policy: &Policy| {
+        let heartbeat = Duration::ZERO;
+        EventsPolicy { heartbeat, ..policy.events.clone() }
+    };
+    (places(old), log(old)) != (places(new), log(new))
+}
+
+/// Opens the event log that asg.toml asks for. Without one the loop works all the same.
+fn open_journal(policy: &Policy, state_dir: &Path, board: &Board) -> Option<FileJournal> {
+    let place = config::events(policy, state_dir);
+    board.update(|status| {
+        status.events = place.as_ref().map(|place| place.path.display().to_string());
+    });
+    match FileJournal::start(place?) {
+        Ok(journal) => Some(journal),
+        Err(error) => {
+            tracing::error!("no thread for the event log: {error}; no events are written");
+            None
+        }
+    }
+}
+
+/// What the event log is told of the plugin itself.
+struct Told {
+    recorder: Option<Recorder>,
+    /// The configuration file.
+    config: String,
+}
+
+impl Told {
+    fn started(&self) {
+        let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        self.tell(Event { version, ..Event::new(SystemClock.now(), EventName::Started) });
+        self.configuration(None);
+    }
+
+    /// The file was read, or refused with this line.
+    fn configuration(&self, problem: Option<&str>) {
+        let name = match problem {
+            None => EventName::ConfigurationRead,
+            Some(_) => EventName::ConfigurationRefused,
+        };
+        let path = Some(self.config.clone());
+        let reason = problem.map(str::to_owned);
+        self.tell(Event { path, reason, ..Event::new(SystemClock.now(), name) });
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(recorder) = &self.recorder {
+            recorder.tell([event]);
+        }
+    }
 }
 
 /// Waits until the next look is due. `false` if the configuration file has changed.

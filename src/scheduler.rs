@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
@@ -20,7 +21,13 @@ pub struct Slurmctld {
     jobs_at: libc::time_t,
     partitions_at: libc::time_t,
     reservations_at: libc::time_t,
+    /// When partitions and reservations were asked for last: they change seldom, and each
+    /// question costs slurmctld time.
+    settings_read: Option<Instant>,
 }
+
+/// Partitions and reservations are asked for again after this time.
+const SETTINGS_AGE_MAX: Duration = Duration::from_secs(2);
 
 impl Slurmctld {
     /// The slurmctld that this process is, of the cluster of that name, which shares out nodes so.
@@ -32,6 +39,7 @@ impl Slurmctld {
             jobs_at: 0,
             partitions_at: 0,
             reservations_at: 0,
+            settings_read: None,
         }
     }
 
@@ -74,10 +82,11 @@ impl Scheduler for Slurmctld {
     async fn queue(&mut self) -> Result<Arc<Queue>, SchedulerError> {
         let since = (self.jobs_at, self.partitions_at, self.reservations_at);
         let old = Arc::clone(&self.queue);
+        let ask = self.settings_read.is_none_or(|at| at.elapsed() >= SETTINGS_AGE_MAX);
         let load = move |slurm: &Slurm| {
             let jobs = slurm.load_jobs(since.0)?;
-            let partitions = slurm.load_partitions(since.1)?;
-            let reservations = slurm.load_reservations(since.2)?;
+            let partitions = if ask { slurm.load_partitions(since.1)? } else { None };
+            let reservations = if ask { slurm.load_reservations(since.2)? } else { None };
             let now = jobs.as_ref().map_or(&old.jobs, |(_, jobs)| jobs);
             // Licenses are in use or free without anything else changing.
             let asked_for = now.iter().any(|job| job.licenses.is_some());
@@ -85,6 +94,9 @@ impl Scheduler for Slurmctld {
             Ok((jobs, partitions, reservations, licenses))
         };
         let (jobs, partitions, reservations, licenses) = self.call(load).await?;
+        if ask {
+            self.settings_read = Some(Instant::now());
+        }
         let licenses = licenses.map(|all| by_name(all, |it: &License| &it.name));
         if jobs.is_none()
             && partitions.is_none()

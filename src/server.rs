@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slurm_asg_core::event::{Event, EventName, of_request};
 use slurm_asg_core::explain::{Subject, explain};
 use slurm_asg_core::snapshot::file::File;
 use slurm_asg_core::view::PlanView;
-use slurm_asg_engine::Clock;
+use slurm_asg_engine::{Clock, Recorder};
 use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
+use crate::resume_file;
 use crate::status::{Board, LastLook};
 
 /// How many clients are served at once; more wait.
@@ -39,6 +41,8 @@ pub struct Desk {
     pub look_now: Arc<Notify>,
     /// Users who may change something, beside root.
     pub masters: Vec<u32>,
+    /// Takes what Slurm's programs ask for, if there is an event log.
+    pub recorder: Option<Recorder>,
 }
 
 /// Listens on `path` until the handle is aborted. Whatever was there before is replaced: the
@@ -130,13 +134,13 @@ fn judge(line: &[u8], user: u32, desk: &Desk) -> Result<Request, String> {
 async fn answer(request: Request, desk: &Desk) -> Response {
     match request {
         Request::Resume { nodes, file } => {
-            let jobs = file.as_deref().map(job_ids).unwrap_or_default();
-            tracing::info!("node={nodes} wanted by Slurm{}", for_jobs(&jobs));
+            let jobs = file.as_deref().map(resume_file::jobs).unwrap_or_default();
+            tell(desk, EventName::NodesResumed, &nodes, &jobs);
             desk.look_now.notify_one();
             Response::Ok
         }
         Request::Suspend { nodes } => {
-            tracing::info!("node={nodes} released by Slurm");
+            tell(desk, EventName::NodesSuspended, &nodes, &[]);
             desk.look_now.notify_one();
             Response::Ok
         }
@@ -147,6 +151,22 @@ async fn answer(request: Request, desk: &Desk) -> Response {
         Request::Plan {} => document(desk, Document::Plan).await,
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
+    }
+}
+
+/// Notes a call of one of Slurm's programs, in the log and as events.
+fn tell(desk: &Desk, name: EventName, nodes: &str, jobs: &[(u32, Option<String>)]) {
+    let at = SystemClock.now();
+    // The log has the call as it was, the event log by group.
+    let call = Event {
+        nodes: Some(nodes.to_owned()),
+        jobs: jobs.iter().map(|(id, _)| *id).collect(),
+        ..Event::new(at, name)
+    };
+    tracing::info!("{call}");
+    if let Some(recorder) = &desk.recorder {
+        let policy = desk.board.last().map(|last| Arc::clone(&last.policy));
+        recorder.tell(of_request(policy.as_deref(), name, nodes, jobs, at));
     }
 }
 
@@ -185,31 +205,17 @@ fn make(what: &Document, last: &LastLook) -> serde_json::Result<serde_json::Valu
     }
 }
 
-/// The jobs of a resume file, for the log: the keys differ between releases, job_id does not.
-fn job_ids(file: &str) -> Vec<u64> {
-    let json: serde_json::Value = serde_json::from_str(file).unwrap_or_default();
-    let jobs = json.get("jobs").and_then(serde_json::Value::as_array);
-    let ids = jobs.into_iter().flatten().filter_map(|job| job.get("job_id")?.as_u64());
-    ids.collect()
-}
-
-/// ` job=1,2,3,…`, with no more ids than a line takes.
-fn for_jobs(jobs: &[u64]) -> String {
-    const SHOWN_MAX: usize = 10;
-    if jobs.is_empty() {
-        return String::new();
-    }
-    let shown: Vec<_> = jobs.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
-    let more = if jobs.len() > SHOWN_MAX { ",…" } else { "" };
-    format!(" job={}{more}", shown.join(","))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn desk() -> Desk {
-        Desk { board: Arc::default(), look_now: Arc::default(), masters: vec![64030] }
+        Desk {
+            board: Arc::default(),
+            look_now: Arc::default(),
+            masters: vec![64030],
+            recorder: None,
+        }
     }
 
     async fn say(user: u32, line: &str) -> Response {
@@ -242,17 +248,5 @@ mod tests {
     async fn before_the_first_look_there_is_nothing_to_explain() {
         let refused = say(1000, "{\"request\":\"explain\",\"what\":\"12\"}").await;
         assert!(matches!(refused, Response::Refused { why } if why.contains("not looked yet")));
-    }
-
-    #[test]
-    fn the_resume_file_of_each_release_gives_its_jobs() {
-        let old = r#"{"jobs":[{"job_id":1,"nodes":"c[1-2]"}],"all_nodes":"c[1-2]"}"#;
-        let new =
-            r#"{"jobs":[{"extra":null,"job_id":2,"nodes_resume":"c1"}],"all_nodes_resume":"c1"}"#;
-        assert_eq!(job_ids(old), [1]);
-        assert_eq!(job_ids(new), [2]);
-        assert_eq!(job_ids("{"), Vec::<u64>::new());
-        assert_eq!(for_jobs(&[1, 2]), " job=1,2");
-        assert_eq!(for_jobs(&(0..20).collect::<Vec<_>>()), " job=0,1,2,3,4,5,6,7,8,9,…");
     }
 }

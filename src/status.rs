@@ -39,17 +39,25 @@ impl Board {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What is on the board now.
+    /// What is on the board now. Made when it is asked for: a long queue is a long list.
     pub fn read(&self) -> Status {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         status.hook_calls = hook::calls();
+        if let Some(last) = self.last() {
+            let LastLook { policy, look } = &*last;
+            let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
+            let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict));
+            status.looked_at_ms = Some(look.at.millis());
+            status.groups = groups(policy, &look.plan);
+            status.nodes = nodes.collect();
+            status.jobs = jobs.collect();
+        }
         status
     }
 
     /// How old the last look is at `now`; `None` before the first.
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.looked_at_ms.map(|at| now.since(Timestamp::from_millis(at)))
+        self.last().map(|last| now.since(last.look.at))
     }
 
     /// Waits for the next look.
@@ -64,16 +72,6 @@ impl Board {
 
     /// Writes what a look has shown.
     pub fn show(&self, policy: &Arc<Policy>, look: Look) {
-        let groups = groups(policy, &look.plan);
-        let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
-        let nodes = nodes.collect();
-        let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict)).collect();
-        self.update(|status| {
-            status.jobs = jobs;
-            status.looked_at_ms = Some(look.at.millis());
-            status.groups = groups;
-            status.nodes = nodes;
-        });
         let last = LastLook { policy: Arc::clone(policy), look };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(last));
         self.looked.notify_waiters();

@@ -85,19 +85,18 @@ impl Slurm {
     /// If slurmctld does not answer.
     pub fn load_nodes(&self) -> Result<BTreeMap<NodeName, Node>, SlurmError> {
         const CALL: &str = "slurm_load_node";
-        let mut message: *mut node_info_msg_t = ptr::null_mut();
         let flags = SHOW_ALL | SHOW_MIXED | SHOW_DETAIL;
-        // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_node(0, &raw mut message, flags) };
-        if !self.has_news(CALL, code, message.is_null())? {
-            // It was not asked for changes: whatever this means, it is not "no nodes".
-            return Err(self.error(CALL, NO_CHANGE));
-        }
-        // SAFETY: a successful call has set `message`; it is freed below and not kept.
-        let nodes = unsafe { copy_nodes(&self.api, &*message) };
-        // SAFETY: `message` came from slurm_load_node and nothing points into it any more.
-        unsafe { self.api.slurm_free_node_info_msg(message) };
-        Ok(nodes)
+        let loaded = self.load(
+            CALL,
+            // SAFETY: `message` is a valid place for the answer.
+            |message| unsafe { self.api.slurm_load_node(0, message, flags) },
+            // SAFETY: `message` is such an answer, and is freed after this.
+            |message: &node_info_msg_t| unsafe { copy_nodes(&self.api, message) },
+            // SAFETY: `message` came from slurm_load_node and nothing points into it any more.
+            |message| unsafe { self.api.slurm_free_node_info_msg(message) },
+        )?;
+        // It was not asked for changes: whatever this means, it is not "no nodes".
+        loaded.ok_or_else(|| self.error(CALL, NO_CHANGE))
     }
 
     /// `slurm_load_jobs`: the jobs that a queue is made of (see [`copy_jobs`]), or `None` if no job
@@ -106,18 +105,17 @@ impl Slurm {
     /// # Errors
     /// If slurmctld does not answer.
     pub fn load_jobs(&self, since: libc::time_t) -> Result<Changed<Vec<Job>>, SlurmError> {
-        const CALL: &str = "slurm_load_jobs";
-        let mut message: *mut job_info_msg_t = ptr::null_mut();
-        // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_jobs(since, &raw mut message, SHOW_ALL) };
-        if !self.has_news(CALL, code, message.is_null())? {
-            return Ok(None);
-        }
-        // SAFETY: a successful call has set `message`; it is freed below and not kept.
-        let copied = unsafe { ((*message).last_update, copy_jobs(&*message)) };
-        // SAFETY: `message` came from slurm_load_jobs and nothing points into it any more.
-        unsafe { self.api.slurm_free_job_info_msg(message) };
-        Ok(Some(copied))
+        self.load(
+            "slurm_load_jobs",
+            // SAFETY: `message` is a valid place for the answer.
+            |message| unsafe { self.api.slurm_load_jobs(since, message, SHOW_ALL) },
+            |message: &job_info_msg_t| {
+                // SAFETY: `message` is such an answer, and is freed after this.
+                (message.last_update, unsafe { copy_jobs(message) })
+            },
+            // SAFETY: `message` came from slurm_load_jobs and nothing points into it any more.
+            |message| unsafe { self.api.slurm_free_job_info_msg(message) },
+        )
     }
 
     /// `slurm_load_partitions`: all partitions, or `None` if none has changed since `since`.
@@ -128,18 +126,17 @@ impl Slurm {
         &self,
         since: libc::time_t,
     ) -> Result<Changed<Vec<Partition>>, SlurmError> {
-        const CALL: &str = "slurm_load_partitions";
-        let mut message: *mut partition_info_msg_t = ptr::null_mut();
-        // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_partitions(since, &raw mut message, SHOW_ALL) };
-        if !self.has_news(CALL, code, message.is_null())? {
-            return Ok(None);
-        }
-        // SAFETY: a successful call has set `message`; it is freed below and not kept.
-        let copied = unsafe { ((*message).last_update, copy_partitions(&*message)) };
-        // SAFETY: `message` came from slurm_load_partitions and nothing points into it any more.
-        unsafe { self.api.slurm_free_partition_info_msg(message) };
-        Ok(Some(copied))
+        self.load(
+            "slurm_load_partitions",
+            // SAFETY: `message` is a valid place for the answer.
+            |message| unsafe { self.api.slurm_load_partitions(since, message, SHOW_ALL) },
+            |message: &partition_info_msg_t| {
+                // SAFETY: `message` is such an answer, and is freed after this.
+                (message.last_update, unsafe { copy_partitions(message) })
+            },
+            // SAFETY: `message` came from slurm_load_partitions; nothing points into it any more.
+            |message| unsafe { self.api.slurm_free_partition_info_msg(message) },
+        )
     }
 
     /// `slurm_load_reservations`: all of them, or `None` if none has changed since `since`.
@@ -150,18 +147,17 @@ impl Slurm {
         &self,
         since: libc::time_t,
     ) -> Result<Changed<Vec<Reservation>>, SlurmError> {
-        const CALL: &str = "slurm_load_reservations";
-        let mut message: *mut reserve_info_msg_t = ptr::null_mut();
-        // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_reservations(since, &raw mut message) };
-        if !self.has_news(CALL, code, message.is_null())? {
-            return Ok(None);
-        }
-        // SAFETY: a successful call has set `message`; it is freed below and not kept.
-        let copied = unsafe { ((*message).last_update, copy_reservations(&*message)) };
-        // SAFETY: `message` came from slurm_load_reservations and nothing points into it.
-        unsafe { self.api.slurm_free_reservation_info_msg(message) };
-        Ok(Some(copied))
+        self.load(
+            "slurm_load_reservations",
+            // SAFETY: `message` is a valid place for the answer.
+            |message| unsafe { self.api.slurm_load_reservations(since, message) },
+            |message: &reserve_info_msg_t| {
+                // SAFETY: `message` is such an answer, and is freed after this.
+                (message.last_update, unsafe { copy_reservations(message) })
+            },
+            // SAFETY: `message` came from slurm_load_reservations; nothing points into it.
+            |message| unsafe { self.api.slurm_free_reservation_info_msg(message) },
+        )
     }
 
     /// `slurm_load_licenses`: all of them.
@@ -170,17 +166,36 @@ impl Slurm {
     /// If slurmctld does not answer.
     pub fn load_licenses(&self) -> Result<Vec<License>, SlurmError> {
         const CALL: &str = "slurm_load_licenses";
-        let mut message: *mut license_info_msg_t = ptr::null_mut();
-        // SAFETY: `message` is a valid place for the answer.
-        let code = unsafe { self.api.slurm_load_licenses(0, &raw mut message, SHOW_ALL) };
-        if !self.has_news(CALL, code, message.is_null())? {
-            return Err(self.error(CALL, NO_CHANGE));
+        let loaded = self.load(
+            CALL,
+            // SAFETY: `message` is a valid place for the answer.
+            |message| unsafe { self.api.slurm_load_licenses(0, message, SHOW_ALL) },
+            // SAFETY: `message` is such an answer, and is freed after this.
+            |message: &license_info_msg_t| unsafe { copy_licenses(message) },
+            // SAFETY: `message` came from slurm_load_licenses and nothing points into it any more.
+            |message| unsafe { self.api.slurm_free_license_info_msg(message) },
+        )?;
+        loaded.ok_or_else(|| self.error(CALL, NO_CHANGE))
+    }
+
+    /// Asks for records, copies the answer and frees it; `None` if nothing has changed. `ask` sets
+    /// the message if it answers 0, `free` gives it back to Slurm.
+    fn load<M, T>(
+        &self,
+        call: &'static str,
+        ask: impl FnOnce(*mut *mut M) -> c_int,
+        copy: impl FnOnce(&M) -> T,
+        free: impl FnOnce(*mut M),
+    ) -> Result<Option<T>, SlurmError> {
+        let mut message: *mut M = ptr::null_mut();
+        let code = ask(&raw mut message);
+        if !self.has_news(call, code, message.is_null())? {
+            return Ok(None);
         }
-        // SAFETY: a successful call has set `message`; it is freed below and not kept.
-        let copied = unsafe { copy_licenses(&*message) };
-        // SAFETY: `message` came from slurm_load_licenses and nothing points into it any more.
-        unsafe { self.api.slurm_free_license_info_msg(message) };
-        Ok(copied)
+        // SAFETY: a successful call has set `message`, and it is not freed yet.
+        let copied = copy(unsafe { &*message });
+        free(message);
+        Ok(Some(copied))
     }
 
     /// Reads a load call's return code: `false` for "nothing has changed".
@@ -227,8 +242,12 @@ impl Slurm {
         }
         if let Some(reason) = &reason {
             message.reason = reason.as_ptr().cast_mut();
-            // SAFETY: getuid always succeeds.
-            message.reason_uid = unsafe { libc::getuid() };
+            // 26.05 takes the user from the connection.
+            #[cfg(not(slurm_ge_2605))]
+            {
+                // SAFETY: getuid always succeeds.
+                message.reason_uid = unsafe { libc::getuid() };
+            }
         }
         // SAFETY: the message's strings live until the end of this function, and Slurm only
         // reads them to pack the request.

@@ -6,8 +6,11 @@
 
 mod ahead;
 mod alarm;
+mod events;
+mod explain;
 mod life;
 mod programs;
+mod scale_in;
 mod sizes;
 mod trouble;
 

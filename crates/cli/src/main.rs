@@ -3,6 +3,7 @@
 
 mod asking;
 mod check;
+mod events;
 mod explain;
 mod offline;
 mod output;
@@ -24,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
                   slurm-asg status --json | jq '.groups[]'\n  \
                   slurm-asg explain 12          why do job 12's nodes not come?\n  \
                   slurm-asg plan                what would be done now?\n  \
+                  slurm-asg events --since 1h   what was done?\n  \
                   slurm-asg check               is asg.toml right?\n\n\
                   Exit codes: 0 all is well; 1 something is wrong, see the message; \
                   2 wrong arguments."
@@ -79,6 +81,14 @@ enum Command {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Show what was decided and what came of it, from the event log
+    #[command(after_help = "Examples:\n  slurm-asg events --since 10m\n  \
+                      slurm-asg events -f --group compute\n  \
+                      slurm-asg events --job 12\n  \
+                      slurm-asg events --event instance_terminated -n 5\n  \
+                      slurm-asg events --json | jq -r 'select(.error) | .error'\n\n\
+                      The events are described in docs/events.md.")]
+    Events(events::Options),
     /// Read asg.toml as the plugin would, and say what is wrong with it
     #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --config ./asg.toml")]
     Check {
@@ -124,6 +134,7 @@ fn main() -> ExitCode {
             None => plan::live(&socket, json),
         },
         Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
+        Command::Events(options) => events::run(&socket, options),
         Command::Check { config, json } => {
             check::run(&config.unwrap_or_else(slurm_asg_wire::config_path), json)
         }

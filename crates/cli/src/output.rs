@@ -7,9 +7,18 @@ use std::io::{self, Write};
 /// # Errors
 /// If it cannot be written; a closed pipe is not an error.
 pub fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
+    print_while_read(text).map(|_| ())
+}
+
+/// Prints to standard output. `false` if nobody reads there any more.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print_while_read(text: &str) -> anyhow::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => Ok(result.map(|()| true)?),
     }
 }
 

@@ -122,7 +122,7 @@ TO BE DONE
   raise a from 1 to 2
 
        JOB  NODES LAUNCH  WHY
-         7      2      1  gets 2 nodes, of which 1 are powered up for it
+         7      2      1  gets 2 nodes; 1 to be powered up for it
          8      0      0  held; scontrol release lets it go
 ";
         assert_eq!(text(&view).unwrap(), expected);

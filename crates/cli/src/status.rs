@@ -126,6 +126,7 @@ mod tests {
             state: "active".into(),
             problem: None,
             config: "/etc/slurm/asg.toml".into(),
+            events: None,
             looked_at_ms: Some(1_000_000),
             hook_calls: 3,
             groups: vec![GroupStatus {
@@ -154,7 +155,7 @@ mod tests {
                 nodes: 1,
                 launch: 1,
                 why: "counted".into(),
-                text: "gets 1 nodes, of which 1 are powered up for it".into(),
+                text: "gets 1 node; 1 to be powered up for it".into(),
             }],
         };
         let expected = "\
@@ -168,7 +169,7 @@ NODE       STATE       INSTANCE  WHY
 compute-1  IDLE+CLOUD  i-1       idle; Slurm's SuspendTime decides (for 70 s)
 
        JOB  WHY
-         7  gets 1 nodes, of which 1 are powered up for it
+         7  gets 1 node; 1 to be powered up for it
 ";
         assert_eq!(text(&status, 1_005_000).unwrap(), expected);
     }

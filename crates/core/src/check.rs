@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::Memory;
 use crate::node_state::{NodeState, Phase};
-use crate::plan::{Action, Bind, Plan, READ_LAG_MAX, SetDesired, SetSizes, Terminate, is_gone};
-use crate::policy::{GroupPolicy, Policy, ScaleOut};
-use crate::snapshot::{Node, Snapshot};
+use crate::plan::{
+    Action, Bind, Plan, PowerDownCause, READ_LAG_MAX, SetDesired, SetSizes, Terminate, is_gone,
+};
+use crate::policy::{GroupPolicy, Policy, ScaleIn, ScaleOut};
+use crate::snapshot::{Machine, Node, Snapshot};
 
 /// An action that must not be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +112,9 @@ impl<'a> Checker<'a> {
             Action::Terminate(terminate) => self.judge_terminate(terminate),
             Action::Bind(bind) => self.judge_bind(bind),
             Action::MarkDown(down) => self.judge_gone(&down.node),
+            Action::PowerDown(down) if down.cause == PowerDownCause::BillingHour => {
+                self.judge_billing_hour(&down.node)
+            }
             Action::PowerDown(down) => {
                 let node = self.node(&down.node)?;
                 if node.state.is_down() && node.state.phase() == Phase::Off {
@@ -207,6 +212,34 @@ impl<'a> Checker<'a> {
         u32::try_from(group.nodes.iter().filter(in_use).count()).unwrap_or(u32::MAX)
     }
 
+    /// Only an idle node whose instance is at the end of an hour, and that the group can spare.
+    fn judge_billing_hour(&mut self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        let group_name = self.policy.group_of(name).ok_or("only nodes of groups are touched")?;
+        let group = self.policy.groups.get(group_name).ok_or("only nodes of groups are touched")?;
+        let ScaleIn::BillingHour(hour) = group.scale_in else {
+            return Err("Slurm alone lets idle nodes of this group go");
+        };
+        let idle = node.state.base() == NodeState::IDLE
+            && !node.state.has_work()
+            && node.state.phase() == Phase::Up;
+        let since = node.idle_since.filter(|_| idle).ok_or("only idle nodes are let go")?;
+        let instance = self.serves.iter().find(|(_, served)| **served == name);
+        let machine = instance.and_then(|(id, _)| self.snapshot.machines.get(*id));
+        let facts = machine.and_then(Machine::facts);
+        let launched = facts.and_then(|facts| facts.launched).ok_or("its hour is not known")?;
+        if hour.next(launched, since, self.snapshot.now) > self.snapshot.now {
+            return Err("its instance is paid for");
+        }
+        let wanted = self.nodes_wanted(group_name, group).ok_or("the group is unknown")?;
+        let before = match self.in_use.get(group_name) {
+            Some(count) => *count,
+            None => self.nodes_in_use(group),
+        };
+        self.in_use.insert(group_name.clone(), before.saturating_sub(1));
+        if before <= wanted { Err("the group keeps it") } else { Ok(()) }
+    }
+
     fn judge_raise(&mut self, raise: &SetDesired) -> Verdict {
         let asg = self.snapshot.asg(&raise.asg).ok_or("the Auto Scaling group is unknown")?;
         let by_alarm = |group: &GroupPolicy| {
@@ -252,6 +285,12 @@ impl<'a> Checker<'a> {
         }
         if self.named.contains(&terminate.instance) {
             return Err("an instance is not named and terminated at once");
+        }
+        let never = |group: &GroupPolicy| {
+            group.scale_in == ScaleIn::Never && group.asgs.contains(&terminate.asg)
+        };
+        if terminate.decrement && self.policy.groups.values().any(never) {
+            return Err("the capacity of this group never comes down");
         }
         if terminate.decrement {
             let spent = self.decrements.entry(terminate.asg.clone()).or_insert(0);

@@ -285,21 +285,23 @@ impl Teller<'_> {
             told.details.push(format!("instance {instance} serves it"));
         }
         let facts = self.snapshot.queue.known().map(|queue| queue.slurm).unwrap_or_default();
-        match &report.why {
-            Why::Idle { since: Some(since) } if !node.state.has(NodeState::DRAIN) => {
-                told.waits_for = Some("a job, or Slurm's SuspendTime".to_owned());
-                told.at_most_secs = facts
-                    .suspend_time
-                    .map(|secs| u64::from(secs).saturating_sub(self.secs_since(*since)));
-            }
-            Why::Booting { since } => {
-                told.waits_for = Some("slurmd on its instance to register".to_owned());
-                told.at_most_secs = self.until_resume_timeout(*since);
-            }
-            Why::RetryAt { at } => {
-                told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
-            }
-            _ => {}
+        let drained = node.state.has(NodeState::DRAIN);
+        if let Why::Idle { since: Some(since) } = &report.why
+            && !drained
+        {
+            told.waits_for = Some("a job, or Slurm's SuspendTime".to_owned());
+            told.at_most_secs = facts
+                .suspend_time
+                .map(|secs| u64::from(secs).saturating_sub(self.secs_since(*since)));
+        } else if let Why::Booting { since } = &report.why {
+            told.waits_for = Some("slurmd on its instance to register".to_owned());
+            told.at_most_secs = self.until_resume_timeout(*since);
+        } else if let Why::WaitsForBillingHour { at, .. } = &report.why {
+            told.waits_for = Some("a job, or the end of the hour that is paid for".to_owned());
+            told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
+        } else if let Why::RetryAt { at } = &report.why {
+            told.waits_for = Some("the next try".to_owned());
+            told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
         }
     }
 

@@ -12,6 +12,7 @@
 pub mod array;
 pub mod check;
 pub mod demand;
+pub mod event;
 pub mod explain;
 pub mod hostlist;
 pub mod ids;

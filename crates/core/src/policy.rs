@@ -10,8 +10,12 @@ use serde::Deserialize;
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 
+mod events;
+mod scale_in;
 mod sizes;
 
+pub use events::EventsPolicy;
+pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
 
 /// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
@@ -32,6 +36,8 @@ pub struct Policy {
     pub socket: Option<PathBuf>,
     /// What is published to CloudWatch.
     pub metrics: MetricsPolicy,
+    /// The event log.
+    pub events: EventsPolicy,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
     /// What is taken and should be written otherwise: one line each, with file, line and what to
@@ -51,6 +57,8 @@ pub struct GroupPolicy {
     pub prelaunch: bool,
     /// Who raises the capacity.
     pub scale_out: ScaleOut,
+    /// Who decides that an idle node goes.
+    pub scale_in: ScaleIn,
     /// How long an instance that serves no node and is not wanted may live.
     pub orphan_grace: Duration,
     /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
@@ -118,6 +126,7 @@ struct File {
     state_dir: Option<toml::Spanned<PathBuf>>,
     socket: Option<toml::Spanned<PathBuf>>,
     metrics: Option<FileMetrics>,
+    events: Option<events::Raw>,
     #[serde(default)]
     group: Vec<toml::Spanned<FileGroup>>,
 }
@@ -138,6 +147,10 @@ struct FileGroup {
     asg: toml::Spanned<OneOrMore>,
     prelaunch: Option<bool>,
     scale_out: Option<toml::Spanned<String>>,
+    scale_in: Option<toml::Spanned<String>>,
+    cooldown: Option<toml::Spanned<u64>>,
+    billing_period: Option<toml::Spanned<u64>>,
+    billing_window_percent: Option<toml::Spanned<u64>>,
     orphan_grace: Option<toml::Spanned<u64>>,
     min_size: sizes::Key,
     initial_size: sizes::Key,
@@ -149,6 +162,15 @@ struct FileGroup {
 }
 
 impl FileGroup {
+    fn take_scale_in(&mut self) -> scale_in::Raw {
+        scale_in::Raw {
+            scale_in: self.scale_in.take(),
+            cooldown: self.cooldown.take(),
+            period: self.billing_period.take(),
+            window: self.billing_window_percent.take(),
+        }
+    }
+
     fn take_sizes(&mut self) -> sizes::Raw {
         let named = |name, value: &mut sizes::Key, old_name, old_value: &mut sizes::Key| {
             sizes::Named { name, value: value.take(), old_name, old_value: old_value.take() }
@@ -196,6 +218,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
         metrics: raw.metrics.map(|raw| source.metrics(raw)).transpose()?.unwrap_or_default(),
+        events: raw.events.map(|raw| events::read(&source, raw)).transpose()?.unwrap_or_default(),
         groups: BTreeMap::new(),
         warnings: Vec::new(),
         group_of: Arc::default(),
@@ -288,6 +311,7 @@ impl Source<'_> {
         warnings: &mut Vec<String>,
     ) -> Result<(GroupName, GroupPolicy), PolicyError> {
         let raw_sizes = raw.take_sizes();
+        let scale_in = scale_in::read(self, raw.take_scale_in())?;
         let name_at = raw.name.span().start;
         let name = GroupName::new(raw.name.get_ref());
         if !is_plain(name.as_str()) {
@@ -314,7 +338,7 @@ impl Source<'_> {
         let prelaunch = raw.prelaunch.unwrap_or(true);
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
-        Ok((name, GroupPolicy { nodes, asgs, prelaunch, scale_out, orphan_grace, sizes }))
+        Ok((name, GroupPolicy { nodes, asgs, prelaunch, scale_out, scale_in, orphan_grace, sizes }))
     }
 
     fn scale_out(
@@ -431,7 +455,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `events`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

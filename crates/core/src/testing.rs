@@ -13,7 +13,7 @@ use crate::check;
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory, Outcome};
 use crate::node_state::NodeState;
-use crate::plan::{Action, Plan, plan};
+use crate::plan::{Action, Plan, PowerDownCause, plan};
 use crate::policy::{self, Policy};
 use crate::snapshot::{
     Asg, Job, Lifecycle, Machine, MachineFacts, Member, Node, Partition, Seen, Snapshot,
@@ -223,7 +223,12 @@ impl World {
                 }
                 Action::PowerDown(down) => {
                     let node = self.node_mut(down.node.as_str());
-                    node.state = NodeState(state("powering_down"));
+                    // An idle node is marked first; what is down goes with the same pass.
+                    let next = match down.cause {
+                        PowerDownCause::BillingHour => "power_down",
+                        PowerDownCause::Recover => "powering_down",
+                    };
+                    node.state = NodeState(state(next));
                 }
                 Action::Terminate(terminate) => {
                     let asg = self.asg_mut();

@@ -47,3 +47,67 @@ impl fmt::Display for Timestamp {
         write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
     }
 }
+
+/// Times as text: RFC 3339 in UTC with milliseconds, as in `2026-11-25T09:34:56.007Z`.
+pub mod rfc3339 {
+    use jiff::fmt::temporal::DateTimePrinter;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::Timestamp;
+
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
+    /// A time as text. What is beyond the year 9999 is written as the end of that.
+    #[must_use]
+    pub fn text(time: Timestamp) -> String {
+        let millis = i64::try_from(time.millis()).unwrap_or(i64::MAX);
+        let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+        PRINTER.timestamp_to_string(&time)
+    }
+
+    /// Reads a time with its offset; `None` if it is none, or before the Unix epoch.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Timestamp> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_millisecond()).ok().map(Timestamp::from_millis)
+    }
+
+    /// For serde's `with`.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&text(*time))
+    }
+
+    /// For serde's `with`.
+    ///
+    /// # Errors
+    /// If it is no time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(from)?;
+        parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is no time")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds_and_read_with_any_offset() {
+        let table = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_795_599_296_007, "2026-11-25T09:34:56.007Z"),
+            (u64::MAX, "9999-12-30T22:00:00.999Z"),
+        ];
+        for (millis, text) in table {
+            assert_eq!(rfc3339::text(Timestamp::from_millis(millis)), text);
+        }
+        let read = |text| rfc3339::parse(text).map(Timestamp::millis);
+        assert_eq!(read("2026-11-25T10:34:56.007+01:00"), Some(1_795_599_296_007));
+        assert_eq!(read("2026-11-25T09:34:56Z"), Some(1_795_599_296_000));
+        assert_eq!(read("1969-01-01T00:00:00Z"), None);
+        assert_eq!(read("yesterday"), None);
+    }
+}

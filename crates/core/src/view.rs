@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::demand::JobVerdict;
 use crate::ids::{GroupName, InstanceId, NodeName};
-use crate::plan::{Action, Plan, TerminateCause};
+use crate::plan::{Action, Plan, PowerDownCause, TerminateCause};
 use crate::policy::{GroupPolicy, Policy};
 use crate::time::Timestamp;
 
@@ -138,6 +138,12 @@ impl JobView {
 
 /// DesiredCapacity once the plan is carried out.
 fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
+    // AWS raises the capacity to a minimum that is written.
+    let written = plan.actions.iter().filter_map(|action| {
+        let Action::SetSizes(sizes) = action else { return None };
+        group.asgs.contains(&sizes.asg).then_some(sizes.desired)
+    });
+    let before = written.fold(now, u32::max);
     let change: i64 = plan
         .actions
         .iter()
@@ -155,13 +161,7 @@ fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
             | Action::Bind(_) => 0,
         })
         .sum();
-    let after = u32::try_from(i64::from(now) + change).unwrap_or(0);
-    // AWS raises the capacity to a minimum that is written.
-    let written = plan.actions.iter().filter_map(|action| match action {
-        Action::SetSizes(sizes) if group.asgs.contains(&sizes.asg) => Some(sizes.desired),
-        _ => None,
-    });
-    written.fold(after, u32::max)
+    u32::try_from(i64::from(before) + change).unwrap_or(0)
 }
 
 /// An action in one line.
@@ -175,9 +175,14 @@ pub fn action(action: &Action) -> String {
             format!("give node {} instance {} at {}", bind.node, bind.instance, bind.address)
         }
         Action::MarkDown(down) => format!("set node {} down: {}", down.node, down.reason),
-        Action::PowerDown(down) => {
-            format!("power node {} down, to make it available again", down.node)
-        }
+        Action::PowerDown(down) => match down.cause {
+            PowerDownCause::Recover => {
+                format!("power node {} down, to make it available again", down.node)
+            }
+            PowerDownCause::BillingHour => {
+                format!("power node {} down: idle, and its hour ends", down.node)
+            }
+        },
         Action::PowerUp(up) => format!("power node {} up: the group keeps it", up.node),
         Action::SetSizes(sizes) => {
             format!("give {} the minimum {} and the maximum {}", sizes.asg, sizes.min, sizes.max)

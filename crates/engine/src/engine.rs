@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slurm_asg_core::check::{self, check};
+use slurm_asg_core::event::Event;
 use slurm_asg_core::ids::AsgName;
 use slurm_asg_core::memory::{Memory, Outcome};
 use slurm_asg_core::plan::{Action, Bind, Plan, SetDesired, SetSizes, Terminate, plan};
@@ -14,11 +15,13 @@ use slurm_asg_core::time::Timestamp;
 
 use crate::Clock;
 use crate::cloud::{Cloud, TerminateRequest};
+use crate::journal::Journal;
 use crate::observe::CloudView;
 use crate::publish::Publisher;
 use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
 use crate::store::Store;
-use crate::troubles::Troubles;
+use crate::story::{Story, with_group};
+use crate::troubles::{About, Troubles};
 
 /// Between looks while AWS or Slurm is at work.
 pub const TRANSITION_PAUSE: Duration = Duration::from_secs(1);
@@ -38,12 +41,13 @@ const REST_MAX: Duration = Duration::from_secs(5);
 
 /// The loop with everything it works on.
 #[derive(Debug)]
-pub struct Engine<C, S, K, T> {
+pub struct Engine<C, S, K, T, J> {
     policy: Arc<Policy>,
     cloud: C,
     scheduler: S,
     clock: K,
     store: T,
+    journal: J,
     memory: Memory,
     saved: Option<Memory>,
     nodes: Seen<Nodes>,
@@ -52,6 +56,7 @@ pub struct Engine<C, S, K, T> {
     view: CloudView,
     publisher: Publisher,
     troubles: Troubles,
+    story: Story,
 }
 
 /// What one turn saw, and when the next is due.
@@ -71,16 +76,23 @@ pub struct Look {
     pub rest: Duration,
 }
 
-impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
+impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, J> {
     /// Takes up the work where `store` left it.
-    pub fn new(policy: Arc<Policy>, cloud: C, scheduler: S, clock: K, mut store: T) -> Self {
+    pub fn new(
+        policy: Arc<Policy>,
+        cloud: C,
+        scheduler: S,
+        clock: K,
+        mut store: T,
+        journal: J,
+    ) -> Self {
         let mut troubles = Troubles::default();
         let loaded = store.load();
         let memory = match &loaded {
             Ok(memory) => memory.clone(),
             Err(error) => {
                 troubles.report(
-                    "state",
+                    &About::State,
                     clock.now(),
                     &format!(
                         "state cannot be read: {error}; starting from what Slurm and AWS show"
@@ -95,6 +107,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             scheduler,
             clock,
             store,
+            journal,
+            story: Story::new(&memory),
             saved: loaded.ok(),
             memory,
             nodes: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
@@ -125,14 +139,27 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         let memory = self.memory.clone();
         let planned_at = self.clock.now();
         self.say_what_is_wrong(&plan, planned_at);
+        self.tell_troubles();
+        let queue_is_known = snapshot.nodes.known().and(snapshot.queue.known()).is_some();
+        let story = &mut self.story;
+        let events = story.of_plan(&self.policy, &memory, &plan, queue_is_known, planned_at);
+        self.record(events);
         self.memory.intend(&plan, planned_at);
         self.save();
         let outcomes = self.carry_out(&plan).await;
+        // The first save may have failed, and that was before.
+        self.tell_troubles();
         let now = self.clock.now();
+        let (policy, story) = (&self.policy, &mut self.story);
+        let events = story.of_outcomes(policy, &self.memory, &plan, &outcomes, now);
+        self.record(events);
         self.memory.settle(&outcomes, now);
         self.save();
         self.view.prune(&self.memory);
         Publisher::note(&self.cloud, &mut self.troubles, now);
+        self.troubles.note(&About::Events, now, self.journal.trouble().as_ref());
+        self.tell_troubles();
+        self.journal.flush();
         let cluster = self.scheduler.cluster();
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
         let pause = self.pause(&plan, now);
@@ -179,19 +206,20 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             return false;
         }
         let looked = self.view.look_up(&self.cloud, &due, now).await;
-        self.troubles.note("describe instances", now, looked.as_ref().err());
+        self.troubles.note(&About::Instances, now, looked.as_ref().err());
         looked.is_ok()
     }
 
     async fn refresh(&mut self) {
         let now = self.clock.now();
         let result = self.view.refresh(&self.cloud, &self.policy, now).await;
-        self.troubles.note("describe groups", now, result.as_ref().err());
+        self.troubles.note(&About::Groups, now, result.as_ref().err());
         for (name, seen) in &self.view.asgs {
+            let about = About::Asg(name.clone());
             if let (Seen::Unknown { why }, Ok(())) = (seen, &result) {
-                self.troubles.report(name.as_str(), now, why);
+                self.troubles.report(&about, now, why);
             } else {
-                self.troubles.over(name.as_str());
+                self.troubles.over(&about, now);
             }
         }
         self.warn_of_small_groups(now);
@@ -207,7 +235,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         let read = self.scheduler.nodes().await;
         let now = self.clock.now();
         self.slurm_read_at = Some(now);
-        self.troubles.note("slurm nodes", now, read.as_ref().err());
+        self.troubles.note(&About::SlurmNodes, now, read.as_ref().err());
         match read {
             Ok(nodes) => {
                 self.warn_of_unknown_nodes(&nodes, now);
@@ -215,14 +243,12 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             }
             Err(error) => self.nodes = Seen::Unknown { why: error.to_string() },
         }
-        if self.policy.groups.values().any(|group| group.prelaunch) {
-            let read = self.scheduler.queue().await;
-            self.troubles.note("slurm queue", self.clock.now(), read.as_ref().err());
-            self.queue = match read {
-                Ok(queue) => Seen::Known(queue),
-                Err(error) => Seen::Unknown { why: error.to_string() },
-            };
-        }
+        let read = self.scheduler.queue().await;
+        self.troubles.note(&About::SlurmQueue, self.clock.now(), read.as_ref().err());
+        self.queue = match read {
+            Ok(queue) => Seen::Known(queue),
+            Err(error) => Seen::Unknown { why: error.to_string() },
+        };
         self.clock.now().since(began)
     }
 
@@ -237,7 +263,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             let Some(max) = sizes.sum::<Option<usize>>() else { continue };
             // What asg.toml says will be written.
             let max = group.sizes.max.map_or(max, |max| max as usize);
-            let key = format!("size of {name}");
+            let about = About::Room(name.clone());
             if max < group.nodes.len() {
                 let where_to = match group.sizes.max {
                     Some(_) => "max_size in asg.toml",
@@ -248,9 +274,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
                      Slurm will wait for nodes that cannot come",
                     group.nodes.len()
                 );
-                self.troubles.report(&key, now, &message);
+                self.troubles.report(&about, now, &message);
             } else {
-                self.troubles.over(&key);
+                self.troubles.over(&about, now);
             }
         }
     }
@@ -258,19 +284,31 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
     /// Nodes of asg.toml that slurm.conf does not have are a slip of the pen in one of them.
     fn warn_of_unknown_nodes(&mut self, nodes: &Nodes, now: Timestamp) {
         for (name, group) in &self.policy.groups {
-            let key = format!("nodes of {name}");
+            let about = About::Nodes(name.clone());
             match group.nodes.iter().find(|node| !nodes.contains_key(*node)) {
                 Some(node) => self.troubles.report(
-                    &key,
+                    &about,
                     now,
                     &format!(
                         "group={name}: Slurm shows no node {node}; write it in slurm.conf with \
                          State=CLOUD, and PrivateData=cloud before Slurm 23.02, or correct `nodes`"
                     ),
                 ),
-                None => self.troubles.over(&key),
+                None => self.troubles.over(&about, now),
             }
         }
+    }
+
+    fn record(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.journal.record(event);
+        }
+    }
+
+    fn tell_troubles(&mut self) {
+        let news = self.troubles.news();
+        let events = news.into_iter().map(|event| with_group(&self.policy, event)).collect();
+        self.record(events);
     }
 
     /// What keeps groups from having the sizes of asg.toml, and what to write in slurm.conf.
@@ -278,7 +316,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         for (name, report) in &plan.groups {
             let problem = report.sizes_problem.as_ref();
             let line = problem.map(|problem| format!("group={name}: {problem}"));
-            self.troubles.note(&format!("sizes of {name}"), now, line.as_ref());
+            self.troubles.note(&About::Sizes(name.clone()), now, line.as_ref());
         }
         for line in &plan.advice {
             self.troubles.advise(line);
@@ -340,9 +378,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         if !(changed.is_empty() && gone.is_empty()) {
             self.view.expire();
         }
-        let outcomes: Vec<_> = [changed, told, gone].concat();
-        crate::story::tell(&outcomes, &self.policy);
-        outcomes
+        [changed, told, gone].concat()
     }
 
     fn save(&mut self) {
@@ -350,7 +386,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
             return;
         }
         let result = self.store.save(&self.memory);
-        self.troubles.note("save state", self.clock.now(), result.as_ref().err());
+        self.troubles.note(&About::Saving, self.clock.now(), result.as_ref().err());
         if result.is_ok() {
             self.saved = Some(self.memory.clone());
         }
@@ -364,8 +400,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store> Engine<C, S, K, T> {
         } else {
             IDLE_PAUSE
         };
-        let next_publication = self.publisher.next(&self.policy);
-        for at in plan.wake_at.into_iter().chain(self.view.not_before()).chain(next_publication) {
+        let own = [self.view.not_before(), self.publisher.next(&self.policy)];
+        let next_beat = self.story.next_beat(&self.policy);
+        for at in plan.wake_at.into_iter().chain(own.into_iter().flatten()).chain(next_beat) {
             pause = pause.min(at.since(now));
         }
         pause.max(Duration::from_millis(100))

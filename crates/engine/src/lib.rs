@@ -1,12 +1,13 @@
 //! The loop of slurm-asg: observe, plan, check, execute, remember.
 //!
-//! Everything that touches the world comes in through four narrow traits ([`Cloud`],
-//! [`Scheduler`], [`Clock`], [`Store`]), so that the same loop runs in slurmctld, in tests and
-//! in a simulation. The loop decides nothing: [`slurm_asg_core::plan::plan`] does.
+//! Everything that touches the world comes in through five narrow traits ([`Cloud`],
+//! [`Scheduler`], [`Clock`], [`Store`], [`Journal`]), so that the same loop runs in slurmctld, in
+//! tests and in a simulation. The loop decides nothing: [`slurm_asg_core::plan::plan`] does.
 #![forbid(unsafe_code)]
 
 mod cloud;
 mod engine;
+mod journal;
 mod observe;
 mod publish;
 mod scheduler;
@@ -16,6 +17,7 @@ mod troubles;
 
 pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
 pub use engine::{Engine, IDLE_PAUSE, Look, TRANSITION_PAUSE};
+pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError};
 

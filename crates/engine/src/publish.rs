@@ -6,7 +6,7 @@ use slurm_asg_core::policy::Policy;
 use slurm_asg_core::time::Timestamp;
 
 use crate::cloud::{Cloud, Publication};
-use crate::troubles::Troubles;
+use crate::troubles::{About, Troubles};
 
 /// Remembers of when the last published figures were. A restart forgets it: one more publication then
 /// does no harm, because no alarm adds figures up.
@@ -48,7 +48,7 @@ impl Publisher {
     /// Says how publications have gone. Nothing else depends on it.
     pub fn note<C: Cloud>(cloud: &C, troubles: &mut Troubles, now: Timestamp) {
         if let Some(result) = cloud.published() {
-            troubles.note("publish metrics", now, result.err().as_ref());
+            troubles.note(&About::Metrics, now, result.err().as_ref());
         }
     }
 

@@ -14,14 +14,14 @@ use crate::message::{Request, Response};
 pub enum AskError {
     /// Nobody listens.
     #[error(
-        "the plugin does not listen on {}: {source}; is slurmctld running with \
+        "the plugin does not listen on {}: {cause}; is slurmctld running with \
          JobSubmitPlugins=asg? its log says what the plugin does", path.display()
     )]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// The system's word.
-        source: std::io::Error,
+        /// The system's word; part of the message, and so no source.
+        cause: std::io::Error,
     },
     /// The line broke, or what came is not an answer.
     #[error("the plugin's answer on {} cannot be read: {why}", path.display())]
@@ -63,7 +63,7 @@ pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<Response, 
 fn exchange(path: &Path, line: &str) -> Result<Response, AskError> {
     let broken = |why: String| AskError::Answer { path: path.to_owned(), why };
     let mut stream = UnixStream::connect(path)
-        .map_err(|source| AskError::Connect { path: path.to_owned(), source })?;
+        .map_err(|cause| AskError::Connect { path: path.to_owned(), cause })?;
     stream.write_all(line.as_bytes()).map_err(|error| broken(error.to_string()))?;
     stream.write_all(b"\n").map_err(|error| broken(error.to_string()))?;
     let mut answer = String::new();

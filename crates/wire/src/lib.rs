@@ -9,7 +9,7 @@ mod locate;
 mod message;
 
 pub use client::{AskError, ask};
-pub use locate::{DEFAULT_SOCKET, config_path, socket_path};
+pub use locate::{DEFAULT_SOCKET, config_path, slurm_conf_path, socket_path};
 pub use message::{GroupStatus, JobStatus, NodeStatus, Request, Response, Status};
 
 /// The largest request that the plugin reads, bytes. 10,000 nodes without a common prefix fit.

@@ -17,9 +17,15 @@ pub fn config_path() -> PathBuf {
     if let Some(path) = env::var_os("SLURM_ASG_CONFIG") {
         return PathBuf::from(path);
     }
-    let slurm_conf = env::var_os("SLURM_CONF").unwrap_or_else(|| DEFAULT_SLURM_CONF.into());
-    let dir = Path::new(&slurm_conf).parent().unwrap_or_else(|| Path::new("/etc/slurm"));
+    let slurm_conf = slurm_conf_path();
+    let dir = slurm_conf.parent().unwrap_or_else(|| Path::new("/etc/slurm"));
     dir.join("asg.toml")
+}
+
+/// slurm.conf: `SLURM_CONF`, else the one in /etc/slurm.
+#[must_use]
+pub fn slurm_conf_path() -> PathBuf {
+    env::var_os("SLURM_CONF").map_or_else(|| DEFAULT_SLURM_CONF.into(), PathBuf::from)
 }
 
 /// The socket: `SLURM_ASG_SOCKET`, else what asg.toml says, else the default.

@@ -77,6 +77,9 @@ pub struct Status {
     pub problem: Option<String>,
     /// The configuration file in force.
     pub config: String,
+    /// The event log's current file. `None` if there is none.
+    #[serde(default)]
+    pub events: Option<String>,
     /// When it last looked, milliseconds since the Unix epoch. `None` before the first look.
     pub looked_at_ms: Option<u64>,
     /// Calls of the job_submit hook since the plugin was loaded.

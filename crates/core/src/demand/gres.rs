@@ -41,6 +41,9 @@ pub struct Ask {
     pub memory_each: u64,
 }
 
+/// Where a number of an ask is.
+type Place = fn(&mut Ask) -> &mut u64;
+
 /// Resources that share the GPUs of a node with one another: placing them is left to Slurm.
 const SHARING: [&str; 2] = ["mps", "shard"];
 

@@ -713,9 +713,8 @@ impl<'a> Count<'a> {
         }
         if let Some(slot) = self.why.get_mut(at) {
             let hope = |why: &JobWhy| {
-                let waits = matches!(why, JobWhy::NoFreeNodes);
-                let behind = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
-                2 * u8::from(waits) + u8::from(behind)
+                let waits = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
+                if *why == JobWhy::NoFreeNodes { 2 } else { u8::from(waits) }
             };
             if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
                 *slot = Some(why);

@@ -23,7 +23,8 @@ impl fmt::Display for JobVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nodes, launch, why } = self;
         if *why == JobWhy::Counted {
-            write!(f, "gets {nodes} nodes, of which {launch} are powered up for it")
+            let s = if *nodes == 1 { "" } else { "s" };
+            write!(f, "gets {nodes} node{s}; {launch} to be powered up for it")
         } else {
             why.fmt(f)
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::sizes::{Settled, settle};
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::Memory;
-use crate::policy::{GroupPolicy, Sizes};
+use crate::policy::{GroupPolicy, ScaleIn, Sizes};
 use crate::snapshot::{Asg, Machine, Member, Snapshot};
 
 /// One Auto Scaling group while a plan is made.
@@ -17,6 +17,8 @@ pub struct Book<'a> {
     /// What DesiredCapacity is, after accepted decrements that this read does not show yet, and
     /// after the minimum that this plan writes.
     desired: u32,
+    /// Whether it ever comes down.
+    shrinks: bool,
     /// Decrements that this plan has spent.
     taken: u32,
     /// Instances that were asked for and are not listed yet.
@@ -68,7 +70,8 @@ impl<'a> Book<'a> {
         // AWS raises it with the minimum by itself.
         let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
-        Self { name, asg, sizes, desired, taken: 0, outstanding, replaced, spares }
+        let (shrinks, taken) = (true, 0);
+        Self { name, asg, sizes, desired, shrinks, taken, outstanding, replaced, spares }
     }
 
     /// Instances that come without anything being asked.
@@ -102,9 +105,9 @@ impl<'a> Book<'a> {
         self.desired.saturating_sub(self.sizes.max)
     }
 
-    /// Spends one decrement; `false` if the group would fall below its minimum.
+    /// Spends one decrement; `false` if the group would fall below its minimum, or never shrinks.
     pub const fn take(&mut self) -> bool {
-        let may = self.desired.saturating_sub(self.taken) > self.sizes.keep;
+        let may = self.shrinks && self.desired.saturating_sub(self.taken) > self.sizes.keep;
         if may {
             self.taken += 1;
         }
@@ -128,7 +131,11 @@ pub fn open_all<'a>(
         .asgs
         .iter()
         .filter_map(|name| snapshot.asg(name).map(|asg| (name, asg)))
-        .map(|(name, asg)| Book::open(name, asg, &group.sizes, memory, snapshot, serving))
+        .map(|(name, asg)| {
+            let mut book = Book::open(name, asg, &group.sizes, memory, snapshot, serving);
+            book.shrinks = group.scale_in != ScaleIn::Never;
+            book
+        })
         .collect()
 }
 

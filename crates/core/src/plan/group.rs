@@ -10,14 +10,15 @@ use super::base::Base;
 use super::capacity::{Book, Claims, open_all};
 use super::sizes::SizesProblem;
 use super::{
-    Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, TERMINATE_REPEAT, Terminate,
-    TerminateCause, Why, is_gone,
+    Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
+    TERMINATE_REPEAT, Terminate, TerminateCause, Why, is_gone,
 };
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory};
 use crate::node_state::{NodeState, Phase};
-use crate::policy::GroupPolicy;
+use crate::policy::{BillingHour, GroupPolicy, ScaleIn};
 use crate::snapshot::{Lifecycle, Machine, Node, Seen, Snapshot};
+use crate::time::Timestamp;
 
 /// Slurm's own words when a node did not register in time (power_save.c, 22.05 to 26.05).
 const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
@@ -215,7 +216,7 @@ impl<'a> Pass<'a, '_> {
                 (Phase::Up, Some(binding)) => Some(self.judge_up(name, node, binding)),
                 (Phase::Up, None) if self.has_no_machine(name, node) => {
                     self.plan.watch_slurm = true;
-                    self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone() }));
+                    self.plan.actions.push(Action::PowerDown(PowerDown::recover(name)));
                     Some(Why::NoMachine)
                 }
                 (Phase::Up, None) => Some(self.in_service(node).unwrap_or(Why::NoInstanceKnown)),
@@ -262,6 +263,13 @@ impl<'a> Pass<'a, '_> {
                 _ => Why::NotInGroup,
             });
         }
+        if self.scene.group.scale_in == ScaleIn::Never {
+            self.plan.advice.insert(format!(
+                "group={}: Slurm powers nodes down though scale_in = \"never\"; write \
+                 SuspendTime=INFINITE for their partitions in slurm.conf",
+                self.scene.name
+            ));
+        }
         self.terminate(&binding.asg, &binding.instance, Some(name), TerminateCause::NodeReleased);
         Some(if never_registered { Why::NeverRegistered } else { Why::Released })
     }
@@ -275,7 +283,7 @@ impl<'a> Pass<'a, '_> {
             && !node.state.has(NodeState::POWER_DOWN | NodeState::COMPLETING);
         if stuck && ours {
             self.plan.watch_slurm = true;
-            self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone() }));
+            self.plan.actions.push(Action::PowerDown(PowerDown::recover(name)));
         }
         stuck && ours
     }
@@ -350,7 +358,7 @@ impl<'a> Pass<'a, '_> {
                 let reason = format!("(Code:InstanceGone) {} is gone", binding.instance);
                 self.plan.actions.push(Action::MarkDown(MarkDown { node: name.clone(), reason }));
             }
-            self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone() }));
+            self.plan.actions.push(Action::PowerDown(PowerDown::recover(name)));
             return Why::InstanceGone;
         }
         self.ask_if_missing(binding);
@@ -365,7 +373,46 @@ impl<'a> Pass<'a, '_> {
         } else {
             Why::Idle { since: node.idle_since }
         };
-        self.in_service(node).unwrap_or(idle)
+        let idle_now = matches!(idle, Why::Idle { .. });
+        let why = self.in_service(node).unwrap_or(idle);
+        if let (true, Why::Idle { since: Some(since) }, ScaleIn::BillingHour(hour)) =
+            (idle_now, &why, self.scene.group.scale_in)
+        {
+            return self.judge_by_billing_hour(name, node, binding, hour, *since);
+        }
+        why
+    }
+
+    /// An idle node in a group that is billed by the hour: it goes when the next hour is about to
+    /// be billed, unless a pending job could use it.
+    fn judge_by_billing_hour(
+        &mut self,
+        name: &NodeName,
+        node: &Node,
+        binding: &Binding,
+        hour: BillingHour,
+        since: Timestamp,
+    ) -> Why {
+        let now = self.scene.snapshot.now;
+        let closed = NodeState::DRAIN | NodeState::FAIL | NodeState::MAINT;
+        let machine = self.scene.snapshot.machines.get(&binding.instance);
+        let launched = machine.and_then(Machine::facts).and_then(|facts| facts.launched);
+        let Some(launched) = launched else {
+            self.plan.look_up.insert(binding.instance.clone());
+            return Why::Idle { since: Some(since) };
+        };
+        if node.state.base() != NodeState::IDLE || node.state.has(closed) {
+            return Why::Idle { since: Some(since) };
+        }
+        let at = hour.next(launched, since, now);
+        if at > now || self.scene.reuse > 0 {
+            self.plan.wake(at);
+            return Why::WaitsForBillingHour { since, at };
+        }
+        self.plan.watch_slurm = true;
+        let cause = PowerDownCause::BillingHour;
+        self.plan.actions.push(Action::PowerDown(PowerDown { node: name.clone(), cause }));
+        Why::BillingHourEnds { since }
     }
 
     /// Counts a node in service. `None` if it is idle and nothing is asked of it.

@@ -136,6 +136,18 @@ pub struct MarkDown {
 pub struct PowerDown {
     /// The node.
     pub node: NodeName,
+    /// Why.
+    pub cause: PowerDownCause,
+}
+
+/// Why a node is powered down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerDownCause {
+    /// It has no machine any more, or never got one: it becomes available again.
+    Recover,
+    /// It is idle, and the next hour of its instance is about to be billed.
+    BillingHour,
 }
 
 /// Power a node up through Slurm.
@@ -276,6 +288,13 @@ pub(crate) fn look<'a>(
 impl Plan {
     fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+impl PowerDown {
+    /// Makes a node available again.
+    fn recover(node: &NodeName) -> Self {
+        Self { node: node.clone(), cause: PowerDownCause::Recover }
     }
 }
 

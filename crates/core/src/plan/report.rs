@@ -120,6 +120,18 @@ pub enum Why {
     InstanceGone,
     /// It never registered within ResumeTimeout, and is made available again.
     NeverRegistered,
+    /// Idle, and kept until the hour of its instance that is paid for is nearly over.
+    WaitsForBillingHour {
+        /// Since when it is idle.
+        since: Timestamp,
+        /// When it may go.
+        at: Timestamp,
+    },
+    /// Idle, and the next hour of its instance is about to be billed: powered down now.
+    BillingHourEnds {
+        /// Since when it is idle.
+        since: Timestamp,
+    },
     /// It was asked to power down, and Slurm waits for it to be idle.
     PowerDownAsked,
     /// Slurm released it, but its group does not count its instance: missing, detached, standby.
@@ -134,7 +146,10 @@ impl Why {
     pub const fn since(&self) -> Option<Timestamp> {
         if let Self::Idle { since } | Self::Base { since } = self {
             *since
-        } else if let Self::Booting { since } = self {
+        } else if let Self::Booting { since }
+        | Self::WaitsForBillingHour { since, .. }
+        | Self::BillingHourEnds { since } = self
+        {
             Some(*since)
         } else {
             None
@@ -171,6 +186,8 @@ impl fmt::Display for Why {
             Self::ReleasedWithWork => "released by Slurm, but work is left on it; kept",
             Self::InstanceGone => "its instance is gone; set down, jobs requeue",
             Self::NeverRegistered => "never registered; made available again",
+            Self::WaitsForBillingHour { .. } => "idle; kept while its instance's hour is paid for",
+            Self::BillingHourEnds { .. } => "idle, and the next hour is about to be billed",
             Self::PowerDownAsked => "waits for Slurm to power it down",
             Self::NotInGroup => "released by Slurm; its instance is not in its group",
             Self::HeldByHook => "its instance is being terminated; a life-cycle hook holds it",

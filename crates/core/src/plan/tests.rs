@@ -486,6 +486,76 @@ fn sized(min: u32, max: u32, sizes: &str, lines: &[&str]) -> World {
 
 const OFF: [&str; 4] = ["n1 off", "n2 off", "n3 off", "n4 off"];
 
+/// n1 and n2 idle since 700 s on instances that were launched `ages` seconds ago.
+fn hourly(keys: &str, ages: [u64; 2], more: &[&str]) -> World {
+    let lines = [&["n1 idle on=i-1", "n2 idle on=i-2"], more].concat();
+    let mut world = World::new(0, 8, &lines);
+    world.policy = policy_with(&format!("scale_in = \"billing-hour\"\n{keys}"));
+    let now = world.snapshot.now;
+    let ago = |secs: u64| Timestamp::from_millis(now.millis() - secs * 1000);
+    for (node, id, age) in [("n1", "i-1", ages[0]), ("n2", "i-2", ages[1])] {
+        world.node_mut(node).idle_since = Some(ago(700));
+        if let Some(Machine::Known(facts)) = world.snapshot.machines.get_mut(&InstanceId::new(id)) {
+            facts.launched = Some(ago(age));
+        }
+    }
+    world
+}
+
+#[test]
+fn by_the_billing_hour_an_idle_node_goes_in_the_last_part_of_its_hour_only() {
+    /// Keys of the group, ages of the instances, more lines, and what is done.
+    type Case = (&'static str, [u64; 2], &'static [&'static str], &'static [&'static str]);
+    let table: [Case; 8] = [
+        ("", [3500, 1000], &[], &["power_down n1"]),
+        ("", [3599, 7190], &[], &["power_down n1", "power_down n2"]),
+        ("", [3600, 3400], &[], &[]),
+        ("cooldown = 701", [3500, 3500], &[], &[]),
+        ("billing_window_percent = 100", [800, 900], &[], &["power_down n1", "power_down n2"]),
+        // The group keeps one.
+        ("min_size = 1\nmax_size = 8", [3500, 3500], &[], &["sizes 1 8", "power_down n2"]),
+        // A job could use them.
+        ("", [3500, 3500], &["job 1"], &[]),
+        // A job that can never run could not.
+        ("", [3500, 3500], &["job 70"], &["power_down n1", "power_down n2"]),
+    ];
+    for (keys, ages, more, actions) in table {
+        assert_eq!(told(&hourly(keys, ages, more).plan()), actions, "{keys} {ages:?} {more:?}");
+    }
+    let mut world = hourly("", [3500, 1000], &[]);
+    let plan = world.plan();
+    let at = Timestamp::from_millis(world.snapshot.now.millis() + 2420 * 1000);
+    assert!(
+        matches!(plan.nodes[&"n2".into()].why, Why::WaitsForBillingHour { at: goes, .. } if goes == at)
+    );
+    assert_eq!(plan.wake_at, Some(at));
+    world.carry_out(&plan);
+    assert_eq!(told(&world.plan()), Vec::<String>::new(), "Slurm closes the node first");
+    world.node_mut("n1").state = NodeState(state("powering_down"));
+    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+    // What is not known keeps the node.
+    let mut world = hourly("", [3500, 3500], &[]);
+    world.snapshot.machines.clear();
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+#[test]
+fn where_nothing_scales_in_capacity_stays_and_waits_for_the_next_job() {
+    let lines = ["n1 idle on=i-1", "n2 powering_down on=i-2", "n3 off"];
+    let mut world = World::new(0, 8, &lines);
+    world.policy = policy_with("scale_in = \"never\"");
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["replace i-2"], "the capacity stays");
+    assert!(plan.advice.iter().any(|line| line.contains("SuspendTime=INFINITE")));
+    world.carry_out(&plan);
+    world.node_mut("n2").state = NodeState(state("off"));
+    world.launch("i-5", Lifecycle::InService);
+    world.pass(10_000);
+    assert_eq!(told(&world.plan()), Vec::<String>::new(), "a spare is no orphan here");
+    world.node_mut("n3").state = NodeState(state("powering_up"));
+    assert_eq!(told(&world.plan()), ["bind n3 i-5"]);
+}
+
 #[test]
 fn sizes_of_the_file_are_written_and_others_left_alone() {
     let table: [(&str, &[&str]); 8] = [
@@ -803,8 +873,8 @@ type Recipe = (Vec<Piece>, u32, u32, u32, usize, (u64, Vec<u32>, bool), bool, (S
 /// Sizes in asg.toml, and whether the group has begun before.
 fn sizes() -> impl Strategy<Value = (String, bool)> {
     let given = || proptest::option::weighted(0.4, 0..12u32);
-    (given(), given(), given(), any::<bool>(), any::<bool>()).prop_map(
-        |(min, initial, max, maintain, begun)| {
+    (given(), given(), given(), any::<bool>(), any::<bool>(), 0..3u8).prop_map(
+        |(min, initial, max, maintain, begun, scale_in)| {
             // As the file demands: minimum, initial size, maximum in this order.
             let initial = initial.map(|size| size.max(min.unwrap_or(0)));
             let max = max.map(|size| size.max(min.unwrap_or(0)).max(initial.unwrap_or(0)));
@@ -814,7 +884,9 @@ fn sizes() -> impl Strategy<Value = (String, bool)> {
             let text =
                 [line("min_size", min), line("initial_size", initial), line("max_size", max)];
             let kept = maintain && initial.is_some();
-            (format!("{}maintain_initial_size = {kept}", text.concat()), begun)
+            let scale_in = ["slurm", "billing-hour", "never"][usize::from(scale_in)];
+            let kept = format!("maintain_initial_size = {kept}\nscale_in = \"{scale_in}\"");
+            (text.concat() + &kept, begun)
         },
     )
 }
@@ -845,6 +917,10 @@ fn build(
         world.node_mut(&node).state = NodeState(state(STATES[piece.state]));
         world.node_mut(&node).address.clone_from(&node);
         world.node_mut(&node).cpus = 2;
+        let now = world.snapshot.now;
+        let ago = |secs: u64| Some(Timestamp::from_millis(now.millis() - secs * 1000));
+        world.node_mut(&node).idle_since =
+            if STATES[piece.state] == "idle" { ago(age + 100) } else { None };
         if piece.own_reason {
             world.node_mut(&node).reason = "ResumeTimeout reached".into();
         } else if piece.silent {
@@ -862,6 +938,10 @@ fn build(
         }
         if piece.dead {
             world.die(&id);
+        }
+        if let Some(Machine::Known(facts)) = world.snapshot.machines.get_mut(&InstanceId::new(&id))
+        {
+            facts.launched = ago(if piece.told { 3500 } else { 5 * age });
         }
         if piece.tagged
             && let Some(Machine::Known(facts)) =

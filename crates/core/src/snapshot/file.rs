@@ -43,7 +43,7 @@ pub struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub licenses: Option<Vec<License>>,
     /// What the Auto Scaling groups hold, by the names of groups in asg.toml. A group that is
-    /// not said has an instance for each node that is not powered down.
+    /// not said has the sizes of asg.toml, and an instance for each node that is not powered down.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<GroupName, Holdings>,
     /// What the plugin remembers, as in its state file.
@@ -339,8 +339,9 @@ impl World<'_> {
         }
         let size = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let living = instances.values().filter(|member| member.lifecycle.is_capacity()).count();
-        let max = held.max.unwrap_or_else(|| size(group.nodes.len().max(living)));
-        let min = held.min.unwrap_or(0);
+        let max = held.max.or(group.sizes.max);
+        let max = max.unwrap_or_else(|| size(group.nodes.len().max(living)));
+        let min = held.min.or(group.sizes.min).unwrap_or(0);
         let desired = held.desired.unwrap_or_else(|| size(living)).max(min);
         self.asgs.insert(name.clone(), Seen::Known(Asg { min, max, desired, instances }));
     }

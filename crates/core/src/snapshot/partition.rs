@@ -1,8 +1,10 @@
 //! Partitions and what else the queue depends on, as slurmctld shows it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::facts::SlurmFacts;
@@ -173,11 +175,39 @@ fn write_nodes<S: Serializer>(nodes: &[NodeName], serializer: S) -> Result<S::Ok
     serializer.serialize_str(&hostlist::compress(nodes))
 }
 
-/// A hostlist expression. `ALL` is left to the reader of the whole file.
+/// A hostlist expression, or a list of them. `ALL` is left to the reader of the whole file.
 fn read_nodes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NodeName>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
-    if text.is_empty() {
-        return Ok(Vec::new());
+    deserializer.deserialize_any(NodeList)
+}
+
+struct NodeList;
+
+impl NodeList {
+    fn expand<E: Error>(text: &str) -> Result<Vec<NodeName>, E> {
+        if text.is_empty() { Ok(Vec::new()) } else { hostlist::expand(text).map_err(E::custom) }
     }
-    hostlist::expand(&text).map_err(serde::de::Error::custom)
+}
+
+impl<'de> Visitor<'de> for NodeList {
+    type Value = Vec<NodeName>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node list, as \"compute-[1-8]\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<NodeName>, E> {
+        Self::expand(text)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Vec<NodeName>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<NodeName>, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(text) = list.next_element::<String>()? {
+            nodes.extend(Self::expand(&text)?);
+        }
+        Ok(nodes)
+    }
 }

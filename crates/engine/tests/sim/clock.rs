@@ -39,7 +39,7 @@ impl Timeline {
     }
 }
 
-/// The world, as the engine's four traits share it.
+/// The world, as the engine's traits share it.
 #[derive(Clone)]
 pub struct Shared(pub Rc<RefCell<World>>);
 

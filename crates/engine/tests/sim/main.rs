@@ -19,6 +19,7 @@
 mod aws;
 mod clock;
 mod faults;
+mod notebook;
 mod oracle;
 mod slurm;
 mod world;
@@ -38,6 +39,7 @@ use slurm_asg_engine::{Engine, Look};
 use crate::aws::{ASG, Ec2};
 use crate::clock::{MINUTE, Millis, SECOND, Shared};
 use crate::faults::{Disk, Faults};
+use crate::notebook::Notebook;
 use crate::slurm::{RESUME_TIMEOUT, SUSPEND_TIME, SUSPEND_TIMEOUT, Slurmctld};
 use crate::world::{ORPHAN_GRACE, World};
 
@@ -48,7 +50,7 @@ const JOBS_MAX: Millis = 180 * MINUTE;
 const QUIET: Millis =
     RESUME_TIMEOUT + SUSPEND_TIME + 3 * SUSPEND_TIMEOUT + ORPHAN_GRACE + 5 * MINUTE;
 
-type Loop = Engine<Ec2, Slurmctld, Shared, Disk>;
+type Loop = Engine<Ec2, Slurmctld, Shared, Disk, Notebook>;
 
 struct Simulation {
     world: Shared,
@@ -88,7 +90,8 @@ impl Simulation {
         drop(world);
         let world = || self.world.clone();
         let (cloud, slurm, disk) = (Ec2(world()), Slurmctld(world()), Disk(world()));
-        self.engine = Some(Engine::new(Arc::clone(&self.policy), cloud, slurm, world(), disk));
+        let (policy, notebook) = (Arc::clone(&self.policy), Notebook::new(world()));
+        self.engine = Some(Engine::new(policy, cloud, slurm, world(), disk, notebook));
     }
 
     fn run_to(&self, limit: Millis) {

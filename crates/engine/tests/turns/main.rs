@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod events;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use slurm_asg_core::event::Event;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Binding, Memory};
 use slurm_asg_core::node_state::NodeState;
@@ -27,8 +30,9 @@ use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member, Node, Queue};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
-    AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE, Look,
-    Nodes, Publication, Scheduler, SchedulerError, Store, StoreError, TerminateRequest,
+    AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE,
+    Journal, Look, Nodes, Publication, Scheduler, SchedulerError, Store, StoreError,
+    TerminateRequest,
 };
 
 const POLICY: &str = "
@@ -53,11 +57,17 @@ struct State {
     saved: Memory,
     /// How the last publication ended, until that is told.
     published: Option<Result<(), CloudError>>,
+    queue: Arc<Queue>,
+    /// Events that were recorded, and those that were also handed on to be written.
+    recorded: Vec<Event>,
+    flushed: usize,
 }
 
-/// All four of the engine's traits, over one state.
+/// All five of the engine's traits, over one state.
 #[derive(Clone)]
 struct Fake(Rc<RefCell<State>>);
+
+type Turner = Engine<Fake, Fake, Fake, Fake, Fake>;
 
 impl Fake {
     fn new() -> Self {
@@ -108,13 +118,13 @@ impl Fake {
         state.saved.bindings.insert(node.into(), binding);
     }
 
-    fn engine(&self) -> Engine<Self, Self, Self, Self> {
+    fn engine(&self) -> Turner {
         self.engine_by(POLICY)
     }
 
-    fn engine_by(&self, text: &str) -> Engine<Self, Self, Self, Self> {
+    fn engine_by(&self, text: &str) -> Turner {
         let fake = || self.clone();
-        Engine::new(policy(text), fake(), fake(), fake(), fake())
+        Engine::new(policy(text), fake(), fake(), fake(), fake(), fake())
     }
 
     fn pass(&self, millis: u64) {
@@ -177,6 +187,21 @@ impl Store for Fake {
         }
         self.state().saved = memory.clone();
         Ok(())
+    }
+}
+
+impl Journal for Fake {
+    fn record(&mut self, event: Event) {
+        self.state().recorded.push(event);
+    }
+
+    fn flush(&mut self) {
+        let mut state = self.state();
+        state.flushed = state.recorded.len();
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.state().fail.contains("journal").then(|| "the disk is full".to_owned())
     }
 }
 
@@ -259,7 +284,7 @@ impl Scheduler for Fake {
 
     async fn queue(&mut self) -> Result<Arc<Queue>, SchedulerError> {
         self.slurm("queue", "queue".to_owned())?;
-        Ok(Arc::default())
+        Ok(Arc::clone(&self.state().queue))
     }
 
     async fn set_addresses(&mut self, updates: &[AddressUpdate]) -> Result<(), SchedulerError> {
@@ -293,7 +318,7 @@ impl Scheduler for Fake {
 }
 
 /// The fakes never wait.
-fn turn(engine: &mut Engine<Fake, Fake, Fake, Fake>) -> Look {
+fn turn(engine: &mut Turner) -> Look {
     let turn = pin!(engine.turn());
     match turn.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(look) => look,
@@ -495,7 +520,7 @@ fn sizes_changed_in_the_file_or_in_the_group_are_followed_within_a_minute() {
     let mut engine = fake.engine_by(SIZED);
     turn(&mut engine);
     deeds(&fake);
-    let live_until = |word: &str, engine: &mut Engine<Fake, Fake, Fake, Fake>| {
+    let live_until = |word: &str, engine: &mut Turner| {
         let began = fake.state().now;
         while fake.state().now < began + 60_000 {
             let look = turn(engine);
@@ -597,12 +622,7 @@ fn seconds_of(fake: &Fake, word: &str, secs: u64) -> Vec<u64> {
 }
 
 /// The same with an engine that is there.
-fn seconds_with(
-    engine: &mut Engine<Fake, Fake, Fake, Fake>,
-    fake: &Fake,
-    word: &str,
-    secs: u64,
-) -> Vec<u64> {
+fn seconds_with(engine: &mut Turner, fake: &Fake, word: &str, secs: u64) -> Vec<u64> {
     let mut seconds = Vec::new();
     let began = fake.state().now;
     while fake.state().now < began + secs * 1000 {

@@ -1,0 +1,438 @@
+//! Which events follow from a plan, from how its actions ended, and from what Slurm asked for.
+
+use std::collections::BTreeMap;
+
+use super::{Event, EventName};
+use crate::demand::{JobVerdict, JobWhy};
+use crate::hostlist;
+use crate::ids::{AsgName, GroupName, NodeName};
+use crate::memory::{Memory, Outcome};
+use crate::plan::{Action, Plan, PowerDownCause, PowerUpCause, TerminateCause, Why};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+use crate::word::variant_name;
+
+/// How many jobs one event names.
+const JOBS_MAX: usize = 10_000;
+/// Why an idle node is powered down in a group that is billed by the hour.
+pub(super) const BILLING_HOUR: &str = "billing_hour";
+/// How much of a node list is kept that cannot be read, bytes.
+const UNREADABLE_MAX: usize = 1000;
+
+/// The group that an Auto Scaling group serves.
+#[must_use]
+pub fn group_of_asg(policy: &Policy, asg: &AsgName) -> Option<GroupName> {
+    let mut groups = policy.groups.iter();
+    groups.find(|(_, group)| group.asgs.contains(asg)).map(|(name, _)| name.clone())
+}
+
+/// How one action of a plan ended.
+#[must_use]
+pub fn of_outcome(
+    policy: &Policy,
+    plan: &Plan,
+    action: &Action,
+    outcome: &Outcome,
+    at: Timestamp,
+) -> Event {
+    let event = done(policy, plan, action, at);
+    match outcome {
+        Outcome::Done => event,
+        Outcome::Failed { why } => {
+            let name = failed(action);
+            Event { event: name, error: Some(why.clone()), ..event }
+        }
+    }
+}
+
+fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
+    let of_node = |name, node: &NodeName| Event {
+        group: policy.group_of(node).cloned(),
+        node: Some(node.clone()),
+        ..Event::new(at, name)
+    };
+    let of_asg = |name, asg: &AsgName| Event {
+        group: group_of_asg(policy, asg),
+        asg: Some(asg.clone()),
+        ..Event::new(at, name)
+    };
+    match action {
+        Action::SetSizes(sizes) => Event {
+            min_from: Some(sizes.from.0),
+            min_to: Some(sizes.min),
+            max_from: Some(sizes.from.1),
+            max_to: Some(sizes.max),
+            ..of_asg(EventName::SizesSet, &sizes.asg)
+        },
+        Action::SetDesired(raise) => Event {
+            from: Some(raise.from),
+            to: Some(raise.to),
+            ..of_asg(EventName::CapacityRaised, &raise.asg)
+        },
+        Action::MarkDown(down) => {
+            Event { reason: Some(down.reason.clone()), ..of_node(EventName::NodeDown, &down.node) }
+        }
+        Action::PowerDown(down) => {
+            let reason = match (down.cause, plan.nodes.get(&down.node)) {
+                (PowerDownCause::BillingHour, _) => BILLING_HOUR.to_owned(),
+                (PowerDownCause::Recover, Some(report)) => report.why.word(),
+                // A node that Slurm gave up is off, and off is no news in a plan.
+                (PowerDownCause::Recover, None) => variant_name(&Why::NeverRegistered),
+            };
+            let event = of_node(EventName::NodePowerDown, &down.node);
+            Event { reason: Some(reason), ..event }
+        }
+        Action::PowerUp(up) => Event {
+            reason: Some(power_up_word(up.cause).to_owned()),
+            ..of_node(EventName::NodePowerUp, &up.node)
+        },
+        Action::Bind(bind) => Event {
+            asg: Some(bind.asg.clone()),
+            instance: Some(bind.instance.clone()),
+            address: Some(bind.address.to_string()),
+            ..of_node(EventName::NodeBound, &bind.node)
+        },
+        Action::Terminate(terminate) => Event {
+            node: terminate.node.clone(),
+            instance: Some(terminate.instance.clone()),
+            reason: Some(terminate_word(terminate.cause).to_owned()),
+            replaced: Some(!terminate.decrement),
+            ..of_asg(EventName::InstanceTerminated, &terminate.asg)
+        },
+    }
+}
+
+const fn failed(action: &Action) -> EventName {
+    match action {
+        Action::SetSizes(_) => EventName::SizesSetFailed,
+        Action::SetDesired(_) => EventName::CapacityRaisedFailed,
+        Action::MarkDown(_) => EventName::NodeDownFailed,
+        Action::PowerDown(_) => EventName::NodePowerDownFailed,
+        Action::PowerUp(_) => EventName::NodePowerUpFailed,
+        Action::Bind(_) => EventName::NodeBoundFailed,
+        Action::Terminate(_) => EventName::InstanceTerminatedFailed,
+    }
+}
+
+pub(super) const fn power_up_word(cause: PowerUpCause) -> &'static str {
+    match cause {
+        PowerUpCause::Base => "base",
+        PowerUpCause::Initial => "initial",
+    }
+}
+
+pub(super) const fn terminate_word(cause: TerminateCause) -> &'static str {
+    match cause {
+        TerminateCause::NodeReleased => "node_released",
+        TerminateCause::Outdated => "outdated",
+        TerminateCause::Orphan => "orphan",
+    }
+}
+
+/// Jobs that begin to count with this plan. `memory` is from before it.
+#[must_use]
+pub fn counted_jobs(policy: &Policy, memory: &Memory, plan: &Plan, at: Timestamp) -> Vec<Event> {
+    let ahead = |name: &&GroupName| plan.groups.get(*name).is_some_and(|report| report.ahead > 0);
+    // Without `prelaunch` jobs are counted for whoever asks, and nothing is raised for them.
+    let groups: Vec<_> = policy.groups.keys().filter(ahead).collect();
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let group = if let [group] = groups.as_slice() { Some((*group).clone()) } else { None };
+    let is_new = |(id, verdict): &(&u32, &JobVerdict)| {
+        verdict.why == JobWhy::Counted && !memory.counted_since.contains_key(*id)
+    };
+    let event = |(id, verdict): (&u32, &JobVerdict)| Event {
+        group: group.clone(),
+        job: Some(*id),
+        node_count: Some(verdict.nodes),
+        launch: Some(verdict.launch),
+        ..Event::new(at, EventName::JobCounted)
+    };
+    plan.jobs.iter().filter(is_new).map(event).collect()
+}
+
+/// Jobs that were counted, that Slurm did not take, and that count no more.
+#[must_use]
+pub fn dropped_jobs(plan: &Plan, at: Timestamp) -> BTreeMap<u32, Event> {
+    let dropped = plan.jobs.iter().filter(|(_, verdict)| verdict.why == JobWhy::NotTaken);
+    let event = |(id, verdict): (&u32, &JobVerdict)| {
+        let reason = Some(verdict.why.word());
+        (*id, Event { job: Some(*id), reason, ..Event::new(at, EventName::JobDropped) })
+    };
+    dropped.map(event).collect()
+}
+
+/// How many nodes of a group wait to be let go, by SuspendTime or the billing hour, if any do. Nodes
+/// that the group keeps wait for nothing.
+#[must_use]
+pub fn heartbeat(policy: &Policy, plan: &Plan, group: &GroupName, at: Timestamp) -> Option<Event> {
+    let nodes = &policy.groups.get(group)?.nodes;
+    let (mut idle, mut oldest) = (0_u32, None);
+    for node in nodes {
+        let Some(report) = plan.nodes.get(node) else { continue };
+        let waits = matches!(
+            report.why,
+            Why::Idle { .. } | Why::WaitsForBillingHour { .. } | Why::BillingHourEnds { .. }
+        );
+        if waits {
+            idle = idle.saturating_add(1);
+            oldest = oldest.max(report.why.since().map(|since| at.since(since).as_secs()));
+        }
+    }
+    (idle > 0).then(|| Event {
+        group: Some(group.clone()),
+        idle: Some(idle),
+        oldest_idle_s: oldest,
+        ..Event::new(at, EventName::Heartbeat)
+    })
+}
+
+/// A call of one of Slurm's programs: one event for each group that has some of the nodes, and
+/// one for those that have no group. `jobs` are those that Slurm gave with the call, with their
+/// nodes where it said so.
+#[must_use]
+pub fn of_request(
+    policy: Option<&Policy>,
+    name: EventName,
+    nodes: &str,
+    jobs: &[(u32, Option<String>)],
+    at: Timestamp,
+) -> Vec<Event> {
+    let Ok(names) = hostlist::expand(nodes) else {
+        let end = nodes.floor_char_boundary(UNREADABLE_MAX);
+        let nodes = nodes.get(..end).map(str::to_owned);
+        let jobs = jobs.iter().map(|(id, _)| *id).take(JOBS_MAX).collect();
+        return vec![Event { nodes, jobs, ..Event::new(at, name) }];
+    };
+    let group_of = |node: &NodeName| policy.and_then(|policy| policy.group_of(node)).cloned();
+    let mut by_group: BTreeMap<Option<GroupName>, (Vec<NodeName>, Vec<u32>)> = BTreeMap::new();
+    for node in names {
+        by_group.entry(group_of(&node)).or_default().0.push(node);
+    }
+    for (id, nodes) in jobs {
+        let nodes = nodes.as_deref().and_then(|nodes| hostlist::expand(nodes).ok());
+        for (group, (_, jobs)) in &mut by_group {
+            let runs_there = nodes
+                .as_ref()
+                .is_none_or(|nodes| nodes.iter().any(|node| group_of(node) == *group));
+            if runs_there && jobs.len() < JOBS_MAX {
+                jobs.push(*id);
+            }
+        }
+    }
+    let event = |(group, (nodes, jobs)): (_, (Vec<_>, _))| {
+        let nodes = Some(hostlist::compress(&nodes));
+        Event { group, nodes, jobs, ..Event::new(at, name) }
+    };
+    by_group.into_iter().map(event).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node_state::Phase;
+    use crate::plan::{
+        Bind, GroupReport, MarkDown, NodeReport, PowerDown, PowerUp, SetDesired, SetSizes,
+        Terminate,
+    };
+
+    const POLICY: &str = "
+        [[group]]
+        name = 'g'
+        nodes = 'n[1-4]'
+        asg = ['a', 'b']
+        [[group]]
+        name = 'h'
+        nodes = 'm[1-4]'
+        asg = 'c'
+    ";
+
+    fn policy() -> Policy {
+        crate::policy::parse("asg.toml".as_ref(), POLICY).unwrap()
+    }
+
+    fn at() -> Timestamp {
+        Timestamp::from_secs(1000)
+    }
+
+    /// The line without its time.
+    fn line(event: &Event) -> String {
+        let line = event.line().unwrap();
+        line.trim_end().replace(r#""time":"1970-01-01T00:16:40.000Z","event":"#, "")
+    }
+
+    fn lines<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
+        events.into_iter().map(line).collect()
+    }
+
+    fn node(why: Why) -> NodeReport {
+        NodeReport { phase: Phase::Up, state: "IDLE".to_owned(), instance: None, why }
+    }
+
+    #[test]
+    fn every_action_has_an_event_and_a_failed_one_says_why() {
+        let node = NodeName::new("n1");
+        let (instance, asg) = ("i-1".into(), AsgName::new("b"));
+        let terminate = |decrement, node: Option<&str>, cause| {
+            let node = node.map(NodeName::from);
+            Terminate { instance: "i-1".into(), asg: "c".into(), node, decrement, cause }
+        };
+        let table = [
+            (
+                Action::SetSizes(SetSizes {
+                    asg: asg.clone(),
+                    from: (0, 4),
+                    min: 1,
+                    max: 8,
+                    desired: 1,
+                }),
+                r#"{"sizes_set*","group":"g","asg":"b"*,"min_from":0,"min_to":1,"max_from":4,"max_to":8}"#,
+            ),
+            (
+                Action::SetDesired(SetDesired { asg: asg.clone(), from: 1, to: 3 }),
+                r#"{"capacity_raised*","group":"g","asg":"b"*,"from":1,"to":3}"#,
+            ),
+            (
+                Action::MarkDown(MarkDown { node: node.clone(), reason: "(Code:X) y".into() }),
+                r#"{"node_down*","group":"g","node":"n1","reason":"(Code:X) y"*}"#,
+            ),
+            (
+                Action::PowerDown(power_down("m1", PowerDownCause::Recover)),
+                r#"{"node_power_down*","group":"h","node":"m1","reason":"instance_gone"*}"#,
+            ),
+            (
+                Action::PowerDown(power_down("m2", PowerDownCause::Recover)),
+                r#"{"node_power_down*","group":"h","node":"m2","reason":"never_registered"*}"#,
+            ),
+            (
+                Action::PowerDown(power_down("m3", PowerDownCause::BillingHour)),
+                r#"{"node_power_down*","group":"h","node":"m3","reason":"billing_hour"*}"#,
+            ),
+            (
+                Action::PowerUp(PowerUp { node: node.clone(), cause: PowerUpCause::Base }),
+                r#"{"node_power_up*","group":"g","node":"n1","reason":"base"*}"#,
+            ),
+            (
+                Action::Bind(Bind { node, instance, asg, address: [10, 0, 0, 1].into() }),
+                r#"{"node_bound*","group":"g","asg":"b","node":"n1","instance":"i-1","address":"10.0.0.1"*}"#,
+            ),
+            (
+                Action::Terminate(terminate(true, Some("m1"), TerminateCause::NodeReleased)),
+                r#"{"instance_terminated*","group":"h","asg":"c","node":"m1","instance":"i-1","reason":"node_released"*,"replaced":false}"#,
+            ),
+            (
+                Action::Terminate(terminate(false, None, TerminateCause::Orphan)),
+                r#"{"instance_terminated*","group":"h","asg":"c","instance":"i-1","reason":"orphan"*,"replaced":true}"#,
+            ),
+        ];
+        let plan = Plan { nodes: [("m1".into(), node_gone())].into(), ..Plan::default() };
+        for (action, expected) in table {
+            // The first star is the name's end, the second the place of the error.
+            let expect =
+                |name: &str, error: &str| expected.replacen('*', name, 1).replacen('*', error, 1);
+            let event = of_outcome(&policy(), &plan, &action, &Outcome::Done, at());
+            assert_eq!(line(&event), expect("", ""));
+            let failed = Outcome::Failed { why: "no".to_owned() };
+            let event = of_outcome(&policy(), &plan, &action, &failed, at());
+            assert_eq!(line(&event), expect("_failed", r#","error":"no""#));
+        }
+    }
+
+    fn power_down(node: &str, cause: PowerDownCause) -> PowerDown {
+        PowerDown { node: node.into(), cause }
+    }
+
+    fn node_gone() -> NodeReport {
+        node(Why::InstanceGone)
+    }
+
+    fn verdict(why: JobWhy, launch: u32) -> JobVerdict {
+        JobVerdict { nodes: 2, launch, why }
+    }
+
+    #[test]
+    fn a_job_is_counted_once_and_only_where_capacity_is_raised_for_it() {
+        let jobs = [
+            (7, verdict(JobWhy::Counted, 1)),
+            (8, verdict(JobWhy::Counted, 2)),
+            (9, verdict(JobWhy::FitsOnNodesThatAreUp, 0)),
+            (10, verdict(JobWhy::Held, 0)),
+        ];
+        let mut plan = Plan { jobs: jobs.into(), ..Plan::default() };
+        let memory = Memory { counted_since: [(7, at())].into(), ..Memory::default() };
+        let counted = |plan: &Plan| counted_jobs(&policy(), &memory, plan, at());
+        assert_eq!(counted(&plan), [], "no group counts ahead");
+        let ahead = GroupReport { ahead: 3, ..GroupReport::default() };
+        plan.groups.insert("h".into(), ahead.clone());
+        let expected = r#"{"job_counted","group":"h","job":8,"node_count":2,"launch":2}"#;
+        assert_eq!(lines(&counted(&plan)), [expected]);
+        plan.groups.insert("g".into(), ahead);
+        assert_eq!(lines(&counted(&plan)), [expected.replace(r#""group":"h","#, "")]);
+    }
+
+    #[test]
+    fn a_job_that_slurm_does_not_take_is_dropped() {
+        let jobs = [(7, verdict(JobWhy::NotTaken, 0)), (8, verdict(JobWhy::Counted, 1))];
+        let plan = Plan { jobs: jobs.into(), ..Plan::default() };
+        let dropped = dropped_jobs(&plan, at());
+        assert_eq!(lines(dropped.values()), [r#"{"job_dropped","job":7,"reason":"not_taken"}"#]);
+    }
+
+    #[test]
+    fn a_heartbeat_counts_nodes_that_wait_and_says_how_long_the_first_has() {
+        let since = |secs| Some(Timestamp::from_secs(secs));
+        let hour = Timestamp::from_secs(900);
+        let table = [
+            (vec![], None),
+            (vec![("n1", Why::Busy), ("n2", Why::Base { since: since(1) })], None),
+            (
+                vec![
+                    ("n1", Why::Idle { since: since(990) }),
+                    ("n2", Why::Idle { since: since(940) }),
+                ],
+                Some(r#"{"heartbeat","group":"g","idle":2,"oldest_idle_s":60}"#),
+            ),
+            (
+                vec![("n1", Why::Idle { since: None })],
+                Some(r#"{"heartbeat","group":"g","idle":1}"#),
+            ),
+            (
+                vec![
+                    ("n1", Why::WaitsForBillingHour { since: hour, at: at() }),
+                    ("n2", Why::BillingHourEnds { since: hour }),
+                ],
+                Some(r#"{"heartbeat","group":"g","idle":2,"oldest_idle_s":100}"#),
+            ),
+            (vec![("m1", Why::Idle { since: since(990) })], None),
+        ];
+        for (nodes, expected) in table {
+            let nodes = nodes.into_iter().map(|(name, why)| (name.into(), node(why)));
+            let plan = Plan { nodes: nodes.collect(), ..Plan::default() };
+            let beat = heartbeat(&policy(), &plan, &"g".into(), at());
+            assert_eq!(beat.as_ref().map(line).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_request_is_told_by_group_with_the_jobs_that_run_there() {
+        let jobs = |jobs: &[(u32, Option<&str>)]| -> Vec<_> {
+            jobs.iter().map(|(id, nodes)| (*id, nodes.map(str::to_owned))).collect()
+        };
+        let told = |nodes: &str, given: &[(u32, Option<&str>)]| {
+            let name = EventName::NodesResumed;
+            lines(&of_request(Some(&policy()), name, nodes, &jobs(given), at()))
+        };
+        assert_eq!(
+            told("m3,n[1-2],x1", &[(1, Some("n1")), (2, Some("n2,m3")), (3, None)]),
+            [
+                r#"{"nodes_resumed","nodes":"x1","jobs":[3]}"#,
+                r#"{"nodes_resumed","group":"g","nodes":"n[1-2]","jobs":[1,2,3]}"#,
+                r#"{"nodes_resumed","group":"h","nodes":"m3","jobs":[2,3]}"#,
+            ]
+        );
+        assert_eq!(told("n[1-", &[]), [r#"{"nodes_resumed","nodes":"n[1-"}"#]);
+        let unknown = of_request(None, EventName::NodesSuspended, "n1", &[], at());
+        assert_eq!(lines(&unknown), [r#"{"nodes_suspended","nodes":"n1"}"#]);
+    }
+}

@@ -1,0 +1,141 @@
+//! The names of events. They are stable: programs search for them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! names {
+    ($($(#[doc = $doc:literal])* $variant:ident = $word:literal,)*) => {
+        /// What happened. docs/events.md lists them all.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum EventName {
+            $($(#[doc = $doc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl EventName {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name as it is written.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    /// The plugin has begun to work.
+    Started = "started",
+    /// A configuration is in force.
+    ConfigurationRead = "configuration_read",
+    /// A configuration is wrong; the last good one stays in force.
+    ConfigurationRefused = "configuration_refused",
+    /// Capacity is raised for a pending job.
+    JobCounted = "job_counted",
+    /// Slurm did not give a job the nodes that were counted for it: it counts no more.
+    JobDropped = "job_dropped",
+    /// The desired capacity was raised.
+    CapacityRaised = "capacity_raised",
+    /// It could not be.
+    CapacityRaisedFailed = "capacity_raised_failed",
+    /// Minimum and maximum of a group were written.
+    SizesSet = "sizes_set",
+    /// They could not be.
+    SizesSetFailed = "sizes_set_failed",
+    /// Slurm called the ResumeProgram.
+    NodesResumed = "nodes_resumed",
+    /// An instance got a node's name, and Slurm its address.
+    NodeBound = "node_bound",
+    /// Slurm did not take the address.
+    NodeBoundFailed = "node_bound_failed",
+    /// A node was set DOWN: its jobs requeue.
+    NodeDown = "node_down",
+    /// It could not be.
+    NodeDownFailed = "node_down_failed",
+    /// Slurm was asked to power a node up without a job.
+    NodePowerUp = "node_power_up",
+    /// It could not be.
+    NodePowerUpFailed = "node_power_up_failed",
+    /// Slurm was asked to power a node down.
+    NodePowerDown = "node_power_down",
+    /// It could not be.
+    NodePowerDownFailed = "node_power_down_failed",
+    /// Nodes are up without work.
+    Heartbeat = "heartbeat",
+    /// Slurm called the SuspendProgram or the ResumeFailProgram.
+    NodesSuspended = "nodes_suspended",
+    /// AWS took the call that terminates an instance.
+    InstanceTerminated = "instance_terminated",
+    /// It did not.
+    InstanceTerminatedFailed = "instance_terminated_failed",
+    /// Something keeps a group from being served as asg.toml says.
+    GroupProblem = "group_problem",
+    /// That is over.
+    GroupProblemOver = "group_problem_over",
+    /// Something that is about no single group does not work.
+    Problem = "problem",
+    /// That is over.
+    ProblemOver = "problem_over",
+    /// Events are missing here: they could not be written.
+    EventsDropped = "events_dropped",
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for EventName {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.iter().find(|name| name.as_str() == text);
+        found.copied().ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+/// A word that is no event's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no event; the events are {list}", list = list())]
+pub struct UnknownName(String);
+
+fn list() -> String {
+    EventName::ALL.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../../docs/events.md");
+
+    #[test]
+    fn the_document_lists_exactly_the_names_that_there_are() {
+        let rows = DOCUMENT.lines().skip_while(|line| !line.starts_with("## Events"));
+        let rows = rows.take_while(|line| !line.starts_with("## Fields"));
+        let listed: Vec<_> = rows
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        let names: Vec<_> = EventName::ALL.iter().map(|name| name.as_str()).collect();
+        assert_eq!(listed, names);
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_written() {
+        for name in EventName::ALL {
+            assert_eq!(name.as_str().parse(), Ok(*name));
+            let json = serde_json::to_string(name).unwrap();
+            assert_eq!(json, format!("\"{name}\""));
+            assert_eq!(serde_json::from_str::<EventName>(&json).unwrap(), *name);
+        }
+        let error = "node_bond".parse::<EventName>().unwrap_err().to_string();
+        assert!(error.starts_with("`node_bond` is no event; the events are started, "), "{error}");
+    }
+}

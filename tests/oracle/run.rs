@@ -170,15 +170,13 @@ fn submit(lab: &Lab, mix: &Mix) -> Result<Vec<String>> {
 /// The plugin's look at the queue, once it has seen all of it.
 fn snapshot_of_all(lab: &Lab) -> Result<String> {
     let queue = lab.command("squeue", &["-h", "-a", "-o", "%A"])?;
-    let mut ids: Vec<&str> = queue.split_whitespace().collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let ids: Vec<u64> = queue.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
     let mut last = String::new();
     lab.until("the plugin has seen all jobs", SOON, |lab| {
         last = lab.command("slurm-asg", &["snapshot", "--socket", &socket(lab)])?;
         let json: Value = serde_json::from_str(&last)?;
         let jobs = json["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let there = |id: &&str| jobs.iter().any(|job| job["job_id"].to_string() == **id);
+        let there = |id: &u64| jobs.iter().any(|job| job["job_id"] == *id);
         Ok(ids.iter().all(there))
     })?;
     Ok(last)

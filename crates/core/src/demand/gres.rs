@@ -19,9 +19,6 @@ pub struct Stock {
     pub located: bool,
 }
 
-/// Where in an [`Ask`] a number goes.
-type Place = fn(&mut Ask) -> &mut u64;
-
 /// What a job asks of one resource. Numbers that are 0 were not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ask {

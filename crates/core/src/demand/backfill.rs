@@ -181,9 +181,17 @@ impl<'a> Count<'a> {
         Step::Waits
     }
 
-    /// Keeps all free nodes that a job could have: it waits for what ends nobody knows when.
+    /// Keeps all free nodes that a job could have, if it waits for what ends nobody knows when.
+    /// Of a job that will not fit whatever ends, nothing is kept.
     fn keep_all(&mut self, ready: &Ready) -> Step {
-        if self.find(&ready.request, &ready.scene, Which::Usable).is_none() {
+        let usable = self.usable_classes(&ready.request, &ready.scene);
+        let unknown = self
+            .pool
+            .runs
+            .iter()
+            .any(|run| run.state.worked && usable.get(run.class) == Some(&true));
+        let fits = self.find(&ready.request, &ready.scene, Which::Usable).is_some();
+        if !fits || !unknown && self.may_look() {
             return Step::Waits;
         }
         let places = self.free_places(&ready.request, &ready.scene);

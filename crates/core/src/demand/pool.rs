@@ -59,6 +59,8 @@ pub struct State {
     pub empty: bool,
     /// A job of this count has all of it.
     pub whole: bool,
+    /// Something was on it before this count.
+    pub worked: bool,
     /// Slurm calls it powered down, which makes it heavier.
     pub asleep: bool,
     /// It was powered up between Slurm's two passes.
@@ -197,6 +199,7 @@ impl<'a> Pool<'a> {
             gres_used,
             empty: used_cpus == 0 && !works,
             whole: false,
+            worked: used_cpus > 0 || works,
             woken: false,
             asleep: node.state.has(NodeState::POWERED_DOWN),
             off: phase == Phase::Off,
@@ -522,6 +525,7 @@ mod tests {
             gres_used: Vec::new(),
             empty: true,
             woken: false,
+            worked: false,
             whole: false,
             asleep: false,
             off: false,

@@ -321,10 +321,14 @@ impl<'a> Count<'a> {
     }
 
     /// Whether one more look into the future may be made.
+    pub const fn may_look(&self) -> bool {
+        self.looks >= self.pool.runs.len()
+    }
+
+    /// Makes a look into the future, if it may.
     pub const fn spend_looks(&mut self) -> bool {
-        let runs = self.pool.runs.len();
-        let may = self.looks >= runs;
-        self.looks = self.looks.saturating_sub(runs);
+        let may = self.may_look();
+        self.looks = self.looks.saturating_sub(self.pool.runs.len());
         may
     }
 

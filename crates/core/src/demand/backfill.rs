@@ -95,6 +95,9 @@ impl<'a> Count<'a> {
         ready: &Ready,
         ripe: &mut Ripe<'a>,
     ) -> Result<(), Refusal> {
+        let licenses = self.licenses();
+        self.take_licenses(entry.job)?;
+        self.restore_licenses(licenses);
         if let Step::Starts(picks) = self.step(entry, ready, true) {
             let now = self.now_s();
             self.plan.keep(places(&picks), now, now.saturating_add(ready.limit_s));
@@ -131,7 +134,8 @@ impl<'a> Count<'a> {
 
     fn start_component(&mut self, entry: &Entry<'a>) -> Option<Vec<Pick>> {
         let ready = self.ready(entry).ok()?;
-        self.take_licenses(entry.job).ok()?;
+        // Licenses were looked at when it was planned, and are not any more.
+        drop(self.take_licenses(entry.job));
         let picks = self.find(&ready.request, &ready.scene, Which::Free)?;
         self.take(entry, &ready.request, &picks);
         Some(picks)

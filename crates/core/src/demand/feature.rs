@@ -20,6 +20,8 @@ pub enum Constraint {
     OneOf(Vec<Expression>),
     /// So many nodes must match each of these, the others any: `fast*2&big*1`.
     Counts(Vec<(Expression, u32)>),
+    /// The same in brackets: nodes are looked for among those of the first feature first.
+    Apart(Vec<(Expression, u32)>),
 }
 
 /// Features joined with `&` and `|`, which Slurm takes from left to right without precedence,
@@ -52,7 +54,7 @@ impl Constraint {
             return Err(());
         }
         if text.contains('*') {
-            return Self::parse_counts(&text);
+            return Self::parse_counts(&text).map(Self::Counts);
         }
         Expression::parse(&text).map(Self::Each)
     }
@@ -63,20 +65,20 @@ impl Constraint {
             return Err(());
         }
         if text.contains('*') {
-            return Self::parse_counts(text);
+            return Self::parse_counts(text).map(Self::Apart);
         }
         let alternatives = split_outside(text, '|')?;
         alternatives.into_iter().map(Expression::parse).collect::<Result<_, _>>().map(Self::OneOf)
     }
 
-    fn parse_counts(text: &str) -> Result<Self, ()> {
+    fn parse_counts(text: &str) -> Result<Vec<(Expression, u32)>, ()> {
         let mut counts = Vec::new();
         for part in split_outside(text, '&')? {
             let (feature, count) = part.split_once('*').ok_or(())?;
             let count: u32 = count.parse().ok().filter(|count| *count > 0).ok_or(())?;
             counts.push((Expression::parse(feature)?, count));
         }
-        Ok(Self::Counts(counts))
+        Ok(counts)
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Features<'f> {
     Any,
     /// These.
     Each(&'f Expression),
+    /// These and those.
+    Both(&'f Expression, &'f Expression),
 }
 
 impl Features<'_> {
@@ -59,6 +61,7 @@ impl Features<'_> {
         match self {
             Self::Any => true,
             Self::Each(features) => features.matches(node),
+            Self::Both(some, others) => some.matches(node) && others.matches(node),
         }
     }
 }
@@ -277,7 +280,8 @@ fn available_gres(
             return None;
         }
         if ask.name == "gpu" {
-            let most = [ask.per_node, ask.per_job].into_iter().find(|most| *most > 0);
+            let asked = [ask.per_node, ask.per_job].into_iter().find(|most| *most > 0);
+            let most = asked.filter(|_| !request.whole);
             gpus = gpus.saturating_add(there.min(most.unwrap_or(u64::MAX)));
         }
         all.push(there);

@@ -136,10 +136,16 @@ impl<'a> Count<'a> {
     pub fn finish(mut self) -> Demand {
         let entries = self.entries();
         let waiting = self.first_pass(&entries);
-        self.pool.wake_claimed();
-        // It looks again at those that it tried, before the second pass comes.
-        waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
-        self.second_pass(&waiting);
+        if !waiting.is_empty() {
+            self.pool.wake_claimed();
+            // It looks again at those that it tried, before the second pass comes.
+            waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
+            self.second_pass(&waiting);
+            // What the second pass kept nodes for does not bind the first one.
+            self.open_all();
+            self.pool.wake_claimed();
+            self.first_pass(&waiting);
+        }
         self.sum_up()
     }
 
@@ -543,7 +549,8 @@ impl<'a> Count<'a> {
             Constraint::None => of(Features::Any),
             Constraint::Each(features) => of(Features::Each(features)),
             Constraint::OneOf(all) => all.iter().find_map(|features| of(Features::Each(features))),
-            Constraint::Counts(counts) => self.find_counts(request, &place, counts),
+            Constraint::Counts(counts) => self.find_counts(request, &place, counts, false),
+            Constraint::Apart(counts) => self.find_counts(request, &place, counts, true),
         }
     }
 
@@ -581,7 +588,10 @@ impl<'a> Count<'a> {
         };
         let features = match &request.constraint {
             Constraint::Each(features) => Features::Each(features),
-            Constraint::None | Constraint::OneOf(_) | Constraint::Counts(_) => Features::Any,
+            Constraint::None
+            | Constraint::OneOf(_)
+            | Constraint::Counts(_)
+            | Constraint::Apart(_) => Features::Any,
         };
         of(&place, features)
     }
@@ -592,6 +602,7 @@ impl<'a> Count<'a> {
         request: &Request,
         place: &Where<'_>,
         counts: &[(Expression, u32)],
+        apart: bool,
     ) -> Option<Vec<Pick>> {
         let slurm = &self.look.queue.slurm;
         let mut required = place.required.to_vec();
@@ -609,21 +620,37 @@ impl<'a> Count<'a> {
             let mut taken = place.excluded.to_vec();
             taken.extend(&required);
             let here = Where { required: &[], excluded: &taken, ..place.clone() };
-            let features = Features::Each(features);
-            let picks = choose(&part, offers(&self.pool, &part, slurm, &here, features))?;
+            let of = |features| choose(&part, offers(&self.pool, &part, slurm, &here, features));
+            let picks = if apart {
+                counts.iter().find_map(|(first, _)| of(Features::Both(first, features)))?
+            } else {
+                of(Features::Each(features))?
+            };
             required.extend(picks.iter().map(|pick| (pick.first, pick.first + pick.len)));
             fixed += *count;
         }
         let least = request.nodes_min.max(fixed);
         let whole = Request {
             nodes_min: least,
-            nodes_wanted: request.nodes_wanted.max(least),
+            // Of a range the least is enough (_get_req_features() in node_scheduler.c).
+            nodes_wanted: least,
             nodes_max: request.nodes_max.max(least),
             cpus: request.cpus.max(least),
             ..request.clone()
         };
         let here = Where { required: &required, ..place.clone() };
-        choose_all(&whole, offers(&self.pool, &whole, slurm, &here, Features::Any))
+        let all = offers(&self.pool, &whole, slurm, &here, Features::Any);
+        if !apart {
+            return choose_all(&whole, all);
+        }
+        let fixed: Vec<Offer> = all.into_iter().filter(|offer| offer.required).collect();
+        counts.iter().find_map(|(first, _)| {
+            let mut some = offers(&self.pool, &whole, slurm, &here, Features::Each(first));
+            some.retain(|offer| !offer.required);
+            some.extend(fixed.iter().cloned());
+            some.sort_by_key(|offer| offer.first);
+            choose_all(&whole, some)
+        })
     }
 
     pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {

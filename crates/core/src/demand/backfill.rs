@@ -134,8 +134,11 @@ impl<'a> Count<'a> {
 
     fn start_component(&mut self, entry: &Entry<'a>) -> Option<Vec<Pick>> {
         let ready = self.ready(entry).ok()?;
-        // Licenses were looked at when it was planned, and are not any more.
-        drop(self.take_licenses(entry.job));
+        // Of the others they were looked at when they were planned, and are not any more.
+        let licenses = self.take_licenses(entry.job);
+        if entry.job.het_job_offset == 0 {
+            licenses.ok()?;
+        }
         let picks = self.find(&ready.request, &ready.scene, Which::Free)?;
         self.take(entry, &ready.request, &picks);
         Some(picks)

@@ -75,7 +75,7 @@ pub fn offers(
     features: Features<'_>,
 ) -> Vec<Offer> {
     let mut offers = Vec::new();
-    let torn = pool.torn(place.partition, place.weights);
+    let torn = pool.torn(place.partition, place.excluded, place.weights);
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
     for run in &pool.runs {
         let Some(class) = pool.classes.get(run.class) else { continue };

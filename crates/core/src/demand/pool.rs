@@ -209,13 +209,21 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// The configurations of which, in a partition, some nodes are powered down and some are
-    /// not: Slurm weighs those that are powered down otherwise then.
-    pub fn torn(&self, partition: usize, weights: Weights) -> BTreeSet<usize> {
+    /// The configurations of which, in a partition and without the places that a job must not
+    /// have, some nodes are powered down and some are not: Slurm weighs those that are powered
+    /// down otherwise then.
+    pub fn torn(
+        &self,
+        partition: usize,
+        excluded: &[(u32, u32)],
+        weights: Weights,
+    ) -> BTreeSet<usize> {
         let mut seen: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
         for run in &self.runs {
             let Some(class) = self.classes.get(run.class) else { continue };
-            if has(&class.partitions, partition) {
+            let out = weights == Weights::Now
+                && excluded.iter().any(|(from, to)| *from <= run.first && run.end() <= *to);
+            if has(&class.partitions, partition) && !out {
                 let (asleep, awake) = seen.entry(class.config).or_default();
                 *(if self.is_asleep(run, weights) { asleep } else { awake }) = true;
             }

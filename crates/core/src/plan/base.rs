@@ -154,8 +154,10 @@ impl<'a> Pass<'a, '_> {
             let node = (*name).clone();
             self.plan.actions.push(Action::PowerUp(PowerUp { node, cause: *cause }));
             self.wanted.push(name);
-            // It takes jobs too: one of those that wait need not have another.
-            self.ahead = self.ahead.saturating_sub(1);
+            // A job will be given it: it is not counted twice.
+            if self.scene.launched.contains(*name) {
+                self.ahead = self.ahead.saturating_sub(1);
+            }
         }
     }
 

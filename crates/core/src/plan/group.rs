@@ -38,6 +38,8 @@ pub struct Scene<'a> {
     pub bound: &'a BTreeMap<&'a InstanceId, &'a NodeName>,
     /// Nodes that pending jobs will be given and that Slurm has not asked for yet.
     pub ahead: u32,
+    /// Which nodes these are, of all groups.
+    pub launched: &'a BTreeSet<NodeName>,
     /// Nodes without work that pending jobs will be given.
     pub reuse: u32,
 }

@@ -35,6 +35,14 @@ pub struct Base<'a> {
     problem: Option<SizesProblem>,
 }
 
+impl Base<'_> {
+    /// Whether an idle node stays: as one of the minimum, or because the group has not yet had
+    /// what it begins with.
+    pub fn keeps(&self, name: &NodeName) -> bool {
+        self.members.contains(name) || !self.has_begun
+    }
+}
+
 /// How many nodes there should be.
 #[derive(Clone, Copy)]
 pub struct Target {

@@ -370,7 +370,7 @@ impl<'a> Pass<'a, '_> {
         let held = self.lifecycle(binding) == Some(&Lifecycle::TerminatingWait);
         let idle = if held {
             Why::HeldByHook
-        } else if self.base.members.contains(name) {
+        } else if self.base.keeps(name) {
             Why::Base { since: node.idle_since }
         } else {
             Why::Idle { since: node.idle_since }

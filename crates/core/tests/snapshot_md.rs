@@ -9,16 +9,16 @@ use slurm_asg_core::snapshot::{Job, License, Node, Partition, Reservation, file}
 const TEXT: &str = include_str!("../../../docs/snapshot.md");
 
 /// The part of the text between two others.
-fn between(from: &str, to: &str) -> &'static str {
-    let (_, rest) = TEXT.split_once(from).expect(from);
-    rest.split_once(to).expect(to).0
+fn between(from: &str, to: &str) -> Option<&'static str> {
+    let (_, rest) = TEXT.split_once(from)?;
+    Some(rest.split_once(to)?.0)
 }
 
 #[test]
 fn the_example_gives_the_plan_that_is_printed_beside_it() {
-    let config = between("With this asg.toml beside it\n", "`slurm-asg plan");
+    let config = between("With this asg.toml beside it\n", "`slurm-asg plan").unwrap();
     let policy = policy::parse(Path::new("asg.toml"), config).unwrap();
-    let read = file::read(between("```json\n", "```")).unwrap();
+    let read = file::read(between("```json\n", "```").unwrap()).unwrap();
     assert_eq!(read.ignored, Vec::<String>::new());
     let (snapshot, memory) = read.file.into_snapshot(&policy);
     let plan = plan(&policy, &memory, &snapshot);

@@ -232,7 +232,13 @@ impl<'a> Count<'a> {
                 waiting.push(*entry);
             } else if let Err(refusal) = self.place_tasks(entry) {
                 match refusal {
-                    Refusal::Not(why) => self.note(entry.at, why),
+                    Refusal::Not(why) => {
+                        // Slurm looked for nodes in vain, and keeps those that were named.
+                        if matches!(why, JobWhy::NodesUnavailable | JobWhy::Impossible) {
+                            self.keep_named(entry);
+                        }
+                        self.note(entry.at, why);
+                    }
                     Refusal::Busy => {
                         self.close(entry);
                         self.note(entry.at, JobWhy::NoFreeNodes);

@@ -66,9 +66,17 @@ impl<'a> Count<'a> {
             self.take_licenses(entry.job)?;
             match self.step(entry, ready, false) {
                 Step::Starts(planned) => {
-                    // It starts wherever it fits best now, of what is left for it.
-                    let picks = self.find(&ready.request, &ready.scene, Which::Free);
-                    self.take(entry, &ready.request, &picks.unwrap_or(planned));
+                    // It starts wherever it fits best now, of what is left for it. It may have
+                    // fitted only with the weights that nodes had before.
+                    if let Some(picks) = self.find(&ready.request, &ready.scene, Which::Free) {
+                        self.take(entry, &ready.request, &picks);
+                    } else {
+                        self.restore_licenses(licenses);
+                        self.pool.weigh(entry.partition);
+                        let now = self.now_s();
+                        self.plan.keep(places(&planned), now, now.saturating_add(ready.limit_s));
+                        break;
+                    }
                 }
                 Step::Kept => {
                     self.restore_licenses(licenses);

@@ -38,6 +38,8 @@ pub enum Refusal {
     Not(JobWhy),
     /// Nodes that it could have are taken.
     Busy,
+    /// So many nodes are closed that it needs more than are left. Slurm looks no further.
+    Short,
     /// Nodes that it could have are closed, because jobs before it wait for them.
     Shut,
 }
@@ -239,10 +241,11 @@ impl<'a> Count<'a> {
                         }
                         self.note(entry.at, why);
                     }
-                    Refusal::Busy => {
+                    refusal @ (Refusal::Busy | Refusal::Short) => {
                         self.close(entry);
                         self.note(entry.at, JobWhy::NoFreeNodes);
-                        waiting.push(Entry { tried: true, ..*entry });
+                        let tried = matches!(refusal, Refusal::Busy);
+                        waiting.push(Entry { tried, ..*entry });
                     }
                     Refusal::Shut => {
                         self.keep_named(entry);
@@ -277,7 +280,7 @@ impl<'a> Count<'a> {
     fn place_tasks(&mut self, entry: &Entry<'a>) -> Result<(), Refusal> {
         let ready = self.ready(entry)?;
         if self.is_short_of_nodes(entry, &ready.request) {
-            return Err(Refusal::Busy);
+            return Err(Refusal::Short);
         }
         while self.left(entry) > 0 {
             if !self.spend() {
@@ -566,6 +569,19 @@ impl<'a> Count<'a> {
             let offers = offers(&self.pool, request, &self.look.queue.slurm, place, features);
             offers.iter().map(|offer| (offer.first, offer.first + offer.len)).collect()
         })
+    }
+
+    /// Remembers how many GPUs were near at hand for a job that asks for some.
+    pub fn note_near(&mut self, request: &Request, scene: &Scene) {
+        if request.gres.is_empty() {
+            return;
+        }
+        let offers = self.anywhere(request, scene, |place, features| {
+            offers(&self.pool, request, &self.look.queue.slurm, place, features)
+        });
+        for offer in offers {
+            self.pool.note_near(offer.first, 0xff - (offer.weight & 0xff));
+        }
     }
 
     /// The classes of nodes that a job could use, whatever runs there.

@@ -46,9 +46,13 @@ impl<'a> Count<'a> {
             return;
         }
         let mut hets = Hets::new();
-        for entry in waiting.iter().take(BEHIND_MAX) {
+        let mut behind = waiting.iter();
+        for entry in behind.by_ref().take(BEHIND_MAX) {
             if self.left(entry) == 0 {
                 continue;
+            }
+            if !self.may_look() || !self.has_room() {
+                break;
             }
             let placed = match self.ready(entry) {
                 Ok(ready) if entry.job.het_job_id == 0 => self.backfill(entry, &ready),
@@ -62,7 +66,7 @@ impl<'a> Count<'a> {
         for (id, parts) in hets {
             self.start_components(id, parts.ripe);
         }
-        for entry in waiting.iter().skip(BEHIND_MAX) {
+        for entry in behind {
             self.note(entry.at, JobWhy::TooFarBehind);
         }
     }
@@ -230,7 +234,7 @@ impl<'a> Count<'a> {
             .iter()
             .any(|run| run.state.worked && usable.get(run.class) == Some(&true));
         let fits = self.find(&ready.request, &ready.scene, Which::Usable).is_some();
-        if !fits || !unknown && self.may_look() {
+        if !fits || !unknown {
             return Step::Waits;
         }
         let places = self.free_places(&ready.request, &ready.scene);
@@ -243,11 +247,13 @@ impl<'a> Count<'a> {
     fn will_run(&mut self, ready: &Ready, taken: Places) -> Option<(u64, Vec<Pick>)> {
         let (request, scene): (&Request, _) = (&ready.request, &ready.scene);
         self.leave_out(taken);
+        self.spend_look(0);
         self.note_near(request, scene);
         if let Some(picks) = self.find_by(request, scene, Which::Free, Weights::Last) {
             return Some((self.now_s(), picks));
         }
-        if !self.spend_looks() || self.find(request, scene, Which::Usable).is_none() {
+        self.spend_look(self.holds.len());
+        if !self.may_look() || self.find(request, scene, Which::Usable).is_none() {
             return None;
         }
         let usable = self.usable_classes(request, scene);
@@ -261,7 +267,8 @@ impl<'a> Count<'a> {
         while let Some(end) = ends.release_next(&mut self.pool) {
             let picks = self.find_by(request, scene, Which::Free, Weights::Last);
             found = picks.map(|picks| (end, picks));
-            if found.is_some() || !self.spend_looks() {
+            self.spend_look(0);
+            if found.is_some() || !self.may_look() {
                 break;
             }
         }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ahead::{Hold, Holds, LOOKS_MAX, Places, Plan};
+use super::ahead::{Hold, Holds, LOOKS_MAX, LOOKS_PER_NODE_MAX, Places, Plan};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
@@ -83,7 +83,7 @@ pub struct Count<'a> {
     pub plan: Plan,
     /// For which job something was kept last, and for how many of its tasks.
     pub kept: (usize, u32),
-    /// How many more runs of nodes are looked at to see when a job will start.
+    /// How many more runs of nodes and placed jobs the second pass looks at.
     looks: usize,
     partitions: Vec<&'a Partition>,
     reservations: Vec<&'a Reservation>,
@@ -119,7 +119,7 @@ impl<'a> Count<'a> {
             holds: Holds::new(),
             plan: Plan::default(),
             kept: (usize::MAX, 0),
-            looks: LOOKS_MAX,
+            looks: LOOKS_MAX.saturating_add(look.nodes.len().saturating_mul(LOOKS_PER_NODE_MAX)),
             partitions: queue.partitions.values().collect(),
             reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
             licenses: licenses
@@ -143,10 +143,12 @@ impl<'a> Count<'a> {
             // It looks again at those that it tried, before the second pass comes.
             waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
             self.second_pass(&waiting);
-            // What the second pass kept nodes for does not bind the first one.
             self.open_all();
-            self.pool.wake_claimed();
-            self.first_pass(&waiting);
+            if self.has_room() {
+                // What the second pass keeps nodes for does not bind the first one.
+                self.pool.wake_claimed();
+                self.first_pass(&waiting);
+            }
         }
         self.sum_up()
     }
@@ -335,16 +337,23 @@ impl<'a> Count<'a> {
         may
     }
 
-    /// Whether one more look into the future may be made.
+    /// Whether the second pass may look on.
     pub const fn may_look(&self) -> bool {
-        self.looks >= self.pool.runs.len()
+        self.looks > 0
     }
 
-    /// Makes a look into the future, if it may.
-    pub const fn spend_looks(&mut self) -> bool {
-        let may = self.may_look();
-        self.looks = self.looks.saturating_sub(self.pool.runs.len());
-        may
+    /// One more look at all nodes.
+    pub const fn spend_look(&mut self, more: usize) {
+        self.looks = self.looks.saturating_sub(self.pool.runs.len() + more);
+    }
+
+    /// Whether there is a core that nobody has.
+    pub fn has_room(&self) -> bool {
+        let is_free = |run: &Run| {
+            let core = self.pool.classes.get(run.class).map_or(1, |class| class.core.max(1));
+            run.state.usable && run.state.cpus >= core
+        };
+        self.pool.runs.iter().any(is_free)
     }
 
     pub fn backfills(&self) -> bool {

@@ -76,11 +76,11 @@ impl Request {
         }
         let left = |what: &str| JobWhy::LeftToSlurm { what: what.to_owned() };
         let mut gres = gres::asks(job).map_err(left)?;
-        if let Some(tasks) = job.tasks_said() {
-            // _test_gres_cnt() in src/common/gres.c.
-            for ask in gres.iter_mut().filter(|ask| ask.per_task > 0 && ask.per_job == 0) {
-                ask.per_job = ask.per_task.saturating_mul(u64::from(tasks));
-            }
+        // GRES for each task need a number of tasks, and make a number for the job
+        // (_test_gres_cnt() in src/common/gres.c).
+        let tasks = u64::from(number(job.num_tasks).unwrap_or(job.nodes_min()));
+        for ask in gres.iter_mut().filter(|ask| ask.per_task > 0 && ask.per_job == 0) {
+            ask.per_job = ask.per_task.saturating_mul(tasks);
         }
         let constraint = said(&job.features).map_or(Ok(Constraint::None), Constraint::parse);
         let constraint = constraint.map_err(|()| left("--constraint"))?;

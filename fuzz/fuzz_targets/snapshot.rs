@@ -43,7 +43,7 @@ fuzz_target!(|text: &str| -> Corpus {
     }
     serde_json::to_string(&view).expect("a plan can be written");
     for subject in [Subject::Job(job), Subject::Node(NodeName::new("c1"))] {
-        explain(&subject, &POLICY, &memory, &snapshot, &made);
+        assert!(!explain(&subject, &POLICY, &memory, &snapshot, &made).answer.is_empty());
     }
     Corpus::Keep
 });

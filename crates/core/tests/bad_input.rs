@@ -1,6 +1,8 @@
 //! Snapshots that nobody should write: there is a plan that holds to its bounds, or one line
 //! that says what is wrong and where. Overflow checks are on in tests, so wrong arithmetic panics.
 
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
+
 use std::path::Path;
 
 use proptest::prelude::*;

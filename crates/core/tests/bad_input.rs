@@ -298,3 +298,12 @@ fn what_is_no_json_object_is_one_line_that_says_what_a_snapshot_is() {
         );
     }
 }
+
+#[test]
+fn line_feeds_in_what_an_error_quotes_are_written_as_escapes() {
+    let error =
+        planned("{\"nodes\": [{\"name\": \"c1\", \"node_state\": \"ID\\nLE\"}]}").unwrap_err();
+    assert!(error.starts_with("`ID\\nLE` is not known; "), "{error}");
+    let twice = planned(r#"{"nodes": [{"name": "a\nb"}, {"name": "a\nb"}]}"#);
+    assert_eq!(twice.unwrap_err(), r"nodes[1]: `a\nb` is there twice");
+}

@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test soak oracle lint bench clean
+.PHONY: help deps build demo test soak fuzz oracle lint bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -34,6 +34,11 @@ test: build ## run all tests (root)
 SEEDS ?= 3000
 soak: build ## simulate many clusters with faults, in virtual time (SEEDS=3000)
 	SLURM_ASG_SIM_SEEDS=$(SEEDS) $(CARGO) test -p slurm-asg-engine --test sim -- --nocapture
+
+# For how long `make fuzz` runs each target, seconds.
+SECONDS ?= 60
+fuzz: ## feed broken snapshots, node lists and resume files (SECONDS=60)
+	tools/run-fuzz $(SECONDS)
 
 # How many mixes of jobs `make oracle` submits to real clusters.
 MIXES ?= 300

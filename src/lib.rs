@@ -14,7 +14,6 @@ mod hook;
 mod lock;
 mod logging;
 mod pace;
-mod resume_file;
 mod scheduler;
 mod server;
 mod slurm;

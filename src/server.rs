@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use slurm_asg_core::event::{Event, EventName, of_request};
 use slurm_asg_core::explain::{Subject, explain};
+use slurm_asg_core::resume_file;
 use slurm_asg_core::snapshot::file::File;
 use slurm_asg_core::view::PlanView;
 use slurm_asg_engine::{Clock, Recorder};
@@ -21,7 +22,6 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
-use crate::resume_file;
 use crate::status::{Board, LastLook};
 
 /// How many clients are served at once; more wait.

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod node_state;
 pub mod plan;
 pub mod policy;
+pub mod resume_file;
 pub mod snapshot;
 pub mod time;
 pub mod view;

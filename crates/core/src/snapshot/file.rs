@@ -127,6 +127,17 @@ impl Default for Instance {
 #[error("{0}")]
 pub struct FileError(String);
 
+impl FileError {
+    /// What is quoted from the file may have line feeds; they are written as `\n`.
+    fn new(text: &str) -> Self {
+        let mut line = String::new();
+        for c in text.chars() {
+            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        }
+        Self(line)
+    }
+}
+
 /// What was read, and fields of it that mean nothing here.
 #[derive(Debug)]
 pub struct Read {
@@ -144,7 +155,7 @@ pub fn read(text: &str) -> Result<Read, FileError> {
     if !text.trim_start().starts_with('{') {
         // A list would be taken for the fields in their order.
         let what = "a snapshot is a JSON object with jobs, nodes and partitions";
-        return Err(FileError(what.to_owned()));
+        return Err(FileError::new(what));
     }
     let mut ignored = BTreeSet::new();
     let mut json = serde_json::Deserializer::from_str(text);
@@ -156,17 +167,17 @@ pub fn read(text: &str) -> Result<Read, FileError> {
     };
     let mut file: File = serde_ignored::deserialize(&mut json, &mut note)
         .and_then(|file| json.end().map(|()| file))
-        .map_err(|error| FileError(error.to_string()))?;
+        .map_err(|error| FileError::new(&error.to_string()))?;
     number_and_check(&mut file)?;
     Ok(Read { file, ignored: ignored.into_iter().collect() })
 }
 
 fn number_and_check(file: &mut File) -> Result<(), FileError> {
     let missing = |list: &str, at: usize, field: &str| {
-        Err(FileError(format!("{list}[{at}] has no `{field}`")))
+        Err(FileError::new(&format!("{list}[{at}] has no `{field}`")))
     };
     let twice = |list: &str, at: usize, name: &str| {
-        Err(FileError(format!("{list}[{at}]: `{name}` is there twice")))
+        Err(FileError::new(&format!("{list}[{at}]: `{name}` is there twice")))
     };
     let mut names = BTreeSet::new();
     for (at, node) in file.nodes.iter_mut().enumerate() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::job::Text;
+use super::job::{Text, small_number};
 use super::words::seconds;
 use crate::ids::NodeName;
 use crate::node_state::NodeState;
@@ -97,11 +97,13 @@ impl Default for Node {
 }
 
 impl Node {
-    /// CPUs, as said or as sockets, cores and threads make them; at least one.
+    /// CPUs, as said or as sockets, cores and threads make them; at least one. At most what
+    /// Slurm's 16 bits hold (`node_info_t` in slurm.h, 22.05): a count goes through each.
     #[must_use]
     pub fn cpus(&self) -> u32 {
         let made = self.sockets.saturating_mul(self.cores).saturating_mul(self.threads);
-        [self.cpus, made].into_iter().find(|cpus| *cpus > 0).unwrap_or(1)
+        let said = [self.cpus, made].into_iter().find_map(small_number);
+        said.unwrap_or(1).min(u32::from(u16::MAX))
     }
 
     /// CPUs that go together: the threads of a core, where Slurm counts threads as CPUs.

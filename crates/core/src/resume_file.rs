@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 /// The jobs with their nodes, where they are given. The keys differ between releases (power_save.c
-/// of 22.05 has `nodes`, of 23.02 and later `nodes_resume`), job_id does not.
+/// of 22.05 has `nodes`, of 23.02 and later `nodes_resume`), job_id does not. A file that is no
+/// JSON, and a job without an id, say nothing: the node states tell what is wanted.
+#[must_use]
 pub fn jobs(file: &str) -> Vec<(u32, Option<String>)> {
     let json: Value = serde_json::from_str(file).unwrap_or_default();
     let jobs = json.get("jobs").and_then(Value::as_array);

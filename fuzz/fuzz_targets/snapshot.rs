@@ -1,0 +1,49 @@
+//! Saved snapshots: whatever is in one, there is a plan or a line that says what is wrong.
+#![no_main]
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use slurm_asg_core::explain::{Subject, explain};
+use slurm_asg_core::ids::NodeName;
+use slurm_asg_core::plan::plan;
+use slurm_asg_core::policy::{self, Policy};
+use slurm_asg_core::snapshot::file;
+use slurm_asg_core::view::PlanView;
+
+/// Two groups; the seeds' nodes are theirs, and one node is nobody's.
+static POLICY: LazyLock<Policy> = LazyLock::new(|| {
+    let text = "\
+        [[group]]\nname = \"cpu\"\nnodes = \"c[1-4]\"\nasg = \"cpu-asg\"\n\
+        [[group]]\nname = \"gpu\"\nnodes = \"g[1-2]\"\nasg = [\"gpu-a\", \"gpu-b\"]\n";
+    policy::parse(Path::new("asg.toml"), text).expect("the policy is valid")
+});
+
+fuzz_target!(|text: &str| -> Corpus {
+    let read = match file::read(text) {
+        Ok(read) => read,
+        Err(error) => {
+            let line = error.to_string();
+            assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
+            return Corpus::Keep;
+        }
+    };
+    let job = read.file.jobs.first().map_or(1, |job| job.job_id);
+    let (snapshot, mut memory) = read.file.into_snapshot(&POLICY);
+    memory.notice(&snapshot);
+    let made = plan(&POLICY, &memory, &snapshot);
+    let view = PlanView::of(&POLICY, &made, snapshot.now);
+    for (name, group) in &POLICY.groups {
+        let shown = view.groups.get(name).expect("each group is shown");
+        assert!(shown.demand as usize <= group.nodes.len(), "{name}: {shown:?}");
+    }
+    for (id, shown) in &view.jobs {
+        assert!(shown.counted || (shown.nodes == 0 && shown.launch == 0), "{id}: {shown:?}");
+    }
+    serde_json::to_string(&view).expect("a plan can be written");
+    for subject in [Subject::Job(job), Subject::Node(NodeName::new("c1"))] {
+        assert!(!explain(&subject, &POLICY, &memory, &snapshot, &made).answer.is_empty());
+    }
+    Corpus::Keep
+});

@@ -17,9 +17,12 @@ const STEP_S: u64 = 60;
 /// Jobs that end so close to one another are taken to end together, seconds; the time doubles
 /// from look to look.
 const CLOSE_S: u64 = 30;
-/// How many runs of nodes are looked at in all to find when jobs will start. It bounds the time
-/// that a long queue costs; jobs beyond are kept from nothing but wait.
-pub const LOOKS_MAX: usize = 2_000_000;
+/// How many runs of nodes and placed jobs the second pass looks at in all, and how many more for
+/// each node. It bounds the time that a long queue costs: what comes behind is not counted, until
+/// Slurm has placed what is before it.
+pub const LOOKS_MAX: usize = 30_000;
+/// See [`LOOKS_MAX`].
+pub const LOOKS_PER_NODE_MAX: usize = 50;
 
 /// Places, as ranges.
 pub type Places = Vec<(u32, u32)>;

@@ -21,14 +21,22 @@ const TRIES_MAX: u32 = 50;
 enum Step {
     /// It starts now, on these nodes.
     Starts(Vec<Pick>),
-    /// Nodes are kept for it.
-    Kept,
+    /// Nodes are kept for it from this time on.
+    Kept(u64),
     /// It waits, and nothing is kept for it.
     Waits,
 }
 
-/// A heterogeneous job: its components that could start now.
-type Ripe<'a> = BTreeMap<u32, Vec<Entry<'a>>>;
+/// What is known of a heterogeneous job's components.
+#[derive(Default)]
+struct Parts<'a> {
+    /// Those that could start now.
+    ripe: Vec<Entry<'a>>,
+    /// When the others could start; `None` is not to be seen.
+    others: BTreeMap<usize, Option<u64>>,
+}
+
+type Hets<'a> = BTreeMap<u32, Parts<'a>>;
 
 impl<'a> Count<'a> {
     /// What waits, on nodes that no job before it needs by then.
@@ -37,24 +45,28 @@ impl<'a> Count<'a> {
         if !self.backfills() {
             return;
         }
-        let mut ripe = Ripe::new();
-        for entry in waiting.iter().take(BEHIND_MAX) {
+        let mut hets = Hets::new();
+        let mut behind = waiting.iter();
+        for entry in behind.by_ref().take(BEHIND_MAX) {
             if self.left(entry) == 0 {
                 continue;
             }
+            if !self.may_look() || !self.has_room() {
+                break;
+            }
             let placed = match self.ready(entry) {
                 Ok(ready) if entry.job.het_job_id == 0 => self.backfill(entry, &ready),
-                Ok(ready) => self.ripen(entry, &ready, &mut ripe),
+                Ok(ready) => self.ripen(entry, &ready, &mut hets),
                 Err(refusal) => Err(refusal),
             };
             if let Err(Refusal::Not(why)) = placed {
                 self.note(entry.at, why);
             }
         }
-        for (id, entries) in ripe {
-            self.start_components(id, entries);
+        for (id, parts) in hets {
+            self.start_components(id, parts.ripe);
         }
-        for entry in waiting.iter().skip(BEHIND_MAX) {
+        for entry in behind {
             self.note(entry.at, JobWhy::TooFarBehind);
         }
     }
@@ -64,13 +76,21 @@ impl<'a> Count<'a> {
         while self.left(entry) > 0 && self.spend() {
             let licenses = self.licenses();
             self.take_licenses(entry.job)?;
-            match self.step(entry, ready, false) {
+            match self.step(entry, ready, self.now_s()) {
                 Step::Starts(planned) => {
-                    // It starts wherever it fits best now, of what is left for it.
-                    let picks = self.find(&ready.request, &ready.scene, Which::Free);
-                    self.take(entry, &ready.request, &picks.unwrap_or(planned));
+                    // It starts wherever it fits best now, of what is left for it. It may have
+                    // fitted only with the weights that nodes had before.
+                    if let Some(picks) = self.find(&ready.request, &ready.scene, Which::Free) {
+                        self.take(entry, &ready.request, &picks);
+                    } else {
+                        self.restore_licenses(licenses);
+                        self.pool.weigh(entry.partition);
+                        let now = self.now_s();
+                        self.plan.keep(places(&planned), now, now.saturating_add(ready.limit_s));
+                        break;
+                    }
                 }
-                Step::Kept => {
+                Step::Kept(_) => {
                     self.restore_licenses(licenses);
                     // Nodes are kept for further tasks of an array, whatever the partition.
                     let kept = if self.kept.0 == entry.at { self.kept.1 + 1 } else { 1 };
@@ -88,24 +108,42 @@ impl<'a> Count<'a> {
         Ok(())
     }
 
-    /// Keeps nodes for a component, and remembers it if it could start now.
+    /// Keeps nodes for a component, not before the time when others may start, and remembers it
+    /// if it could start now. Once one of the others has no such time, nothing is kept.
     fn ripen(
         &mut self,
         entry: &Entry<'a>,
         ready: &Ready,
-        ripe: &mut Ripe<'a>,
+        hets: &mut Hets<'a>,
     ) -> Result<(), Refusal> {
         let licenses = self.licenses();
         self.take_licenses(entry.job)?;
         self.restore_licenses(licenses);
-        if let Step::Starts(picks) = self.step(entry, ready, true) {
-            let now = self.now_s();
-            self.plan.keep(places(&picks), now, now.saturating_add(ready.limit_s));
-            let components = ripe.entry(entry.job.het_job_id).or_default();
-            if components.iter().all(|other| other.at != entry.at) {
-                components.push(*entry);
+        let parts = hets.entry(entry.job.het_job_id).or_default();
+        let now = self.now_s();
+        let mut from = now;
+        for (at, start) in &parts.others {
+            match start {
+                _ if *at == entry.at => {}
+                Some(start) => from = from.max(*start),
+                None => return Ok(()),
             }
         }
+        let known = parts.others.get(&entry.at).copied().flatten();
+        let start = match self.step(entry, ready, from) {
+            Step::Starts(picks) => {
+                self.plan.keep(places(&picks), now, now.saturating_add(ready.limit_s));
+                if parts.ripe.iter().all(|other| other.at != entry.at) {
+                    parts.ripe.push(*entry);
+                }
+                Some(now)
+            }
+            Step::Kept(start) => Some(start),
+            Step::Waits => None,
+        };
+        // Of several partitions the earliest start counts.
+        let earliest = [known, start].into_iter().flatten().min();
+        parts.others.insert(entry.at, earliest);
         Ok(())
     }
 
@@ -146,9 +184,9 @@ impl<'a> Count<'a> {
 
     /// When and where a job can start, around what is kept for others. If that is later, nodes
     /// are kept for it.
-    fn step(&mut self, entry: &Entry<'a>, ready: &Ready, component: bool) -> Step {
+    fn step(&mut self, entry: &Entry<'a>, ready: &Ready, from: u64) -> Step {
         let now = self.now_s();
-        let mut from = now;
+        let mut from = from;
         for _ in 0..TRIES_MAX {
             let end = from.saturating_add(ready.limit_s);
             let taken = self.plan.taken(from, end);
@@ -180,10 +218,8 @@ impl<'a> Count<'a> {
                 continue;
             }
             self.plan.keep(places, start, end);
-            if !component {
-                self.note(entry.at, JobWhy::NoFreeNodes);
-            }
-            return Step::Kept;
+            self.note(entry.at, JobWhy::NoFreeNodes);
+            return Step::Kept(start);
         }
         Step::Waits
     }
@@ -198,23 +234,26 @@ impl<'a> Count<'a> {
             .iter()
             .any(|run| run.state.worked && usable.get(run.class) == Some(&true));
         let fits = self.find(&ready.request, &ready.scene, Which::Usable).is_some();
-        if !fits || !unknown && self.may_look() {
+        if !fits || !unknown {
             return Step::Waits;
         }
         let places = self.free_places(&ready.request, &ready.scene);
         let now = self.now_s();
         self.plan.keep(places, now, now + 2 * WINDOW_S);
-        Step::Kept
+        Step::Kept(now + 2 * WINDOW_S)
     }
 
     /// When and on which nodes the job fits, if nodes that are `taken` are left out.
     fn will_run(&mut self, ready: &Ready, taken: Places) -> Option<(u64, Vec<Pick>)> {
         let (request, scene): (&Request, _) = (&ready.request, &ready.scene);
         self.leave_out(taken);
+        self.spend_look(0);
+        self.note_near(request, scene);
         if let Some(picks) = self.find_by(request, scene, Which::Free, Weights::Last) {
             return Some((self.now_s(), picks));
         }
-        if !self.spend_looks() || self.find(request, scene, Which::Usable).is_none() {
+        self.spend_look(self.holds.len());
+        if !self.may_look() || self.find(request, scene, Which::Usable).is_none() {
             return None;
         }
         let usable = self.usable_classes(request, scene);
@@ -228,7 +267,8 @@ impl<'a> Count<'a> {
         while let Some(end) = ends.release_next(&mut self.pool) {
             let picks = self.find_by(request, scene, Which::Free, Weights::Last);
             found = picks.map(|picks| (end, picks));
-            if found.is_some() || !self.spend_looks() {
+            self.spend_look(0);
+            if found.is_some() || !self.may_look() {
                 break;
             }
         }

@@ -172,9 +172,10 @@ impl<'a> Choice<'a> {
     /// none is enough, the largest. `None` if the nodes must follow one another and cannot.
     fn best(&self, blocks: &[Block<'_>]) -> Option<usize> {
         let mut best: Option<(usize, &Block<'_>, bool)> = None;
+        let named = blocks.iter().any(|block| block.required.is_some());
         for (at, block) in blocks.iter().enumerate() {
             let enough = self.is_enough(block);
-            if self.request.contiguous && !enough {
+            if self.request.contiguous && (!enough || named && block.required.is_none()) {
                 continue;
             }
             let better = best.is_none_or(|(_, chosen, chosen_enough)| {

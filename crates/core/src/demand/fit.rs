@@ -87,7 +87,10 @@ pub fn offers(
         }
         let Some(offer) = offer(run, class, request, slurm, place.which) else { continue };
         let weight = pool.weight(run, &torn, place.weights);
-        let near = offer.gpus.min(0xff);
+        let near = match place.weights {
+            Weights::Last if request.gres.is_empty() => pool.near(run.class),
+            Weights::Last | Weights::Now => offer.gpus.min(0xff),
+        };
         let offer = Offer {
             first: run.first,
             len: run.len,

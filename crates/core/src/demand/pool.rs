@@ -119,6 +119,8 @@ pub struct Pool<'a> {
     release: Option<Release>,
     /// Classes whose nodes Slurm still weighs as before it powered some up.
     stale: BTreeSet<usize>,
+    /// GPUs near at hand for the last job with GRES that was looked at, by class.
+    near: BTreeMap<usize, u64>,
 }
 
 impl<'a> Pool<'a> {
@@ -142,6 +144,7 @@ impl<'a> Pool<'a> {
             places,
             release: queue.slurm.version,
             stale: BTreeSet::new(),
+            near: BTreeMap::new(),
         };
         let mut kinds: Kinds<'a> = Kinds::default();
         for (place, (name, node)) in (0..).zip(nodes) {
@@ -250,6 +253,18 @@ impl<'a> Pool<'a> {
             classes.get(*class).is_some_and(|class| has(&class.partitions, partition))
         };
         self.stale.retain(|class| !is_there(class));
+        self.near.retain(|class, _| !is_there(class));
+    }
+
+    /// Slurm forgets how many GPUs a job found near at hand only with the next weighing.
+    pub fn note_near(&mut self, place: u32, gpus: u64) {
+        let class = self.run_at(place).map(|run| run.class);
+        self.near.extend(class.map(|class| (class, gpus)));
+    }
+
+    /// What it has not forgotten.
+    pub fn near(&self, class: usize) -> u64 {
+        self.near.get(&class).copied().unwrap_or(0)
     }
 
     fn is_asleep(&self, run: &Run, weights: Weights) -> bool {
@@ -549,6 +564,7 @@ mod tests {
             runs: Vec::new(),
             names: Vec::new(),
             places: BTreeMap::new(),
+            near: BTreeMap::new(),
             stale: BTreeSet::new(),
             release: None,
         };

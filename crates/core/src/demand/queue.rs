@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ahead::{Hold, Holds, LOOKS_MAX, Places, Plan};
+use super::ahead::{Hold, Holds, LOOKS_MAX, LOOKS_PER_NODE_MAX, Places, Plan};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
@@ -38,6 +38,8 @@ pub enum Refusal {
     Not(JobWhy),
     /// Nodes that it could have are taken.
     Busy,
+    /// So many nodes are closed that it needs more than are left. Slurm looks no further.
+    Short,
     /// Nodes that it could have are closed, because jobs before it wait for them.
     Shut,
 }
@@ -83,7 +85,7 @@ pub struct Count<'a> {
     pub plan: Plan,
     /// For which job something was kept last, and for how many of its tasks.
     pub kept: (usize, u32),
-    /// How many more runs of nodes are looked at to see when a job will start.
+    /// How many more runs of nodes and placed jobs the second pass looks at.
     looks: usize,
     partitions: Vec<&'a Partition>,
     reservations: Vec<&'a Reservation>,
@@ -119,7 +121,7 @@ impl<'a> Count<'a> {
             holds: Holds::new(),
             plan: Plan::default(),
             kept: (usize::MAX, 0),
-            looks: LOOKS_MAX,
+            looks: LOOKS_MAX.saturating_add(look.nodes.len().saturating_mul(LOOKS_PER_NODE_MAX)),
             partitions: queue.partitions.values().collect(),
             reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
             licenses: licenses
@@ -143,10 +145,12 @@ impl<'a> Count<'a> {
             // It looks again at those that it tried, before the second pass comes.
             waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
             self.second_pass(&waiting);
-            // What the second pass kept nodes for does not bind the first one.
             self.open_all();
-            self.pool.wake_claimed();
-            self.first_pass(&waiting);
+            if self.has_room() {
+                // What the second pass keeps nodes for does not bind the first one.
+                self.pool.wake_claimed();
+                self.first_pass(&waiting);
+            }
         }
         self.sum_up()
     }
@@ -234,11 +238,18 @@ impl<'a> Count<'a> {
                 waiting.push(*entry);
             } else if let Err(refusal) = self.place_tasks(entry) {
                 match refusal {
-                    Refusal::Not(why) => self.note(entry.at, why),
-                    Refusal::Busy => {
+                    Refusal::Not(why) => {
+                        // Slurm looked for nodes in vain, and keeps those that were named.
+                        if matches!(why, JobWhy::NodesUnavailable | JobWhy::Impossible) {
+                            self.keep_named(entry);
+                        }
+                        self.note(entry.at, why);
+                    }
+                    refusal @ (Refusal::Busy | Refusal::Short) => {
                         self.close(entry);
                         self.note(entry.at, JobWhy::NoFreeNodes);
-                        waiting.push(Entry { tried: true, ..*entry });
+                        let tried = matches!(refusal, Refusal::Busy);
+                        waiting.push(Entry { tried, ..*entry });
                     }
                     Refusal::Shut => {
                         self.keep_named(entry);
@@ -273,7 +284,7 @@ impl<'a> Count<'a> {
     fn place_tasks(&mut self, entry: &Entry<'a>) -> Result<(), Refusal> {
         let ready = self.ready(entry)?;
         if self.is_short_of_nodes(entry, &ready.request) {
-            return Err(Refusal::Busy);
+            return Err(Refusal::Short);
         }
         while self.left(entry) > 0 {
             if !self.spend() {
@@ -328,16 +339,23 @@ impl<'a> Count<'a> {
         may
     }
 
-    /// Whether one more look into the future may be made.
+    /// Whether the second pass may look on.
     pub const fn may_look(&self) -> bool {
-        self.looks >= self.pool.runs.len()
+        self.looks > 0
     }
 
-    /// Makes a look into the future, if it may.
-    pub const fn spend_looks(&mut self) -> bool {
-        let may = self.may_look();
-        self.looks = self.looks.saturating_sub(self.pool.runs.len());
-        may
+    /// One more look at all nodes.
+    pub const fn spend_look(&mut self, more: usize) {
+        self.looks = self.looks.saturating_sub(self.pool.runs.len() + more);
+    }
+
+    /// Whether there is a core that nobody has.
+    pub fn has_room(&self) -> bool {
+        let is_free = |run: &Run| {
+            let core = self.pool.classes.get(run.class).map_or(1, |class| class.core.max(1));
+            run.state.usable && run.state.cpus >= core
+        };
+        self.pool.runs.iter().any(is_free)
     }
 
     pub fn backfills(&self) -> bool {
@@ -562,6 +580,19 @@ impl<'a> Count<'a> {
             let offers = offers(&self.pool, request, &self.look.queue.slurm, place, features);
             offers.iter().map(|offer| (offer.first, offer.first + offer.len)).collect()
         })
+    }
+
+    /// Remembers how many GPUs were near at hand for a job that asks for some.
+    pub fn note_near(&mut self, request: &Request, scene: &Scene) {
+        if request.gres.is_empty() {
+            return;
+        }
+        let offers = self.anywhere(request, scene, |place, features| {
+            offers(&self.pool, request, &self.look.queue.slurm, place, features)
+        });
+        for offer in offers {
+            self.pool.note_near(offer.first, 0xff - (offer.weight & 0xff));
+        }
     }
 
     /// The classes of nodes that a job could use, whatever runs there.

@@ -622,3 +622,142 @@ fn nodes_of_no_group_are_used_and_not_launched() {
     });
     assert_eq!((launched(&demand), demand.jobs[&1].nodes), (1, 2));
 }
+
+/// The nodes that job 1 is given.
+fn placed(cluster: &Cluster, jobs: &[&str]) -> String {
+    hostlist::compress(&cluster.count(jobs).traced)
+}
+
+/// A cluster of a Slurm release before 23.02, which weighs all powered-down nodes alike.
+fn old(nodes: &[&str]) -> Cluster {
+    Cluster::new(nodes).with(|it| it.queue.slurm.version = Release::parse("22.05.8"))
+}
+
+#[test]
+fn a_job_that_waits_keeps_nodes_for_the_time_when_others_end_and_short_jobs_use_them_before() {
+    let cluster = Cluster::new(&["a[1-2] cpus=4", "b1 cpus=4"]);
+    let jobs = |third: &str| {
+        let demand =
+            cluster.count(&["1 -N=2 --exclusive -t=600", "2 -N=3 --exclusive -t=600", third]);
+        (launched(&demand), why(&demand, 3))
+    };
+    // Job 2 has to wait ten hours, for all three nodes.
+    assert_eq!(jobs("3 -t=60"), (3, "counted".into()));
+    assert_eq!(jobs("3 -t=599"), (3, "counted".into()));
+    assert_eq!(jobs("3 -t=900").0, 2, "it would still run");
+}
+
+#[test]
+fn nodes_are_kept_only_where_the_job_will_start() {
+    let cluster = Cluster::new(&["a[1-4] cpus=4"]);
+    // Job 2 gets a1 and a2 back after ten hours; a3 and a4 are nobody's.
+    let demand = cluster.count(&[
+        "1 -w=a[1-2] -N=2 --exclusive -t=600",
+        "2 -w=a[1-2] -N=2 --exclusive -t=600",
+        "3 -N=2 -t=9000",
+    ]);
+    assert_eq!((launched(&demand), why(&demand, 3)), (4, "counted".into()));
+}
+
+#[test]
+fn tasks_of_an_array_that_the_first_pass_leaves_are_tried_in_the_second_and_elsewhere() {
+    let cluster = Cluster::new(&["a1 cpus=2", "b1 cpus=2"]).with(|it| {
+        it.partition("a", &["a1".into()], |_| {});
+        it.partition("b", &["b1".into()], |_| {});
+    });
+    let demand = cluster.count(&["1 -p=a,b --array=0-3"]);
+    assert_eq!((launched(&demand), demand.jobs[&1].nodes), (2, 4));
+    assert_eq!(cluster.count(&["1 -p=a --array=0-3"]).jobs[&1].nodes, 2);
+}
+
+#[test]
+fn no_core_is_shared_whatever_select_type_parameters_says() {
+    // CR_CPU_Memory: seven CPUs are four cores of two threads.
+    let cluster = Cluster::new(&["n[1-2] cpus=8 threads=2"])
+        .with(|it| it.queue.slurm.select_type_param = Some(0x11));
+    assert_eq!(launched(&cluster.count(&["1 -c=7 --mem=1", "2 --mem=1"])), 2);
+    // CR_Core_Memory: the rest of a core comes with its memory, CR_CPU_Memory not.
+    let jobs = ["1 --mem-per-cpu=400", "2 --mem=600"];
+    assert_eq!(launched(&cluster.count(&jobs)), 1);
+    let by_core = cluster.with(|it| it.queue.slurm.select_type_param = Some(0x14));
+    assert_eq!(launched(&by_core.count(&jobs)), 2);
+}
+
+#[test]
+fn tasks_go_round_the_nodes_and_leave_what_they_do_not_need() {
+    let cluster = Cluster::new(&["n[1-3] cpus=8"]);
+    // One task of four CPUs on each node: three more fit beside them.
+    let demand = cluster.count(&["1 -N=3 -n=3 -c=4", "2 -N=3 -n=3 -c=4"]);
+    assert_eq!((launched(&demand), why(&demand, 2)), (3, "fits_on_nodes_that_are_up".into()));
+}
+
+#[test]
+fn a_type_of_gres_is_enough_by_itself_or_counts_nothing_until_its_place_is_known() {
+    launches(&["n1 cpus=4 gres=gpu:a:1,gpu:b:1"], &[("1 --gres=gpu:1", 1), ("1 --gres=gpu:2", 0)]);
+    launches(&["n1 cpus=4 gres=gpu:a:1(S:0),gpu:b:1(S:0)"], &[("1 --gres=gpu:2", 1)]);
+}
+
+#[test]
+fn gres_for_each_task_are_gres_for_the_job_and_bring_no_more_cpus_than_needed() {
+    let cluster = old(&["a1 cpus=8 gres=gpu:4", "b1 cpus=4 gres=gpu:2"]);
+    // Two GPUs are enough: the smaller node is.
+    assert_eq!(placed(&cluster, &["1 -n=2 --gpus-per-task=1"]), "b1");
+    // One CPU is offered of each: the first node is as tight as the second one.
+    let two = old(&["c[1-2] cpus=4 gres=gpu:2"]);
+    assert_eq!(placed(&two, &["2 -w=c2 -n=1 --priority=20000", "1 -n=1 --gres=gpu:1"]), "c1");
+}
+
+#[test]
+fn memory_for_each_cpu_of_whole_nodes_is_for_whole_tasks() {
+    // Eight CPUs are one task of six.
+    let cluster = Cluster::new(&["n[1-4] cpus=8 mem=8000"])
+        .with(|it| it.queue.slurm.select_type_param = Some(0x14));
+    let job = "1 -n=4 -c=6 --exclusive --mem-per-cpu=100";
+    assert_eq!(launched(&cluster.count(&[job])), 4);
+}
+
+#[test]
+fn counted_features_want_the_least_of_a_range_and_neighbours_next() {
+    let cluster = old(&["a[1-4] cpus=2", "b[1-6] cpus=2 features=big"]);
+    assert_eq!(placed(&cluster, &["1 -N=3-6 -C=big*2"]), "b[1-3]");
+    assert_eq!(placed(&cluster, &["1 -n=1 -C=big*2"]), "b[1-2]");
+    let two = old(&["a[1-2] cpus=4 features=fast", "b[1-2] cpus=2 features=fast,big"]);
+    assert_eq!(placed(&two, &["1 -C=[big*1&fast*1]"]), "b[1-2]", "big ones first");
+}
+
+#[test]
+fn components_share_no_node() {
+    let cluster = Cluster::new(&["n[1-3] cpus=8"]);
+    let demand = cluster.count(&["1 -n=1 --het=1", "2 -n=1 --het=1"]);
+    assert_eq!(launched(&demand), 2);
+}
+
+#[test]
+fn what_is_said_of_one_partition_is_not_said_of_another() {
+    let cluster = Cluster::new(&["a1 cpus=2", "b1 cpus=2"]).with(|it| {
+        it.partition("a", &["a1".into()], |partition| partition.max_time = 60);
+        it.partition("b", &["b1".into()], |_| {});
+    });
+    assert_eq!(launched(&cluster.count(&["1 -p=a,b -t=600 --reason=PartitionTimeLimit"])), 1);
+    assert_eq!(launched(&cluster.count(&["1 -p=a -t=600 --reason=PartitionTimeLimit"])), 0);
+}
+
+#[test]
+fn a_job_whose_nodes_are_closed_closes_no_further_partition() {
+    let cluster = Cluster::new(&["a1 cpus=4 alloc", "a2 cpus=4", "b1 cpus=4"]).with(|it| {
+        it.partition("a", &["a1".into(), "a2".into()], |_| {});
+        it.partition("ab", &["a1".into(), "a2".into(), "b1".into()], |_| {});
+        it.queue.slurm.strictly_in_order = true;
+    });
+    // Job 1 closes a; job 2 needs nodes of it, job 3 does not.
+    let demand = cluster.count(&["1 -p=a -N=2", "2 -p=ab -w=a2", "3 -p=ab"]);
+    assert_eq!((why(&demand, 2), why(&demand, 3)), ("behind_others".into(), "counted".into()));
+}
+
+#[test]
+fn a_pending_record_of_slurmctld_shows_more_nodes_than_were_asked_for() {
+    let cluster = Cluster::new(&OFF);
+    let flags = 1 << 14 | 1 << 9;
+    let job = Job { num_nodes: 3, bitflags: flags, ..sbatch("1 -n=4 -c=2") };
+    assert_eq!(launched(&cluster.count_records(vec![job])), 2, "Slurm guesses 3");
+}

@@ -74,34 +74,46 @@ pub fn offers(
 ) -> Vec<Offer> {
     let mut offers = Vec::new();
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
-    for run in &pool.runs {
-        let Some(class) = pool.classes.get(run.class) else { continue };
-        let Some(verdict) = verdicts.get_mut(run.class) else { continue };
+    let least = least_cpus(request);
+    for stretch in &pool.stretches {
+        let Some(class) = pool.classes.get(stretch.class) else { continue };
+        let Some(verdict) = verdicts.get_mut(stretch.class) else { continue };
         let suits = *verdict
             .get_or_insert_with(|| suits(class, request, place) && features.suit(&class.features));
         if !suits {
             continue;
         }
-        let Some(offer) = offer(run, class, request, slurm, place.which) else { continue };
-        let weight = pool.weight(run, place.partition);
-        let near = offer.gpus.min(0xff);
-        let offer = Offer {
-            first: run.first,
-            len: run.len,
-            cpus: offer.cpus,
-            core: offer.core,
-            gres: offer.gres,
-            // Of nodes that weigh the same, Slurm favours those with more GPUs at hand.
-            weight: weight << 8 | (0xff - near),
-            required: false,
-        };
-        if place.required.is_empty() && place.excluded.is_empty() {
-            offers.push(offer);
-        } else {
-            cut(&offer, place, &mut offers);
+        let weight_of = |asleep| pool.weight(stretch.class, asleep, place.partition);
+        let (awake, asleep) = (weight_of(false), weight_of(true));
+        for run in &stretch.runs {
+            let Some(offer) = offer(run, class, request, slurm, place.which, least) else {
+                continue;
+            };
+            let weight = if run.state.asleep { asleep } else { awake };
+            let near = offer.gpus.min(0xff);
+            let offer = Offer {
+                first: run.first,
+                len: run.len,
+                cpus: offer.cpus,
+                core: offer.core,
+                gres: offer.gres,
+                // Of nodes that weigh the same, Slurm favours those with more GPUs at hand.
+                weight: weight << 8 | (0xff - near),
+                required: false,
+            };
+            if place.required.is_empty() && place.excluded.is_empty() {
+                offers.push(offer);
+            } else {
+                cut(&offer, place, &mut offers);
+            }
         }
     }
     offers
+}
+
+/// CPUs that the job needs of a node at least.
+fn least_cpus(request: &Request) -> u32 {
+    request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min())
 }
 
 /// Cuts an offer where its nodes are required or excluded.
@@ -153,12 +165,17 @@ fn offer(
     request: &Request,
     slurm: &SlurmFacts,
     which: Which,
+    least: u32,
 ) -> Option<NodeOffer> {
     let state = &run.state;
     let as_if_empty = matches!(which, Which::Usable | Which::Any);
     let open = state.usable || which == Which::Any;
     let kept = which == Which::FreeAndNotPromised && state.promised;
     if !open || kept || request.whole && !state.empty && !as_if_empty {
+        return None;
+    }
+    let free = if as_if_empty { class.cpus } else { state.cpus };
+    if free < least {
         return None;
     }
     let memory_mib = if as_if_empty { class.memory_mib } else { state.memory_mib };
@@ -170,7 +187,6 @@ fn offer(
         return None;
     }
     let core = if slurm.splits_cores() { 1 } else { class.core };
-    let free = if as_if_empty { class.cpus } else { state.cpus };
     let mut cpus = usable_cpus(free, core, request);
     if let Some(most) = request.node_cpus_max {
         // Other jobs of the partition count too; that they are of it is assumed.
@@ -192,8 +208,6 @@ fn offer(
         }
     }
     cpus = limit_by_memory(cpus, core, memory_mib, request, slurm)?;
-    let least =
-        request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min());
     (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
 }
 

@@ -1,7 +1,8 @@
 //! Nodes as runs: neighbours in slurmctld's table that are alike are one entry.
 //!
 //! Thousands of nodes are a handful of runs, and jobs that are placed one after the other split
-//! and mend them. So placing a job costs as much as there are kinds of nodes, not nodes.
+//! and mend them. So placing a job costs as much as there are kinds of nodes, not nodes. Runs of
+//! one class that follow one another are a stretch: a job passes over those that are no use to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -74,10 +75,29 @@ pub struct Run {
     pub first: u32,
     /// How many there are.
     pub len: u32,
-    /// Their class.
-    pub class: usize,
     /// What is left of each.
     pub state: State,
+}
+
+/// Runs of one class that follow one another.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// Their class.
+    pub class: usize,
+    /// In the order of places. Never empty.
+    pub runs: Vec<Run>,
+}
+
+impl Stretch {
+    fn first(&self) -> u32 {
+        self.runs.first().map_or(0, |run| run.first)
+    }
+
+    /// The run that a place is in, and where it is.
+    fn run_at(&self, place: u32) -> Option<(usize, &Run)> {
+        let at = self.runs.partition_point(|run| run.first <= place).checked_sub(1)?;
+        self.runs.get(at).filter(|run| place < run.end()).map(|run| (at, run))
+    }
 }
 
 impl Run {
@@ -92,8 +112,8 @@ impl Run {
 pub struct Pool<'a> {
     /// The classes.
     pub classes: Vec<Class<'a>>,
-    /// The runs, in the order of places.
-    pub runs: Vec<Run>,
+    /// The nodes, in the order of places.
+    pub stretches: Vec<Stretch>,
     /// The names, by place.
     names: Vec<&'a NodeName>,
     /// The places, by name.
@@ -119,7 +139,7 @@ impl<'a> Pool<'a> {
         let reservations = members(lists, &places, names.len());
         let mut pool = Self {
             classes: Vec::new(),
-            runs: Vec::new(),
+            stretches: Vec::new(),
             names,
             places,
             release: queue.slurm.version,
@@ -137,7 +157,7 @@ impl<'a> Pool<'a> {
             };
             let class = kinds.class_of(kind, &mut pool.classes);
             let state = pool.state_of(name, node, class, look);
-            pool.push(Run { first: place, len: 1, class, state });
+            pool.push(class, Run { first: place, len: 1, state });
         }
         pool.note_torn(queue.partitions.len());
         pool
@@ -194,9 +214,10 @@ impl<'a> Pool<'a> {
     /// and some are not.
     fn note_torn(&mut self, partitions: usize) {
         let mut seen: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
-        for run in &self.runs {
-            let (asleep, awake) = seen.entry(run.class).or_default();
-            *(if run.state.asleep { asleep } else { awake }) = true;
+        for stretch in &self.stretches {
+            let (asleep, awake) = seen.entry(stretch.class).or_default();
+            *asleep |= stretch.runs.iter().any(|run| run.state.asleep);
+            *awake |= stretch.runs.iter().any(|run| !run.state.asleep);
         }
         for (class, (asleep, awake)) in seen {
             if asleep && awake {
@@ -209,14 +230,14 @@ impl<'a> Pool<'a> {
     /// _set_sched_weight() in src/slurmctld/node_scheduler.c): powered-down ones come last.
     /// 22.05 forgets the weight of those of which the whole configuration is powered down, and
     /// up to 23.11 the others have none.
-    pub fn weight(&self, run: &Run, partition: usize) -> u64 {
+    pub fn weight(&self, class: usize, asleep: bool, partition: usize) -> u64 {
         const POWERED_DOWN: u64 = 1 << 33;
         const FORGOTTEN: u64 = 1 << 32;
-        let weight = self.classes.get(run.class).map_or(0, |class| u64::from(class.weight));
-        if !run.state.asleep {
+        let weight = self.classes.get(class).map_or(0, |class| u64::from(class.weight));
+        if !asleep {
             return weight;
         }
-        let torn = self.torn.contains(&(run.class, partition));
+        let torn = self.torn.contains(&(class, partition));
         match self.release {
             Some(release) if release < Release::V23_02 => {
                 if torn {
@@ -256,54 +277,64 @@ impl<'a> Pool<'a> {
         self.names.get(place as usize).copied()
     }
 
-    /// The run that a place is in.
-    pub fn run_at(&self, place: u32) -> Option<&Run> {
-        let at = self.runs.partition_point(|run| run.first <= place).checked_sub(1)?;
-        self.runs.get(at).filter(|run| place < run.end())
+    /// The class and the run that a place is in.
+    pub fn run_at(&self, place: u32) -> Option<(usize, &Run)> {
+        let stretch = self.stretches.get(self.stretch_at(place)?)?;
+        stretch.run_at(place).map(|(_, run)| (stretch.class, run))
+    }
+
+    fn stretch_at(&self, place: u32) -> Option<usize> {
+        self.stretches.partition_point(|stretch| stretch.first() <= place).checked_sub(1)
     }
 
     /// Changes what is left of `len` nodes from `first` on, which are of one run.
     pub fn change(&mut self, first: u32, len: u32, change: impl FnOnce(&mut State)) {
-        let Some(at) = self.runs.partition_point(|run| run.first <= first).checked_sub(1) else {
+        let Some(stretch) = self.stretch_at(first).and_then(|at| self.stretches.get_mut(at)) else {
             return;
         };
-        let Some(run) = self.runs.get(at).cloned() else { return };
+        let runs = &mut stretch.runs;
+        let Some(at) = runs.partition_point(|run| run.first <= first).checked_sub(1) else {
+            return;
+        };
+        let Some(run) = runs.get_mut(at) else { return };
         let end = first.saturating_add(len).min(run.end());
-        let mut changed = Run { first, len: end - first, ..run.clone() };
-        change(&mut changed.state);
-        let before = Run { len: first - run.first, ..run.clone() };
-        let after = Run { first: end, len: run.end() - end, ..run };
-        let parts = [before, changed, after].into_iter().filter(|part| part.len > 0);
-        self.runs.splice(at..=at, parts);
-        // It may now be like the run before it or behind it.
-        let from = at.saturating_sub(1);
-        let until = (at + 3).min(self.runs.len());
-        let mut mended: Vec<Run> = Vec::with_capacity(5);
-        for run in self.runs.drain(from..until) {
-            push_onto(&mut mended, run);
+        if first == run.first && end == run.end() {
+            change(&mut run.state);
+        } else {
+            let mut changed = Run { first, len: end - first, state: run.state.clone() };
+            change(&mut changed.state);
+            let before = Run { first: run.first, len: first - run.first, state: run.state.clone() };
+            let after = Run { first: end, len: run.end() - end, state: run.state.clone() };
+            let parts = [before, changed, after].into_iter().filter(|part| part.len > 0);
+            runs.splice(at..=at, parts);
         }
-        if let Some(next) = self.runs.get(from).cloned()
-            && mended.last().is_some_and(|last| joins(last, &next))
-        {
-            self.runs.remove(from);
-            push_onto(&mut mended, next);
+        // They may now be like the run before them or behind them.
+        for next in (at.max(1)..at + 4).rev() {
+            join(runs, next);
         }
-        self.runs.splice(from..from, mended);
     }
 
-    fn push(&mut self, run: Run) {
-        push_onto(&mut self.runs, run);
+    fn push(&mut self, class: usize, run: Run) {
+        match self.stretches.last_mut() {
+            Some(stretch) if stretch.class == class => {
+                let at = stretch.runs.len();
+                stretch.runs.push(run);
+                join(&mut stretch.runs, at);
+            }
+            _ => self.stretches.push(Stretch { class, runs: vec![run] }),
+        }
     }
 }
 
-fn joins(run: &Run, next: &Run) -> bool {
-    run.end() == next.first && run.class == next.class && run.state == next.state
-}
-
-fn push_onto(runs: &mut Vec<Run>, next: Run) {
-    match runs.last_mut() {
-        Some(last) if joins(last, &next) => last.len += next.len,
-        _ => runs.push(next),
+/// Makes a run and the one before it one, if they are alike.
+fn join(runs: &mut Vec<Run>, at: usize) {
+    let Some((before, behind)) = runs.split_at_mut_checked(at) else { return };
+    if let (Some(run), Some(next)) = (before.last_mut(), behind.first())
+        && run.end() == next.first
+        && run.state == next.state
+    {
+        run.len += next.len;
+        runs.remove(at);
     }
 }
 
@@ -472,7 +503,7 @@ mod tests {
     fn pool(lens: &[(u32, u32)]) -> Pool<'static> {
         let mut pool = Pool {
             classes: Vec::new(),
-            runs: Vec::new(),
+            stretches: Vec::new(),
             names: Vec::new(),
             places: BTreeMap::new(),
             release: None,
@@ -480,14 +511,15 @@ mod tests {
         };
         let mut first = 0;
         for (len, cpus) in lens {
-            pool.push(Run { first, len: *len, class: 0, state: state(*cpus) });
+            pool.push(0, Run { first, len: *len, state: state(*cpus) });
             first += len;
         }
         pool
     }
 
     fn shape(pool: &Pool<'_>) -> Vec<(u32, u32)> {
-        pool.runs.iter().map(|run| (run.len, run.state.cpus)).collect()
+        let runs = pool.stretches.iter().flat_map(|stretch| &stretch.runs);
+        runs.map(|run| (run.len, run.state.cpus)).collect()
     }
 
     #[test]
@@ -503,7 +535,7 @@ mod tests {
         assert_eq!(shape(&pool), [(2, 2), (8, 4)]);
         pool.change(0, 2, |state| state.cpus = 4);
         assert_eq!(shape(&pool), [(10, 4)]);
-        assert!(pool.runs.windows(2).all(|pair| pair[0].end() == pair[1].first));
+        assert_eq!(pool.stretches.len(), 1);
     }
 
     #[test]

@@ -233,10 +233,10 @@ impl<'a> Count<'a> {
             // One of them may not start for a reason of its own.
             return Err(Refusal::Not(JobWhy::WaitsForOtherJobs));
         }
-        let (runs, licenses) = (self.pool.runs.clone(), self.licenses.clone());
+        let (stretches, licenses) = (self.pool.stretches.clone(), self.licenses.clone());
         for component in &components {
             if let Err(refusal) = self.place_tasks(component, Which::FreeAndNotPromised) {
-                self.pool.runs = runs;
+                self.pool.stretches = stretches;
                 self.licenses = licenses;
                 for component in &components {
                     if let Some(got) = self.got.get_mut(component.at) {
@@ -488,8 +488,8 @@ impl<'a> Count<'a> {
         let mut rest = shares.as_slice();
         while let Some(((place, cpus), _)) = rest.split_first() {
             let (place, cpus) = (*place, *cpus);
-            let Some(run) = self.pool.run_at(place) else { break };
-            let (class, end, state) = (run.class, run.end(), run.state.clone());
+            let Some((class, run)) = self.pool.run_at(place) else { break };
+            let (end, state) = (run.end(), run.state.clone());
             // Neighbours of one run that give the same are taken at once.
             let alike = (place..end).zip(rest).take_while(|(at, share)| **share == (*at, cpus));
             let len = if request.asks_in_all() { 1 } else { alike.count().max(1) };
@@ -571,7 +571,7 @@ impl<'a> Count<'a> {
             let mut place = offer.first;
             let end = offer.first + offer.len;
             while place < end {
-                let Some(run) = self.pool.run_at(place) else { break };
+                let Some((_, run)) = self.pool.run_at(place) else { break };
                 let len = run.end().min(end) - place;
                 self.pool.change(place, len, |state| state.promised = true);
                 place += len;

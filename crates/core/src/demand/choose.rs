@@ -94,13 +94,22 @@ struct Choice<'a> {
 
 /// Nodes that follow one another and weigh the same.
 struct Block<'o> {
-    offers: Vec<&'o Offer>,
+    /// From its first offer to its last. Required ones in between are not part of it.
+    offers: &'o [Offer],
+    /// Where it begins in the list of all offers.
+    from: usize,
     weight: u64,
     cpus: i64,
     nodes: i64,
     gres: Vec<u64>,
     /// The place of the first required node among them.
     required: Option<u32>,
+}
+
+impl<'o> Block<'o> {
+    fn offers(&self) -> impl Iterator<Item = &'o Offer> + Clone {
+        self.offers.iter().filter(|offer| !offer.required)
+    }
 }
 
 impl<'a> Choice<'a> {
@@ -197,15 +206,14 @@ impl<'a> Choice<'a> {
     fn take_of(&mut self, block: &Block<'_>) {
         if let Some(from) = block.required {
             let places = |offer: &Offer| offer.first..offer.end();
-            let up =
-                block.offers.iter().flat_map(|offer| places(offer).map(move |at| (at, *offer)));
+            let up = block.offers().flat_map(|offer| places(offer).map(move |at| (at, offer)));
             let (down, up): (Vec<_>, Vec<_>) = up.partition(|(place, _)| *place < from);
             self.take_in_order(up);
             self.take_in_order(down.into_iter().rev());
         } else if let Some((place, offer)) = self.tightest_node(block) {
             self.take(place, offer);
         } else {
-            for offer in &block.offers {
+            for offer in block.offers() {
                 for place in offer.first..offer.end() {
                     if self.nodes_left == 0 || self.is_done() {
                         return;
@@ -238,8 +246,8 @@ impl<'a> Choice<'a> {
             i64::from(offer.cpus) >= self.cpus
                 && self.gres.iter().zip(&offer.gres).all(|(missing, there)| there >= missing)
         };
-        let fitting = block.offers.iter().filter(|offer| fits(offer));
-        fitting.min_by_key(|offer| offer.cpus).map(|offer| (offer.first, *offer))
+        let fitting = block.offers().filter(|offer| fits(offer));
+        fitting.min_by_key(|offer| offer.cpus).map(|offer| (offer.first, offer))
     }
 
     fn take(&mut self, place: u32, offer: &Offer) {
@@ -280,7 +288,7 @@ fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
     let mut blocks: Vec<Block<'o>> = Vec::new();
     let mut end = None;
     let mut required_before = None;
-    for offer in offers {
+    for (at, offer) in offers.iter().enumerate() {
         let adjacent = end == Some(offer.first);
         end = Some(offer.end());
         if !adjacent {
@@ -305,7 +313,8 @@ fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
                 let required = required_before
                     .filter(|(_, weight)| request.contiguous || *weight == offer.weight);
                 blocks.push(Block {
-                    offers: Vec::new(),
+                    offers: &[],
+                    from: at,
                     weight: offer.weight,
                     cpus: 0,
                     nodes: 0,
@@ -323,7 +332,7 @@ fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
         for (sum, there) in block.gres.iter_mut().zip(&offer.gres) {
             *sum = sum.saturating_add(there.saturating_mul(u64::from(offer.len)));
         }
-        block.offers.push(offer);
+        block.offers = offers.get(block.from..=at).unwrap_or_default();
     }
     blocks
 }

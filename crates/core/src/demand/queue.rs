@@ -127,7 +127,7 @@ impl<'a> Count<'a> {
             self.partitions.get(entry.partition).map_or(0, |partition| partition.priority_tier)
         };
         // Stable: of several partitions of a job the first one comes first.
-        entries.sort_by_key(|entry| {
+        entries.sort_by_cached_key(|entry| {
             (Reverse(tier(entry)), Reverse(entry.job.priority), entry.job.job_id)
         });
         entries

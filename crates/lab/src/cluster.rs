@@ -42,7 +42,7 @@ impl Lab {
     pub fn start(options: Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("slurm-asg-lab-").tempdir()?;
         let build_dir = options.build_dir.clone().map_or_else(beside_this_program, Ok)?;
-        let ports = ports::take(options.nodes.saturating_add(1))?;
+        let ports = ports::take(options.nodes_in_all().saturating_add(1))?;
         let files = Files { dir: dir.path().to_owned(), build_dir, port: ports.first };
         files.write(&options)?;
         let munged = start_munged(&files)?;

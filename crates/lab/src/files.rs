@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::alarms::{Parameters, sandbox_alarms};
-use crate::options::{Alarms, Options};
+use crate::options::{Alarms, Layout, Options};
 
 /// Where everything of one cluster is.
 #[derive(Clone, Debug)]
@@ -45,6 +45,10 @@ impl Files {
         self.copy_programs(options)?;
         self.write_key()?;
         fs::write(self.path("slurm.conf"), self.slurm_conf(options)?)?;
+        let gres_conf = options.layout().gres_conf;
+        if !gres_conf.is_empty() {
+            fs::write(self.path("gres.conf"), gres_conf)?;
+        }
         let asg_toml = options.asg_toml.clone().unwrap_or_else(|| self.asg_toml(options));
         fs::write(self.path("asg.toml"), asg_toml)?;
         fs::write(self.path("sandbox.toml"), self.sandbox_toml(options)?)?;
@@ -96,8 +100,7 @@ impl Files {
     fn slurm_conf(&self, options: &Options) -> Result<String> {
         let host = fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned();
         let stock = stock_plugins()?;
-        let (first, last) = (self.port + 1, u32::from(self.port) + options.nodes);
-        let nodes = node_list(options.nodes);
+        let layout = options.layout();
         let job_submit = if options.plugin { "JobSubmitPlugins=asg\n" } else { "" };
         Ok(format!(
             "ClusterName=lab\n\
@@ -121,7 +124,7 @@ impl Files {
              JobAcctGatherType=jobacct_gather/none\n\
              MpiDefault=none\n\
              SelectType=select/cons_tres\n\
-             SelectTypeParameters=CR_Core\n\
+             SelectTypeParameters={select}\n\
              PrivateData=cloud\n\
              ReturnToService=2\n\
              TreeWidth=65533\n\
@@ -134,8 +137,8 @@ impl Files {
              ResumeRate=0\n\
              SuspendRate=0\n\
              SlurmctldParameters=idle_on_node_suspend\n\
-             NodeName={nodes} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2 State=CLOUD\n\
-             PartitionName=cloud Nodes={nodes} Default=YES MaxTime=60 State=UP\n\
+             {nodes}\
+             {partitions}\
              {more}",
             port = self.port,
             slurm_user = options.slurm_user,
@@ -149,8 +152,24 @@ impl Files {
             suspend_time = options.suspend_time_s,
             suspend_timeout = options.suspend_timeout_s,
             resume_timeout = options.resume_timeout_s,
+            select = layout.select,
+            nodes = self.node_lines(&layout),
+            partitions = layout.partitions,
             more = options.slurm_conf,
         ))
+    }
+
+    /// `NodeName=` lines; each node has a port of its own.
+    fn node_lines(&self, layout: &Layout) -> String {
+        let mut first = u32::from(self.port) + 1;
+        let lines = layout.kinds.iter().map(|kind| {
+            let (nodes, facts) = (kind.nodes(), &kind.facts);
+            let last = first + kind.count - 1;
+            let ports = format!("[{first}-{last}]");
+            first = last + 1;
+            format!("NodeName={nodes} NodeAddr=127.0.0.1 Port={ports} {facts} State=CLOUD\n")
+        });
+        lines.collect()
     }
 
     /// The right asg.toml for the cluster.
@@ -159,19 +178,22 @@ impl Files {
         let by_alarm = options.alarms.map_or_else(String::new, |alarms| {
             format!("scale_out = \"alarm\"\n\n[metrics]\nperiod = {}\n", alarms.period_s)
         });
-        format!(
-            "region = \"eu-west-1\"\n\
-             socket = \"{}/asg.sock\"\n\n\
-             [[group]]\n\
-             name = \"compute\"\n\
-             nodes = \"{}\"\n\
-             asg = \"hpc-compute\"\n\
-             orphan_grace = 5\n\
-             {keys}{by_alarm}",
-            self.text("run"),
-            node_list(options.nodes),
-            keys = options.group_keys,
-        )
+        let groups = options.layout().kinds.into_iter().map(|kind| {
+            format!(
+                "\n[[group]]\n\
+                 name = \"{name}\"\n\
+                 nodes = \"{nodes}\"\n\
+                 asg = \"hpc-{name}\"\n\
+                 orphan_grace = 5\n\
+                 {keys}",
+                nodes = kind.nodes(),
+                name = kind.name,
+                keys = options.group_keys,
+            )
+        });
+        let groups: String = groups.collect();
+        let run = self.text("run");
+        format!("region = \"eu-west-1\"\nsocket = \"{run}/asg.sock\"\n{groups}{by_alarm}")
     }
 
     fn sandbox_toml(&self, options: &Options) -> Result<String> {
@@ -179,10 +201,14 @@ impl Files {
         let boot_command =
             options.boot_command.clone().unwrap_or_else(|| vec!["/bin/sh".into(), script]);
         let boot_env = BTreeMap::from([("SLURM_CONF", self.text("slurm.conf"))]);
-        let group = toml::toml! { name = "hpc-compute" };
-        let mut group: toml::Table = group;
-        group.insert("min".into(), i64::from(options.min).into());
-        group.insert("max".into(), i64::from(options.max).into());
+        let groups = options.layout().kinds.into_iter().map(|kind| {
+            let max = if options.layout.is_some() { kind.count } else { options.max };
+            let mut group = toml::Table::new();
+            group.insert("name".into(), format!("hpc-{}", kind.name).into());
+            group.insert("min".into(), i64::from(options.min).into());
+            group.insert("max".into(), i64::from(max).into());
+            toml::Value::from(group)
+        });
         let mut table = toml::Table::new();
         table.insert("batch_terminate".into(), options.batch_terminate.into());
         table.insert("boot_command".into(), boot_command.into());
@@ -190,7 +216,7 @@ impl Files {
         table.insert("launch_delay_ms".into(), i64::try_from(options.launch_delay_ms)?.into());
         table.insert("boot_delay_ms".into(), i64::try_from(options.boot_delay_ms)?.into());
         table.insert("log_dir".into(), self.text("log").into());
-        table.insert("group".into(), toml::Value::Array(vec![group.into()]));
+        table.insert("group".into(), toml::Value::Array(groups.collect()));
         if let Some(alarms) = options.alarms {
             table.insert("alarm".into(), sandbox_alarms(&parameters(alarms))?.into());
         }
@@ -210,10 +236,6 @@ fn parameters(alarms: Alarms) -> Parameters {
         ("ScalingThreshold2", alarms.threshold2.to_string()),
         ("ScalingAdjustment2", alarms.adjustment2.to_string()),
     ])
-}
-
-fn node_list(nodes: u32) -> String {
-    format!("compute-[1-{nodes}]")
 }
 
 /// The directory of Slurm's own plugins, wherever the distribution put it.

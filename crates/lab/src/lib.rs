@@ -17,4 +17,4 @@ mod ports;
 pub use child::Child;
 pub use cluster::{Lab, now_ms, wait_for};
 pub use jobs::{Job, NodeLine};
-pub use options::{Alarms, Options};
+pub use options::{Alarms, Layout, NodeKind, Options};

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 pub struct Options {
     /// How many nodes there are: `compute-[1-N]`.
     pub nodes: u32,
+    /// Other nodes and partitions than those.
+    pub layout: Option<Layout>,
     /// MinSize of the Auto Scaling group.
     pub min: u32,
-    /// MaxSize of the Auto Scaling group.
+    /// MaxSize of the Auto Scaling group; with a layout it is the number of nodes of each.
     pub max: u32,
     /// SuspendTime, seconds.
     pub suspend_time_s: u32,
@@ -48,6 +50,39 @@ pub struct Options {
     pub keep: bool,
 }
 
+/// Nodes of several kinds, each with an Auto Scaling group, and their partitions.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The kinds of nodes.
+    pub kinds: Vec<NodeKind>,
+    /// slurm.conf's `PartitionName=` lines.
+    pub partitions: String,
+    /// gres.conf; empty is none.
+    pub gres_conf: String,
+    /// SelectTypeParameters.
+    pub select: String,
+}
+
+/// Nodes that are alike: `NAME-[1-COUNT]`, in the group NAME, which has the Auto Scaling group
+/// `hpc-NAME`.
+#[derive(Clone, Debug)]
+pub struct NodeKind {
+    /// The group's name.
+    pub name: String,
+    /// How many there are.
+    pub count: u32,
+    /// What they have, as on slurm.conf's `NodeName=` line: `CPUs=2 RealMemory=1000`.
+    pub facts: String,
+}
+
+impl NodeKind {
+    /// The nodes as a hostlist.
+    #[must_use]
+    pub fn nodes(&self) -> String {
+        format!("{}-[1-{}]", self.name, self.count)
+    }
+}
+
 /// The alarms of packaging/cloudformation, at a quicker pace.
 #[derive(Clone, Copy, Debug)]
 pub struct Alarms {
@@ -67,10 +102,38 @@ impl Default for Alarms {
     }
 }
 
+impl Options {
+    /// The layout that is asked for, or the one kind of nodes of the first contact.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout.clone().unwrap_or_else(|| {
+            let kind =
+                NodeKind { name: "compute".into(), count: self.nodes, facts: "CPUs=2".into() };
+            let partitions = format!(
+                "PartitionName=cloud Nodes={} Default=YES MaxTime=60 State=UP\n",
+                kind.nodes()
+            );
+            Layout {
+                kinds: vec![kind],
+                partitions,
+                gres_conf: String::new(),
+                select: "CR_Core".into(),
+            }
+        })
+    }
+
+    /// How many nodes there are in all.
+    #[must_use]
+    pub fn nodes_in_all(&self) -> u32 {
+        self.layout().kinds.iter().map(|kind| kind.count).sum()
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             nodes: 8,
+            layout: None,
             min: 0,
             max: 8,
             suspend_time_s: 5,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::choose::{Offer, Pick};
+use super::choose::Offer;
 use super::feature::Expression;
 use super::gres::{Ask, Stock};
 use super::pool::{Bits, Class, Pool, Run, State, has, overlap};
@@ -16,8 +16,8 @@ use crate::snapshot::{JobMemory, SlurmFacts};
 pub enum Which {
     /// Nodes as they are.
     Free,
-    /// As they are, but for those that are kept for jobs that come first.
-    FreeAndNotPromised,
+    /// Nodes that Slurm would use, as if nothing ran on them, but for those that are closed.
+    UsableAndOpen,
     /// Nodes that Slurm would use, as if nothing ran on them.
     Usable,
     /// All nodes, as if nothing ran on them and all were up.
@@ -50,8 +50,6 @@ pub enum Features<'f> {
     Any,
     /// These.
     Each(&'f Expression),
-    /// Those of one of these.
-    OneOf(&'f [Expression]),
 }
 
 impl Features<'_> {
@@ -59,7 +57,6 @@ impl Features<'_> {
         match self {
             Self::Any => true,
             Self::Each(features) => features.matches(node),
-            Self::OneOf(all) => all.iter().any(|features| features.matches(node)),
         }
     }
 }
@@ -83,7 +80,7 @@ pub fn offers(
         if !suits {
             continue;
         }
-        let weight_of = |asleep| pool.weight(stretch.class, asleep, place.partition);
+        let weight_of = |asleep| pool.weight(class, asleep, place.partition);
         let (awake, asleep) = (weight_of(false), weight_of(true));
         for run in &stretch.runs {
             let Some(offer) = offer(run, class, request, slurm, place.which, least) else {
@@ -168,10 +165,9 @@ fn offer(
     least: u32,
 ) -> Option<NodeOffer> {
     let state = &run.state;
-    let as_if_empty = matches!(which, Which::Usable | Which::Any);
+    let as_if_empty = which != Which::Free;
     let open = state.usable || which == Which::Any;
-    let kept = which == Which::FreeAndNotPromised && state.promised;
-    if !open || kept || request.whole && !state.empty && !as_if_empty {
+    if !open || request.whole && !state.empty && !as_if_empty {
         return None;
     }
     let free = if as_if_empty { class.cpus } else { state.cpus };
@@ -186,8 +182,10 @@ fn offer(
     {
         return None;
     }
-    let core = if slurm.splits_cores() { 1 } else { class.core };
-    let mut cpus = usable_cpus(free, core, request);
+    // Whatever SelectTypeParameters says, no core is shared by jobs (_allocate_sc() in
+    // cons_common/cons_common.c has a bit for each core, not for each thread).
+    let core = request.threads_of(class.core);
+    let mut cpus = (free / class.core.max(1)).saturating_mul(core);
     if let Some(most) = request.node_cpus_max {
         // Other jobs of the partition count too; that they are of it is assumed.
         let held = class.cpus.saturating_sub(free);
@@ -207,15 +205,9 @@ fn offer(
             cpus = cpus.min(u32::try_from(most).unwrap_or(u32::MAX));
         }
     }
-    cpus = limit_by_memory(cpus, core, memory_mib, request, slurm)?;
+    let step = if slurm.splits_cores() { 1 } else { core };
+    cpus = limit_by_memory(cpus, step, memory_mib, request, slurm)?;
     (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
-}
-
-/// Whole cores, and of each the threads that the job uses.
-fn usable_cpus(free: u32, core: u32, request: &Request) -> u32 {
-    let core = core.max(1);
-    let used = request.threads_used.unwrap_or(core).clamp(1, core);
-    (free / core).saturating_mul(used)
 }
 
 /// How many tasks GRES for each task let run on a node.
@@ -240,16 +232,18 @@ fn available_gres(
     let mut gpus: u64 = 0;
     let mut all = Vec::with_capacity(request.gres.len());
     for ask in &request.gres {
+        // Of types that have no place on the node each must be enough by itself
+        // (_build_sock_gres_by_type() in cons_tres/gres_sched.c).
+        let enough = ask.per_node.max(ask.per_task).max(1);
         let lines = class.gres.iter().zip(&state.gres_used);
         let mut there: u64 = lines
             .filter(|(line, _)| is_of(line, ask))
             .map(|(line, used)| {
-                if as_if_empty || line.endless {
-                    line.count
-                } else {
-                    line.count.saturating_sub(*used)
-                }
+                let used = if as_if_empty || line.endless { 0 } else { *used };
+                (line, line.count.saturating_sub(used))
             })
+            .filter(|(line, free)| line.kind.is_none() || line.located || *free >= enough)
+            .map(|(_, free)| free)
             .sum();
         if let Some(fit) = cpus.checked_div(ask.cpus_each) {
             there = there.min(u64::from(fit));
@@ -303,25 +297,6 @@ fn limit_by_memory(
     }
 }
 
-/// What a job takes of each node of its picks, one entry a node.
-pub fn shares(request: &Request, picks: &[Pick]) -> Vec<(u32, u32)> {
-    let mut shares: Vec<(u32, u32)> = Vec::new();
-    let mut tasks_left = request.tasks.unwrap_or(u32::MAX);
-    for pick in picks {
-        for place in pick.first..pick.first + pick.len {
-            let mut cpus = pick.cpus;
-            if let Some(each) = request.tasks_per_node {
-                let tasks = each.min(tasks_left);
-                tasks_left -= tasks;
-                let for_tasks = tasks.saturating_mul(request.cpus_per_task);
-                cpus = cpus.min(for_tasks.max(request.node_cpus_min));
-            }
-            shares.push((place, cpus));
-        }
-    }
-    shares
-}
-
 /// Takes a job's share of a node off what is left of it.
 pub fn take(
     state: &mut State,
@@ -332,9 +307,9 @@ pub fn take(
     gres_left: &mut [u64],
     nodes_behind: u64,
 ) {
-    let core = if slurm.splits_cores() { 1 } else { class.core.max(1) };
-    let threads = request.threads_used.unwrap_or(core).clamp(1, core);
-    let held = cpus.div_ceil(threads).saturating_mul(core);
+    let threads = request.threads_of(class.core);
+    let cores = cpus.div_ceil(threads);
+    let held = cores.saturating_mul(class.core.max(1));
     let tasks = u64::from((cpus / request.cpus_per_task).max(1));
     let free_before = state.gres_used.clone();
     for (ask, left) in request.gres.iter().zip(gres_left) {
@@ -366,12 +341,17 @@ pub fn take(
     }
     let memory = match request.memory {
         JobMemory::PerNode(mib) => mib,
-        JobMemory::PerCpu(mib) => mib.saturating_mul(u64::from(cpus)),
+        JobMemory::PerCpu(mib) => {
+            // dist_tasks() gives the rest of a core too, and memory with it.
+            let given = if slurm.splits_cores() { cpus } else { cores.saturating_mul(threads) };
+            mib.saturating_mul(u64::from(given))
+        }
         JobMemory::Unsaid if memory_of_gres(request) > 0 => 0,
         JobMemory::Unsaid if slurm.unsaid_is_all_memory() => state.memory_mib,
         JobMemory::Unsaid => 0,
     };
     state.memory_mib = state.memory_mib.saturating_sub(memory);
+    state.whole |= request.whole;
     state.cpus = if request.whole { 0 } else { state.cpus.saturating_sub(held) };
     if request.whole {
         state.memory_mib = 0;

@@ -14,6 +14,9 @@ pub struct Stock {
     pub count: u64,
     /// Jobs use it without using it up.
     pub endless: bool,
+    /// It is known where on the node it is, which a slurmd that registered with device files
+    /// says.
+    pub located: bool,
 }
 
 /// What a job asks of one resource. Numbers that are 0 were not said.
@@ -52,7 +55,9 @@ fn stock(part: &str) -> Option<Stock> {
     let part = part.replace("(null)", "").replace(":no_consume", ":!");
     let plain = part.split('(').next()?;
     let (name, rest) = plain.split_once(':').unwrap_or((plain, ""));
-    let mut stock = Stock { name: name.trim().to_owned(), kind: None, count: 1, endless: false };
+    let located = part.contains("(S:");
+    let name = name.trim().to_owned();
+    let mut stock = Stock { name, kind: None, count: 1, endless: false, located };
     for word in rest.split(':').filter(|word| !word.is_empty()) {
         match (word, count(word)) {
             ("!", _) => stock.endless = true,
@@ -162,7 +167,8 @@ mod tests {
     use super::*;
 
     fn line(name: &str, kind: Option<&str>, count: u64) -> Stock {
-        Stock { name: name.into(), kind: kind.map(Into::into), count, endless: false }
+        let (name, kind) = (name.into(), kind.map(Into::into));
+        Stock { name, kind, count, endless: false, located: false }
     }
 
     #[test]
@@ -173,8 +179,8 @@ mod tests {
             (
                 "gpu:tesla:2(S:0-1),gpu:a100:4(S:0,1),nic:1",
                 vec![
-                    line("gpu", Some("tesla"), 2),
-                    line("gpu", Some("a100"), 4),
+                    Stock { located: true, ..line("gpu", Some("tesla"), 2) },
+                    Stock { located: true, ..line("gpu", Some("a100"), 4) },
                     line("nic", None, 1),
                 ],
             ),

@@ -8,8 +8,11 @@
 //! counting too little costs a second or two, counting too much costs money.
 //!
 //! `request` reads what a job asks for, `pool` has the nodes, `fit` says what they offer,
-//! `choose` which of them Slurm takes, `queue` in which order and with what consequence.
+//! `choose` which of them Slurm takes, `queue` in which order and with what consequence, `share`
+//! how much of each node a job gets, `ahead` what is kept for jobs that wait.
 
+mod ahead;
+mod backfill;
 mod choose;
 mod feature;
 mod fit;
@@ -17,6 +20,7 @@ mod gres;
 mod pool;
 mod queue;
 mod request;
+mod share;
 mod why;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Look;
+use super::ahead::Hold;
 use super::gres::{Stock, stocks};
 use crate::ids::{GroupName, NodeName};
 use crate::node_state::{NodeState, Phase};
@@ -19,6 +20,9 @@ pub type Bits = Vec<u64>;
 /// What is the same for all nodes of a class, whatever jobs are placed.
 #[derive(Debug)]
 pub struct Class<'a> {
+    /// The configuration that it is of, as slurm.conf has it: its nodes may be in several
+    /// classes.
+    pub config: usize,
     /// CPUs that jobs may have.
     pub cpus: u32,
     /// CPUs that go together.
@@ -54,6 +58,8 @@ pub struct State {
     pub gres_used: Vec<u64>,
     /// No job holds anything of it.
     pub empty: bool,
+    /// A job of this count has all of it.
+    pub whole: bool,
     /// Slurm calls it powered down, which makes it heavier.
     pub asleep: bool,
     /// It has no machine, and nobody has asked for one.
@@ -64,8 +70,6 @@ pub struct State {
     pub claimed: bool,
     /// Slurm would place jobs on it.
     pub usable: bool,
-    /// It is kept for a job that cannot start yet, and must not be given to one behind it.
-    pub promised: bool,
 }
 
 /// Neighbours that are alike.
@@ -93,10 +97,9 @@ impl Stretch {
         self.runs.first().map_or(0, |run| run.first)
     }
 
-    /// The run that a place is in, and where it is.
-    fn run_at(&self, place: u32) -> Option<(usize, &Run)> {
+    fn run_at(&self, place: u32) -> Option<&Run> {
         let at = self.runs.partition_point(|run| run.first <= place).checked_sub(1)?;
-        self.runs.get(at).filter(|run| place < run.end()).map(|run| (at, run))
+        self.runs.get(at).filter(|run| place < run.end())
     }
 }
 
@@ -118,8 +121,8 @@ pub struct Pool<'a> {
     names: Vec<&'a NodeName>,
     /// The places, by name.
     places: BTreeMap<&'a NodeName, u32>,
-    /// For each class and partition, whether some of the nodes are powered down and some are not.
     release: Option<Release>,
+    /// Configurations of which, in a partition, some nodes are powered down and some are not.
     torn: BTreeSet<(usize, usize)>,
 }
 
@@ -159,7 +162,7 @@ impl<'a> Pool<'a> {
             let state = pool.state_of(name, node, class, look);
             pool.push(class, Run { first: place, len: 1, state });
         }
-        pool.note_torn(queue.partitions.len());
+        pool.note_torn();
         pool
     }
 
@@ -201,43 +204,73 @@ impl<'a> Pool<'a> {
             memory_mib: memory.saturating_sub(used_memory),
             gres_used,
             empty: used_cpus == 0 && !works,
+            whole: false,
             asleep: node.state.has(NodeState::POWERED_DOWN),
             off: phase == Phase::Off,
             up: phase == Phase::Up,
             claimed: false,
             usable,
-            promised: false,
         }
     }
 
-    /// Slurm weighs powered-down nodes otherwise where some of a configuration are powered down
-    /// and some are not.
-    fn note_torn(&mut self, partitions: usize) {
-        let mut seen: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
+    /// Notes of which configurations, in a partition, some nodes are powered down and some are
+    /// not: Slurm weighs those that are powered down otherwise then.
+    fn note_torn(&mut self) {
+        let partitions = self.classes.iter().map(|class| class.partitions.len()).max();
+        let partitions = partitions.unwrap_or(0).saturating_mul(64);
+        let mut seen: BTreeMap<(usize, usize), (bool, bool)> = BTreeMap::new();
+        let mut classes = vec![(false, false); self.classes.len()];
         for stretch in &self.stretches {
-            let (asleep, awake) = seen.entry(stretch.class).or_default();
+            let Some((asleep, awake)) = classes.get_mut(stretch.class) else { continue };
             *asleep |= stretch.runs.iter().any(|run| run.state.asleep);
             *awake |= stretch.runs.iter().any(|run| !run.state.asleep);
         }
-        for (class, (asleep, awake)) in seen {
-            if asleep && awake {
-                self.torn.extend((0..partitions).map(|partition| (class, partition)));
+        for (class, (asleep, awake)) in self.classes.iter().zip(classes) {
+            for partition in (0..partitions).filter(|nth| has(&class.partitions, *nth)) {
+                let both = seen.entry((partition, class.config)).or_default();
+                *both = (both.0 || asleep, both.1 || awake);
             }
         }
+        let torn = seen.into_iter().filter(|(_, (asleep, awake))| *asleep && *awake);
+        self.torn = torn.map(|(torn, _)| torn).collect();
+    }
+
+    /// Slurm powers up what jobs were given, which it does between its two passes.
+    pub fn wake_claimed(&mut self) {
+        for stretch in std::mem::take(&mut self.stretches) {
+            for mut run in stretch.runs {
+                run.state.asleep &= !run.state.claimed;
+                self.push(stretch.class, run);
+            }
+        }
+        self.note_torn();
+    }
+
+    /// All runs, with their classes.
+    pub fn runs(&self) -> impl Iterator<Item = (&Class<'a>, &Run)> {
+        self.stretches.iter().flat_map(|stretch| {
+            let class = self.classes.get(stretch.class);
+            class.into_iter().flat_map(|class| stretch.runs.iter().map(move |run| (class, run)))
+        })
+    }
+
+    /// How many runs there are.
+    pub fn count_runs(&self) -> usize {
+        self.stretches.iter().map(|stretch| stretch.runs.len()).sum()
     }
 
     /// In which order Slurm takes nodes, lower ones first (_build_node_list() and
     /// _set_sched_weight() in src/slurmctld/node_scheduler.c): powered-down ones come last.
     /// 22.05 forgets the weight of those of which the whole configuration is powered down, and
     /// up to 23.11 the others have none.
-    pub fn weight(&self, class: usize, asleep: bool, partition: usize) -> u64 {
+    pub fn weight(&self, class: &Class<'_>, asleep: bool, partition: usize) -> u64 {
         const POWERED_DOWN: u64 = 1 << 33;
         const FORGOTTEN: u64 = 1 << 32;
-        let weight = self.classes.get(class).map_or(0, |class| u64::from(class.weight));
+        let weight = u64::from(class.weight);
         if !asleep {
             return weight;
         }
-        let torn = self.torn.contains(&(class, partition));
+        let torn = self.torn.contains(&(partition, class.config));
         match self.release {
             Some(release) if release < Release::V23_02 => {
                 if torn {
@@ -278,9 +311,9 @@ impl<'a> Pool<'a> {
     }
 
     /// The class and the run that a place is in.
-    pub fn run_at(&self, place: u32) -> Option<(usize, &Run)> {
+    pub fn run_at(&self, place: u32) -> Option<(&Class<'a>, &Run)> {
         let stretch = self.stretches.get(self.stretch_at(place)?)?;
-        stretch.run_at(place).map(|(_, run)| (stretch.class, run))
+        Some((self.classes.get(stretch.class)?, stretch.run_at(place)?))
     }
 
     fn stretch_at(&self, place: u32) -> Option<usize> {
@@ -311,6 +344,27 @@ impl<'a> Pool<'a> {
         // They may now be like the run before them or behind them.
         for next in (at.max(1)..at + 4).rev() {
             join(runs, next);
+        }
+    }
+
+    /// A job ends that held something of some nodes.
+    pub fn give_back(&mut self, hold: &Hold) {
+        let (mut place, end) = (hold.first, hold.first + hold.len);
+        while place < end {
+            let Some((class, run)) = self.run_at(place) else { return };
+            let len = run.end().min(end) - place;
+            let (cpus, memory_mib) = (class.cpus, class.memory_mib);
+            self.change(place, len, |state| {
+                state.cpus = state.cpus.saturating_add(hold.cpus).min(cpus);
+                let memory = state.memory_mib.saturating_add(hold.memory_mib);
+                state.memory_mib = memory.min(memory_mib);
+                for (used, held) in state.gres_used.iter_mut().zip(&hold.gres) {
+                    *used = used.saturating_sub(*held);
+                }
+                state.empty = state.cpus == cpus;
+                state.whole = false;
+            });
+            place += len;
         }
     }
 
@@ -386,19 +440,15 @@ struct Kind<'a> {
 }
 
 /// What of a kind is compared, in this order.
-type Key<'a> = (
-    [u32; 7],
-    [u64; 2],
-    Option<&'a Arc<str>>,
-    Option<&'a Arc<str>>,
-    Bits,
-    Bits,
-    Option<&'a GroupName>,
-);
+type Key<'a> = (Config<'a>, Bits, Bits, Option<&'a GroupName>);
+
+/// What slurm.conf says of nodes.
+type Config<'a> = ([u32; 7], [u64; 2], Option<&'a Arc<str>>, Option<&'a Arc<str>>);
 
 #[derive(Default)]
 struct Kinds<'a> {
     known: BTreeMap<Key<'a>, usize>,
+    configs: BTreeMap<Config<'a>, usize>,
     /// Neighbours are mostly alike.
     last: Option<(Key<'a>, usize)>,
 }
@@ -414,7 +464,9 @@ impl<'a> Kinds<'a> {
         let class = match self.known.get(&key) {
             Some(class) => *class,
             None => {
-                classes.push(kind.class());
+                let configs = self.configs.len();
+                let config = *self.configs.entry(key.0).or_insert(configs);
+                classes.push(kind.class(config));
                 self.known.insert(key.clone(), classes.len() - 1);
                 classes.len() - 1
             }
@@ -427,7 +479,7 @@ impl<'a> Kinds<'a> {
 impl<'a> Kind<'a> {
     fn key(&self) -> Key<'a> {
         let node = self.node;
-        (
+        let config = (
             [
                 node.cpus(),
                 node.cpus_of_a_core(),
@@ -440,17 +492,16 @@ impl<'a> Kind<'a> {
             [node.memory_for_jobs(), u64::from(node.core_spec_cnt)],
             node.active_features(),
             node.gres.as_ref(),
-            self.partitions.clone(),
-            self.reservations.clone(),
-            self.group,
-        )
+        );
+        (config, self.partitions.clone(), self.reservations.clone(), self.group)
     }
 
-    fn class(self) -> Class<'a> {
+    fn class(self, config: usize) -> Class<'a> {
         let node = self.node;
         let core = node.cpus_of_a_core();
         let features = node.active_features().map_or("", |text| text);
         Class {
+            config,
             cpus: node.cpus().saturating_sub(node.core_spec_cnt.saturating_mul(core)),
             core,
             layout: [node.sockets.max(1), node.cores.max(1), node.threads.max(1)],
@@ -491,12 +542,12 @@ mod tests {
             memory_mib: 0,
             gres_used: Vec::new(),
             empty: true,
+            whole: false,
             asleep: false,
             off: false,
             up: true,
             claimed: false,
             usable: true,
-            promised: false,
         }
     }
 

@@ -1,44 +1,70 @@
 //! The queue: which job comes when, and what it means for those behind it.
 //!
 //! Two passes, as in slurmctld: the first in the order of priority, in which a job that waits for
-//! nodes closes its partition (src/slurmctld/job_scheduler.c); the second over what is left, on
-//! nodes that no job before it waits for (src/plugins/sched/backfill/backfill.c).
+//! nodes closes its partition (src/slurmctld/job_scheduler.c); the second over what is left is in
+//! `backfill`.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ahead::{Hold, Holds, LOOKS_MAX, Places, Plan};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, offers};
-use super::pool::{Bits, Pool, has, set};
+use super::pool::{Bits, Pool, Stretch, has, overlap, set};
 use super::request::Request;
+use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
-use super::{BEHIND_MAX, Demand, Look, PATIENCE, PLACED_MAX};
+use super::{Demand, Look, PATIENCE, PLACED_MAX};
 use crate::hostlist;
 use crate::ids::{GroupName, NodeName};
 use crate::snapshot::{Job, License, Partition, Reason, Reservation, number, said};
 
 /// One job in one of its partitions.
 #[derive(Clone, Copy)]
-struct Entry<'a> {
+pub struct Entry<'a> {
     /// The job's place in the queue.
-    at: usize,
-    job: &'a Job,
-    partition: usize,
+    pub at: usize,
+    pub job: &'a Job,
+    pub partition: usize,
 }
 
 /// Why a job is not placed.
-enum Refusal {
+pub enum Refusal {
     /// For a reason that is its own.
     Not(JobWhy),
     /// Nodes that it could have are taken.
     Busy,
+    /// Nodes that it could have are closed, because jobs before it wait for them.
+    Shut,
+}
+
+/// A job that may be placed, in one partition.
+pub struct Ready {
+    pub request: Request,
+    pub scene: Scene,
+    /// How long it runs, seconds.
+    pub limit_s: u64,
+}
+
+/// Licenses that are free; `None` if that is not known.
+type Licenses<'a> = Option<BTreeMap<&'a str, u32>>;
+
+/// What is put back if a heterogeneous job cannot start.
+type Saved<'a> = (Vec<Stretch>, Licenses<'a>, Holds);
+
+/// A run without a limit, seconds: Slurm reckons with a year.
+const UNLIMITED_S: u64 = 365 * 24 * 3600;
+
+fn limit_s(job: &Job, partition: &Partition) -> u64 {
+    partition.minutes_of(job.time_limit).map_or(UNLIMITED_S, |minutes| u64::from(minutes) * 60)
 }
 
 /// What one job has got.
 #[derive(Default)]
 struct Got {
+    tasks: u32,
     nodes: u32,
     launch: BTreeMap<GroupName, u32>,
     reuse: BTreeMap<GroupName, u32>,
@@ -46,11 +72,17 @@ struct Got {
 
 pub struct Count<'a> {
     look: &'a Look<'a>,
-    pool: Pool<'a>,
+    pub pool: Pool<'a>,
+    /// What jobs of this count hold, and until when.
+    pub holds: Holds,
+    /// What is kept for jobs that wait.
+    pub plan: Plan,
+    /// How many more runs of nodes are looked at to see when a job will start.
+    looks: usize,
     partitions: Vec<&'a Partition>,
     reservations: Vec<&'a Reservation>,
     /// Licenses that are free.
-    licenses: Option<BTreeMap<&'a str, u32>>,
+    licenses: Licenses<'a>,
     /// Tasks that run, by array.
     running: BTreeMap<u32, u32>,
     /// Partitions in which a job waits for nodes.
@@ -78,6 +110,9 @@ impl<'a> Count<'a> {
         Self {
             look,
             pool: Pool::of(look),
+            holds: Holds::new(),
+            plan: Plan::default(),
+            looks: LOOKS_MAX,
             partitions: queue.partitions.values().collect(),
             reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
             licenses: licenses
@@ -96,6 +131,7 @@ impl<'a> Count<'a> {
     pub fn finish(mut self) -> Demand {
         let entries = self.entries();
         let waiting = self.first_pass(&entries);
+        self.pool.wake_claimed();
         self.second_pass(&waiting);
         self.sum_up()
     }
@@ -156,6 +192,8 @@ impl<'a> Count<'a> {
             | Reason::RESERVATION
             | Reason::NODE_NOT_AVAIL
             | Reason::ARRAY_TASK_LIMIT => {}
+            // That is said of one of its partitions; the count looks at each.
+            reason if reason.is_of_partition() && job.partition.contains(',') => {}
             reason => return Err(JobWhy::HeldBack { reason }),
         }
         if said(&job.dependency).is_some() {
@@ -168,7 +206,7 @@ impl<'a> Count<'a> {
     fn first_pass(&mut self, entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
         let mut waiting = Vec::new();
         for entry in entries {
-            if self.is_placed(entry.at) {
+            if self.left(entry) == 0 && self.is_placed(entry.at) {
                 continue;
             }
             if has(&self.closed, entry.partition) {
@@ -179,12 +217,17 @@ impl<'a> Count<'a> {
                 set(&mut self.closed, entry.partition);
                 self.note(entry.at, JobWhy::BehindOthers);
                 waiting.push(*entry);
-            } else if let Err(refusal) = self.place_tasks(entry, Which::Free) {
+            } else if let Err(refusal) = self.place_tasks(entry) {
                 match refusal {
                     Refusal::Not(why) => self.note(entry.at, why),
                     Refusal::Busy => {
                         self.close(entry);
                         self.note(entry.at, JobWhy::NoFreeNodes);
+                        waiting.push(*entry);
+                    }
+                    Refusal::Shut => {
+                        self.keep_named(entry);
+                        self.note(entry.at, JobWhy::BehindOthers);
                         waiting.push(*entry);
                     }
                 }
@@ -193,115 +236,133 @@ impl<'a> Count<'a> {
         waiting
     }
 
-    /// What waits, on nodes that no job before it waits for.
-    fn second_pass(&mut self, waiting: &[Entry<'a>]) {
-        self.closed = Bits::new();
-        self.closed_places.clear();
-        if !self.look.queue.slurm.backfills() {
-            return;
-        }
-        for entry in waiting.iter().take(BEHIND_MAX) {
-            if self.is_placed(entry.at) {
-                continue;
-            }
-            let placed = if entry.job.het_job_id == 0 {
-                self.place_tasks(entry, Which::FreeAndNotPromised)
-            } else {
-                self.place_components(entry, waiting)
-            };
-            match placed {
-                Ok(()) => {}
-                Err(Refusal::Not(why)) => self.note(entry.at, why),
-                Err(Refusal::Busy) => self.promise(entry),
-            }
-        }
-        for entry in waiting.iter().skip(BEHIND_MAX) {
-            self.note(entry.at, JobWhy::TooFarBehind);
-        }
-    }
-
-    /// All components of a heterogeneous job start, or none.
-    fn place_components(&mut self, entry: &Entry<'a>, all: &[Entry<'a>]) -> Result<(), Refusal> {
-        let id = entry.job.het_job_id;
-        let is_component = |job: &Job| job.is_pending() && job.het_job_id == id;
-        let count = self.look.queue.jobs.iter().filter(|job| is_component(job)).count();
-        let mut components: Vec<&Entry<'a>> =
-            all.iter().filter(|other| other.job.het_job_id == id).collect();
-        components.sort_by_key(|component| component.job.het_job_offset);
-        components.dedup_by_key(|component| component.at);
-        if components.len() < count {
-            // One of them may not start for a reason of its own.
-            return Err(Refusal::Not(JobWhy::WaitsForOtherJobs));
-        }
-        let (stretches, licenses) = (self.pool.stretches.clone(), self.licenses.clone());
-        for component in &components {
-            if let Err(refusal) = self.place_tasks(component, Which::FreeAndNotPromised) {
-                self.pool.stretches = stretches;
-                self.licenses = licenses;
-                for component in &components {
-                    if let Some(got) = self.got.get_mut(component.at) {
-                        *got = Got::default();
-                    }
-                    self.forget(component.at);
-                    self.note(component.at, JobWhy::NoFreeNodes);
-                }
-                return Err(refusal);
-            }
-        }
-        Ok(())
-    }
-
-    /// Places a job, or as many tasks of an array as find a place.
-    fn place_tasks(&mut self, entry: &Entry<'a>, which: Which) -> Result<(), Refusal> {
+    /// What a job needs to know before it is placed.
+    pub fn ready(&self, entry: &Entry<'a>) -> Result<Ready, Refusal> {
         let job = entry.job;
         let Some(partition) = self.partitions.get(entry.partition).copied() else {
             return Err(Refusal::Not(JobWhy::NoSuchPartition));
         };
         let inside = self.admit(job, partition).map_err(Refusal::Not)?;
         let request = Request::of(job, partition, &self.look.queue.slurm).map_err(Refusal::Not)?;
-        let mut tasks = job.tasks();
-        if let Some(max) = job.tasks_at_once_max() {
-            let running = self.running.get(&job.array_job_id).copied().unwrap_or(0);
-            tasks = tasks.min(max.saturating_sub(running));
-            if tasks == 0 {
-                return Err(Refusal::Not(JobWhy::ArrayLimit { max }));
-            }
+        if let Some(max) = job.tasks_at_once_max()
+            && self.tasks_now(job) == 0
+        {
+            return Err(Refusal::Not(JobWhy::ArrayLimit { max }));
         }
         let outside = self.reservations_in_the_way(job, partition);
-        let place = Scene { partition: entry.partition, inside, outside };
-        for task in 0..tasks {
-            if self.budget == 0 {
-                return if task == 0 { Err(Refusal::Not(JobWhy::TooFarBehind)) } else { Ok(()) };
+        let scene = Scene { partition: entry.partition, inside, outside };
+        Ok(Ready { request, scene, limit_s: limit_s(job, partition) })
+    }
+
+    /// Places a job, or as many tasks of an array as find a place.
+    fn place_tasks(&mut self, entry: &Entry<'a>) -> Result<(), Refusal> {
+        let ready = self.ready(entry)?;
+        if self.is_short_of_nodes(entry, &ready.request) {
+            return Err(Refusal::Busy);
+        }
+        while self.left(entry) > 0 {
+            if !self.spend() {
+                return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
-            self.budget -= 1;
-            let result =
-                self.take_licenses(job).and_then(|()| self.place(entry, &request, &place, which));
-            if let Err(refusal) = result {
-                // Some tasks of an array may have found their place.
-                return if task == 0 {
-                    Err(refusal)
-                } else {
-                    self.stop_at_task(entry, refusal, which)
-                };
-            }
+            self.take_licenses(entry.job)?;
+            self.place(entry, &ready, Which::Free)?;
         }
         Ok(())
     }
 
-    /// The rest of an array waits: so do those behind it.
-    fn stop_at_task(
-        &mut self,
-        entry: &Entry<'a>,
-        refusal: Refusal,
-        which: Which,
-    ) -> Result<(), Refusal> {
-        if matches!(refusal, Refusal::Busy) {
-            if which == Which::Free {
-                self.close(entry);
-            }
-            self.promise(entry);
+    /// Whether so many nodes of the partition are closed that the job needs more than are left.
+    fn is_short_of_nodes(&self, entry: &Entry<'a>, request: &Request) -> bool {
+        if self.closed.is_empty() && self.closed_places.is_empty() {
+            return false;
         }
-        Ok(())
+        let open = self.pool.runs().filter(|(class, run)| {
+            run.state.usable
+                && has(&class.partitions, entry.partition)
+                && !overlap(&class.partitions, &self.closed)
+        });
+        let open: u64 = open.map(|(_, run)| u64::from(run.len)).sum();
+        open < u64::from(request.nodes_min)
+    }
+
+    /// How many tasks of a job may start now, if it were the first one.
+    fn tasks_now(&self, job: &Job) -> u32 {
+        let running = self.running.get(&job.array_job_id).copied().unwrap_or(0);
+        let most = job.tasks_at_once_max().map_or(u32::MAX, |max| max.saturating_sub(running));
+        job.tasks().min(most)
+    }
+
+    /// How many tasks of a job are still to be placed.
+    pub fn left(&self, entry: &Entry<'a>) -> u32 {
+        let placed = self.got.get(entry.at).map_or(0, |got| got.tasks);
+        self.tasks_now(entry.job).saturating_sub(placed)
+    }
+
+    /// Whether one more task may be placed with this look.
+    pub const fn spend(&mut self) -> bool {
+        let may = self.budget > 0;
+        self.budget = self.budget.saturating_sub(1);
+        may
+    }
+
+    /// Whether one more look into the future may be made.
+    pub fn spend_looks(&mut self) -> bool {
+        let runs = self.pool.count_runs();
+        let may = self.looks >= runs;
+        self.looks = self.looks.saturating_sub(runs);
+        may
+    }
+
+    pub fn backfills(&self) -> bool {
+        self.look.queue.slurm.backfills()
+    }
+
+    /// Now, seconds since the epoch.
+    pub const fn now_s(&self) -> u64 {
+        self.look.now.millis() / 1000
+    }
+
+    /// Nothing is closed any more.
+    pub fn open_all(&mut self) {
+        self.closed = Bits::new();
+        self.closed_places.clear();
+    }
+
+    /// Jobs must keep out of these places, and of no others.
+    pub fn leave_out(&mut self, places: Places) {
+        self.closed_places = places;
+    }
+
+    /// Whether jobs must keep out of all that is held.
+    pub fn is_left_out(&self, hold: &Hold) -> bool {
+        let end = hold.first + hold.len;
+        self.closed_places.iter().any(|(from, to)| *from <= hold.first && end <= *to)
+    }
+
+    pub fn licenses(&self) -> Licenses<'a> {
+        self.licenses.clone()
+    }
+
+    pub fn restore_licenses(&mut self, licenses: Licenses<'a>) {
+        self.licenses = licenses;
+    }
+
+    /// How many components of a heterogeneous job are pending.
+    pub fn count_components(&self, id: u32) -> usize {
+        let is_component = |job: &&Job| job.is_pending() && job.het_job_id == id;
+        self.look.queue.jobs.iter().filter(is_component).count()
+    }
+
+    pub fn save(&self) -> Saved<'a> {
+        (self.pool.stretches.clone(), self.licenses.clone(), self.holds.clone())
+    }
+
+    pub fn restore(&mut self, saved: Saved<'a>, entries: &[Entry<'a>]) {
+        (self.pool.stretches, self.licenses, self.holds) = saved;
+        for entry in entries {
+            if let Some(got) = self.got.get_mut(entry.at) {
+                *got = Got::default();
+            }
+        }
     }
 
     /// Whether partition and reservation let the job in; the reservation that it is in.
@@ -354,7 +415,7 @@ impl<'a> Count<'a> {
     }
 
     /// Takes the job's licenses, if they are known and free.
-    fn take_licenses(&mut self, job: &Job) -> Result<(), Refusal> {
+    pub fn take_licenses(&mut self, job: &Job) -> Result<(), Refusal> {
         let (Some(text), Some(free)) = (said(&job.licenses), &mut self.licenses) else {
             return Ok(());
         };
@@ -382,14 +443,9 @@ impl<'a> Count<'a> {
         Ok(())
     }
 
-    /// Places one job, and takes what it needs.
-    fn place(
-        &mut self,
-        entry: &Entry<'a>,
-        request: &Request,
-        scene: &Scene,
-        which: Which,
-    ) -> Result<(), Refusal> {
+    /// Places one job or task, and takes what it needs.
+    pub fn place(&mut self, entry: &Entry<'a>, ready: &Ready, which: Which) -> Result<(), Refusal> {
+        let Ready { request, scene, .. } = ready;
         if self.pool.count_known(&request.required) < request.required.len() {
             return Err(Refusal::Not(JobWhy::Impossible));
         }
@@ -400,10 +456,16 @@ impl<'a> Count<'a> {
         Ok(())
     }
 
-    /// Why nothing was found.
+    /// Why nothing was found. Only a job whose nodes are busy makes others wait: of one whose
+    /// nodes are closed Slurm says that they are not available (_pick_best_nodes() in
+    /// node_scheduler.c).
     fn refusal(&self, request: &Request, scene: &Scene) -> Refusal {
-        if self.find(request, scene, Which::Usable).is_some() {
+        if self.find(request, scene, Which::UsableAndOpen).is_some() {
             return Refusal::Busy;
+        }
+        if self.find(request, scene, Which::Usable).is_some() {
+            let busy = self.is_one_whole(scene);
+            return if busy { Refusal::Busy } else { Refusal::Shut };
         }
         let anywhere = Scene { outside: Bits::new(), ..scene.clone() };
         if self.find(request, &anywhere, Which::Any).is_some() {
@@ -412,12 +474,21 @@ impl<'a> Count<'a> {
         Refusal::Not(JobWhy::Impossible)
     }
 
+    /// Whether a job has a whole node that is open to the partition.
+    fn is_one_whole(&self, scene: &Scene) -> bool {
+        self.pool.runs().any(|(class, run)| {
+            run.state.whole
+                && has(&class.partitions, scene.partition)
+                && !overlap(&class.partitions, &self.closed)
+        })
+    }
+
     /// The nodes that Slurm would take.
-    fn find(&self, request: &Request, scene: &Scene, which: Which) -> Option<Vec<Pick>> {
+    pub fn find(&self, request: &Request, scene: &Scene, which: Which) -> Option<Vec<Pick>> {
         let required = self.pool.ranges(&request.required);
         let mut excluded = self.pool.ranges(&request.excluded);
         let nothing = Bits::new();
-        let free_only = matches!(which, Which::Free | Which::FreeAndNotPromised);
+        let free_only = matches!(which, Which::Free | Which::UsableAndOpen);
         if free_only {
             excluded.extend(&self.closed_places);
         }
@@ -439,6 +510,25 @@ impl<'a> Count<'a> {
             Constraint::OneOf(all) => all.iter().find_map(|features| of(Features::Each(features))),
             Constraint::Counts(counts) => self.find_counts(request, &place, counts),
         }
+    }
+
+    /// All places that are free for a job, enough or not.
+    pub fn free_places(&self, request: &Request, scene: &Scene) -> Places {
+        let place = Where {
+            partition: scene.partition,
+            closed: &Bits::new(),
+            inside: scene.inside,
+            outside: &scene.outside,
+            required: &[],
+            excluded: &self.pool.ranges(&request.excluded),
+            which: Which::Free,
+        };
+        let features = match &request.constraint {
+            Constraint::Each(features) => Features::Each(features),
+            Constraint::None | Constraint::OneOf(_) | Constraint::Counts(_) => Features::Any,
+        };
+        let offers = offers(&self.pool, request, &self.look.queue.slurm, &place, features);
+        offers.iter().map(|offer| (offer.first, offer.first + offer.len)).collect()
     }
 
     /// First the nodes of each feature that is counted, and then the rest around them.
@@ -480,23 +570,27 @@ impl<'a> Count<'a> {
         choose_all(&whole, offers(&self.pool, &whole, slurm, &here, Features::Any))
     }
 
-    fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
+    pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
         let mut gres_left: Vec<u64> = request.gres.iter().map(|ask| ask.per_job).collect();
-        let shares = fit::shares(request, picks);
+        let shares = shares(request, picks);
         let slurm = self.look.queue.slurm;
         let traced = self.look.trace == Some(entry.job.job_id);
+        let partition = self.partitions.get(entry.partition);
+        let limit = partition.map_or(0, |partition| limit_s(entry.job, partition));
+        let end = self.now_s().saturating_add(limit);
+        let mut held = Vec::new();
         let mut rest = shares.as_slice();
         while let Some(((place, cpus), _)) = rest.split_first() {
             let (place, cpus) = (*place, *cpus);
             let Some((class, run)) = self.pool.run_at(place) else { break };
-            let (end, state) = (run.end(), run.state.clone());
+            let (behind_run, state) = (run.end(), run.state.clone());
             // Neighbours of one run that give the same are taken at once.
-            let alike = (place..end).zip(rest).take_while(|(at, share)| **share == (*at, cpus));
+            let alike =
+                (place..behind_run).zip(rest).take_while(|(at, share)| **share == (*at, cpus));
             let len = if request.asks_in_all() { 1 } else { alike.count().max(1) };
             let (_, behind) = rest.split_at(len.min(rest.len()));
             let nodes_behind = behind.len() as u64;
             let count = u32::try_from(len).unwrap_or(u32::MAX);
-            let Some(class) = self.pool.classes.get(class) else { break };
             let mut left = state.clone();
             fit::take(&mut left, class, request, &slurm, cpus, &mut gres_left, nodes_behind);
             if let (Some(got), Some(group)) = (self.got.get_mut(entry.at), class.group)
@@ -516,10 +610,20 @@ impl<'a> Count<'a> {
                 let names = (place..place + count).filter_map(|place| self.pool.name(place));
                 self.traced.extend(names.cloned());
             }
+            let gres = state.gres_used.iter().zip(&left.gres_used);
+            held.push(Hold {
+                first: place,
+                len: count,
+                cpus: state.cpus.saturating_sub(left.cpus),
+                memory_mib: state.memory_mib.saturating_sub(left.memory_mib),
+                gres: gres.map(|(before, after)| after.saturating_sub(*before)).collect(),
+            });
             self.pool.change(place, count, |state| *state = left);
             rest = behind;
         }
+        self.holds.entry(end).or_default().extend(held);
         if let Some(got) = self.got.get_mut(entry.at) {
+            got.tasks += 1;
             got.nodes = got.nodes.saturating_add(u32::try_from(shares.len()).unwrap_or(u32::MAX));
         }
         self.forget(entry.at);
@@ -528,55 +632,19 @@ impl<'a> Count<'a> {
     /// A job waits for nodes: in the first pass nobody behind it gets nodes of its partition; or,
     /// if it named all its nodes, of those.
     fn close(&mut self, entry: &Entry<'a>) {
-        let named = said(&entry.job.req_nodes).and_then(|text| hostlist::expand(text).ok());
-        match named {
-            Some(named) if named.len() >= entry.job.num_nodes as usize => {
-                self.closed_places.extend(self.pool.ranges(&named));
-            }
-            Some(_) | None if said(&entry.job.resv_name).is_none() => {
-                set(&mut self.closed, entry.partition);
-            }
-            Some(_) | None => {}
+        if !self.keep_named(entry) && said(&entry.job.resv_name).is_none() {
+            set(&mut self.closed, entry.partition);
         }
     }
 
-    /// Keeps the free nodes that a job could have, and that are not enough yet, for it.
-    fn promise(&mut self, entry: &Entry<'a>) {
-        let Some(partition) = self.partitions.get(entry.partition).copied() else { return };
-        let slurm = &self.look.queue.slurm;
-        let (Ok(inside), Ok(request)) =
-            (self.admit(entry.job, partition), Request::of(entry.job, partition, slurm))
-        else {
-            return;
-        };
-        let outside = self.reservations_in_the_way(entry.job, partition);
-        let required = self.pool.ranges(&request.required);
-        let excluded = self.pool.ranges(&request.excluded);
-        let nothing = Bits::new();
-        let place = Where {
-            partition: entry.partition,
-            closed: &nothing,
-            inside,
-            outside: &outside,
-            required: &required,
-            excluded: &excluded,
-            which: Which::FreeAndNotPromised,
-        };
-        let features = match &request.constraint {
-            Constraint::None | Constraint::Counts(_) => Features::Any,
-            Constraint::Each(features) => Features::Each(features),
-            Constraint::OneOf(all) => Features::OneOf(all),
-        };
-        for offer in offers(&self.pool, &request, slurm, &place, features) {
-            let mut place = offer.first;
-            let end = offer.first + offer.len;
-            while place < end {
-                let Some((_, run)) = self.pool.run_at(place) else { break };
-                let len = run.end().min(end) - place;
-                self.pool.change(place, len, |state| state.promised = true);
-                place += len;
-            }
-        }
+    /// Nobody behind a job gets the nodes that it named, if those are all that it needs.
+    fn keep_named(&mut self, entry: &Entry<'a>) -> bool {
+        let named = said(&entry.job.req_nodes).and_then(|text| hostlist::expand(text).ok());
+        let all = named.filter(|named| named.len() >= entry.job.nodes_min() as usize);
+        let ranges = all.map(|named| self.pool.ranges(&named));
+        let keeps = ranges.is_some();
+        self.closed_places.extend(ranges.into_iter().flatten());
+        keeps
     }
 
     fn is_placed(&self, at: usize) -> bool {
@@ -585,14 +653,15 @@ impl<'a> Count<'a> {
 
     /// Notes why a job is not placed. Of several partitions the first reason stands, unless a
     /// later one gives more hope.
-    fn note(&mut self, at: usize, why: JobWhy) {
+    pub fn note(&mut self, at: usize, why: JobWhy) {
         if self.is_placed(at) {
             return;
         }
         if let Some(slot) = self.why.get_mut(at) {
-            let hope = |why: &JobWhy| {
-                let waits = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
-                if *why == JobWhy::NoFreeNodes { 2 } else { u8::from(waits) }
+            let hope = |why: &JobWhy| match why {
+                JobWhy::NoFreeNodes => 2,
+                JobWhy::BehindOthers | JobWhy::TooFarBehind => 1,
+                _ => 0,
             };
             if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
                 *slot = Some(why);
@@ -652,7 +721,7 @@ fn add(sum: &mut BTreeMap<GroupName, u32>, more: BTreeMap<GroupName, u32>) {
 
 /// Where in the cluster a job may go.
 #[derive(Clone)]
-struct Scene {
+pub struct Scene {
     partition: usize,
     inside: Option<usize>,
     outside: Bits,

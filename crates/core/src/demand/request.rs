@@ -82,7 +82,7 @@ impl Request {
             return Err(JobWhy::NoNodesAsked);
         }
         let mut request = Self {
-            nodes_min: number(job.num_nodes).unwrap_or(1),
+            nodes_min: job.nodes_min(),
             nodes_max: 0,
             nodes_wanted: 0,
             cpus: number(job.num_cpus).unwrap_or(0),
@@ -150,6 +150,12 @@ impl Request {
         };
         self.node_tasks_cpus_min = each.saturating_mul(self.cpus_per_task).max(1);
         self.node_cpus_min = self.node_cpus_min.max(self.cpus_per_task);
+    }
+
+    /// How many threads of a core that has so many it uses.
+    pub fn threads_of(&self, core: u32) -> u32 {
+        let core = core.max(1);
+        self.threads_used.unwrap_or(core).clamp(1, core)
     }
 
     /// Whether resources are asked for in all, on whatever nodes.

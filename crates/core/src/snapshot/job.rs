@@ -58,7 +58,8 @@ pub struct Job {
     pub het_job_id: u32,
     /// Which component it is.
     pub het_job_offset: u32,
-    /// At least so many nodes.
+    /// At least so many nodes. slurmctld shows a guess of its own for pending jobs:
+    /// [`Job::nodes_min`] has what was asked for.
     pub num_nodes: u32,
     /// At most so many nodes; 0 is no limit.
     pub max_nodes: u32,
@@ -284,6 +285,35 @@ impl Job {
         number(self.num_tasks).filter(|_| !implied)
     }
 
+    /// At least so many nodes.
+    ///
+    /// Of a pending job slurmctld shows in `num_nodes` how many nodes it took at submission, as
+    /// if all were free, or would need of the largest (`node_cnt_wag` and
+    /// _pack_default_job_details() in src/slurmctld/job_mgr.c, 22.05.8). What was asked for
+    /// shows elsewhere: sbatch sets `max_nodes` whenever it is given nodes, and where the number
+    /// of tasks was not given, `num_tasks` is the number of nodes. A record without flags was
+    /// not written by slurmctld, and means what it says.
+    #[must_use]
+    pub fn nodes_min(&self) -> u32 {
+        let shown = number(self.num_nodes).unwrap_or(1);
+        if self.bitflags == 0 {
+            return shown;
+        }
+        let Some(most) = number(self.max_nodes) else { return 1 };
+        let tasks = number(self.num_tasks);
+        let asked = if self.bitflags & NTASKS_SET == 0 {
+            tasks
+        } else {
+            // sbatch makes tasks of nodes if it is told how many go on each.
+            let each = small_number(self.ntasks_per_node);
+            tasks
+                .zip(each)
+                .filter(|(tasks, each)| tasks % each == 0)
+                .map(|(tasks, each)| tasks / each)
+        };
+        asked.unwrap_or(shown).min(shown).min(most).max(1)
+    }
+
     /// Whether the least of a range of nodes is what it wants.
     #[must_use]
     pub const fn is_content_with_fewest(&self) -> bool {
@@ -349,6 +379,29 @@ mod tests {
         assert!(!job.takes_whole_nodes());
         assert_eq!((job.num_nodes, job.tasks(), job.tasks_said()), (1, 1, None));
         assert_eq!((job.priority, job.start_time), (1, None));
+    }
+
+    #[test]
+    fn what_slurmctld_guesses_of_nodes_is_not_what_was_asked_for() {
+        let nodes = |num_nodes, max_nodes, num_tasks, ntasks_per_node, bitflags| {
+            let job = Job {
+                num_nodes,
+                max_nodes,
+                num_tasks,
+                ntasks_per_node,
+                bitflags,
+                ..Job::default()
+            };
+            job.nodes_min()
+        };
+        let (some, set) = (1 << 9, 1 << 9 | NTASKS_SET);
+        assert_eq!(nodes(3, 0, 4, 0, 0), 3, "a record that slurmctld did not write");
+        assert_eq!(nodes(3, 0, 20, 0, set), 1, "-n 20");
+        assert_eq!(nodes(3, 3, 3, 0, some), 3, "-N 3");
+        assert_eq!(nodes(5, 5, 2, 0, some), 2, "-N 2-5");
+        assert_eq!(nodes(5, 5, 4, 2, set), 2, "-N 2-5 --ntasks-per-node=2");
+        assert_eq!(nodes(3, 3, 7, 0, set), 3, "-N 3 -n 7");
+        assert_eq!(nodes(3, 3, 7, 4, set), 3, "-N 3 -n 7 --ntasks-per-node=4");
     }
 
     #[test]

@@ -27,6 +27,13 @@ impl Reason {
     /// JobArrayTaskLimit: as many tasks of the array run as may.
     pub const ARRAY_TASK_LIMIT: Self = Self(72);
 
+    /// Whether it says something of the job's partition: its limits of nodes and time, that it is
+    /// down or inactive.
+    #[must_use]
+    pub const fn is_of_partition(self) -> bool {
+        matches!(self.0, 4..=7)
+    }
+
     /// Slurm's name; `None` if the number is of a release that is not known.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {

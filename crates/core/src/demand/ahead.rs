@@ -6,8 +6,10 @@
 //! Others may have these nodes until then, if they end before. What runs is what this count has
 //! placed; what ran before is taken to run on, because a snapshot does not say when it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
 
+use super::places::{Places, joined, overlapping};
 use super::pool::Pool;
 
 /// Slurm plans so far ahead (bf_window's default), seconds.
@@ -17,12 +19,9 @@ const STEP_S: u64 = 60;
 /// Jobs that end so close to one another are taken to end together, seconds; the time doubles
 /// from look to look.
 const CLOSE_S: u64 = 30;
-/// How many runs of nodes are looked at in all to find when jobs will start. It bounds the time
-/// that a long queue costs; jobs beyond are kept from nothing but wait.
+/// How many runs of nodes, holds and places that are kept the second pass looks at in all. It
+/// bounds the time that a long queue costs; jobs beyond wait for a later look.
 pub const LOOKS_MAX: usize = 2_000_000;
-
-/// Places, as ranges.
-pub type Places = Vec<(u32, u32)>;
 
 /// What one job holds of neighbouring nodes, each of them.
 #[derive(Clone, Debug)]
@@ -31,12 +30,25 @@ pub struct Hold {
     pub first: u32,
     /// How many nodes.
     pub len: u32,
+    /// Their class.
+    pub class: usize,
     /// CPUs.
     pub cpus: u32,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// GRES, in the order of the stock.
     pub gres: Vec<u64>,
+}
+
+impl Hold {
+    /// Whether all of it is within joined places.
+    pub fn is_within(&self, places: &Places) -> bool {
+        let end = self.first + self.len;
+        matches!(
+            overlapping(places, self.first, end),
+            [(from, to)] if *from <= self.first && end <= *to
+        )
+    }
 }
 
 /// What is held until when, seconds since the epoch.
@@ -62,7 +74,7 @@ impl Plan {
     /// The places that are kept for others at some time between `start` and `end`.
     pub fn taken(&self, start: u64, end: u64) -> Places {
         let kept = self.kept.iter().filter(|kept| kept.end > start && kept.begin <= end);
-        kept.flat_map(|kept| kept.places.iter().copied()).collect()
+        joined(kept.flat_map(|kept| kept.places.iter().copied()).collect())
     }
 
     /// The next time after `start` at which nodes are free again that were kept for others.
@@ -75,12 +87,13 @@ impl Plan {
         let (start, end) = (step(start), step(end));
         let kept = self.kept.iter().filter(|kept| kept.begin < end && kept.end > start);
         kept.flat_map(|kept| &kept.places)
-            .any(|(from, to)| places.iter().any(|(first, last)| from < last && first < to))
+            .any(|(from, to)| !overlapping(places, *from, *to).is_empty())
     }
 
     /// Keeps places from `start` to `end`.
     pub fn keep(&mut self, places: Places, start: u64, end: u64) {
         let begin = step(start);
+        let places = joined(places);
         self.kept.push(Kept { begin, end: step(end).max(begin + STEP_S), places });
     }
 }
@@ -92,34 +105,36 @@ const fn step(time: u64) -> u64 {
 /// Lets jobs end in groups, as Slurm does: those that end within a time that doubles.
 #[derive(Debug)]
 pub struct Ends<'h> {
-    holds: Vec<(u64, &'h [Hold])>,
+    holds: Peekable<btree_map::Iter<'h, u64, Vec<Hold>>>,
     window_s: u64,
     base: Option<u64>,
+    looked_at: usize,
 }
 
 impl<'h> Ends<'h> {
-    /// Of the holds on nodes that `matters`.
-    pub fn of(holds: &'h Holds, matters: impl Fn(&Hold) -> bool) -> Self {
-        let holds = holds.iter().filter(|(_, holds)| holds.iter().any(&matters));
-        let mut holds: Vec<_> = holds.map(|(end, holds)| (*end, holds.as_slice())).collect();
-        holds.reverse();
-        Self { holds, window_s: CLOSE_S, base: None }
+    /// Of all that is held.
+    pub fn of(holds: &'h Holds) -> Self {
+        Self { holds: holds.iter().peekable(), window_s: CLOSE_S, base: None, looked_at: 0 }
     }
 
-    /// Gives back to the pool what the next jobs hold. The time when the last of them ends;
-    /// `None` if there are no more.
-    pub fn release_next(&mut self, pool: &mut Pool<'_>) -> Option<u64> {
+    /// Gives back to the pool what the next jobs hold that have nodes which `matters`. The time
+    /// when the last of them ends; `None` if there are no more.
+    pub fn release_next(
+        &mut self,
+        pool: &mut Pool<'_>,
+        matters: impl Fn(&Pool<'_>, &Hold) -> bool,
+    ) -> Option<u64> {
         let mut last = None;
-        while let Some((end, holds)) = self.holds.pop() {
+        while let Some((end, holds)) = self.next_that(|hold| matters(pool, hold)) {
             let base = *self.base.get_or_insert(end + CLOSE_S - end % CLOSE_S);
             for hold in holds {
                 pool.give_back(hold);
             }
-            last = Some(end);
-            match self.holds.last() {
-                Some((next, _)) if *next > base + self.window_s => {
+            last = Some(*end);
+            match self.peek_that(|hold| matters(pool, hold)) {
+                Some(next) if next > base + self.window_s => {
                     self.window_s *= 2;
-                    while *next > base + self.window_s {
+                    while next > base + self.window_s {
                         self.window_s *= 2;
                     }
                     break;
@@ -128,6 +143,28 @@ impl<'h> Ends<'h> {
             }
         }
         last
+    }
+
+    /// How many holds have been looked at since this was asked last.
+    pub const fn take_looked_at(&mut self) -> usize {
+        std::mem::replace(&mut self.looked_at, 0)
+    }
+
+    /// When the next job ends that has nodes which `matters`; those before it are passed over.
+    fn peek_that(&mut self, matters: impl Fn(&Hold) -> bool) -> Option<u64> {
+        while let Some((end, holds)) = self.holds.peek() {
+            self.looked_at = self.looked_at.saturating_add(holds.len());
+            if holds.iter().any(&matters) {
+                return Some(**end);
+            }
+            self.holds.next();
+        }
+        None
+    }
+
+    fn next_that(&mut self, matters: impl Fn(&Hold) -> bool) -> Option<(&'h u64, &'h Vec<Hold>)> {
+        self.peek_that(matters)?;
+        self.holds.next()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The second pass: what waits may start on nodes that no job before it needs by then
 //! (src/plugins/sched/backfill/backfill.c, 22.05.8).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::BEHIND_MAX;
-use super::ahead::{Ends, Hold, Places, WINDOW_S};
+use super::ahead::{Ends, Hold, WINDOW_S};
 use super::choose::Pick;
 use super::fit::Which;
-use super::pool::has;
+use super::places::{Places, joined};
+use super::pool::{Pool, has};
 use super::queue::{Count, Entry, Ready, Refusal};
 use super::request::Request;
 use super::why::JobWhy;
@@ -40,6 +41,10 @@ impl<'a> Count<'a> {
         let mut ripe = Ripe::new();
         for entry in waiting.iter().take(BEHIND_MAX) {
             if self.left(entry) == 0 {
+                continue;
+            }
+            if !self.may_look() {
+                self.note(entry.at, JobWhy::TooFarBehind);
                 continue;
             }
             let placed = match self.ready(entry) {
@@ -129,6 +134,9 @@ impl<'a> Count<'a> {
         for _ in 0..TRIES_MAX {
             let end = from.saturating_add(ready.limit_s);
             let taken = self.plan.taken(from, end);
+            if !self.spend_looks(taken.len()) {
+                return Step::Waits;
+            }
             let later = self.plan.next_free(from);
             let Some((start, picks)) = self.will_run(entry, ready, taken) else {
                 match later {
@@ -188,20 +196,21 @@ impl<'a> Count<'a> {
         if let Some(picks) = self.find(request, scene, Which::Free) {
             return Some((self.now_s(), picks));
         }
-        if !self.spend_looks() || self.find(request, scene, Which::Usable).is_none() {
+        if !self.spend_looks(0) || self.find(request, scene, Which::Usable).is_none() {
             return None;
         }
         let (stretches, holds) = (self.pool.stretches.clone(), std::mem::take(&mut self.holds));
-        let matters = |hold: &Hold| {
-            let found = self.pool.run_at(hold.first);
-            found.is_some_and(|(class, _)| has(&class.partitions, entry.partition))
-                && !self.is_left_out(hold)
+        let left_out = self.left_out().clone();
+        let matters = |pool: &Pool<'_>, hold: &Hold| {
+            let class = pool.classes.get(hold.class);
+            class.is_some_and(|class| has(&class.partitions, entry.partition))
+                && !hold.is_within(&left_out)
         };
-        let mut ends = Ends::of(&holds, matters);
+        let mut ends = Ends::of(&holds);
         let mut found = None;
-        while let Some(end) = ends.release_next(&mut self.pool) {
+        while let Some(end) = ends.release_next(&mut self.pool, matters) {
             found = self.find(request, scene, Which::Free).map(|picks| (end, picks));
-            if found.is_some() || !self.spend_looks() {
+            if found.is_some() || !self.spend_looks(ends.take_looked_at()) {
                 break;
             }
         }
@@ -211,7 +220,5 @@ impl<'a> Count<'a> {
 }
 
 fn places(picks: &[Pick]) -> Places {
-    let places: BTreeSet<_> =
-        picks.iter().map(|pick| (pick.first, pick.first + pick.len)).collect();
-    places.into_iter().collect()
+    joined(picks.iter().map(|pick| (pick.first, pick.first + pick.len)).collect())
 }

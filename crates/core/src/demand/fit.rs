@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::choose::Offer;
 use super::feature::Expression;
 use super::gres::{Ask, Stock};
+use super::places::overlapping;
 use super::pool::{Bits, Class, Pool, Run, State, has, overlap};
 use super::request::Request;
 use crate::snapshot::{JobMemory, SlurmFacts};
@@ -35,9 +36,9 @@ pub struct Where<'w> {
     pub inside: Option<usize>,
     /// Reservations that the job must keep out of.
     pub outside: &'w Bits,
-    /// Places that the job must have, as ranges.
+    /// Places that the job must have, joined.
     pub required: &'w [(u32, u32)],
-    /// Places that the job must not have, as ranges in order.
+    /// Places that the job must not have, joined.
     pub excluded: &'w [(u32, u32)],
     /// Which nodes.
     pub which: Which,
@@ -98,10 +99,12 @@ pub fn offers(
                 weight: weight << 8 | (0xff - near),
                 required: false,
             };
-            if place.required.is_empty() && place.excluded.is_empty() {
+            let required = overlapping(place.required, run.first, run.end());
+            let excluded = overlapping(place.excluded, run.first, run.end());
+            if required.is_empty() && excluded.is_empty() {
                 offers.push(offer);
             } else {
-                cut(&offer, place, &mut offers);
+                cut(&offer, required, excluded, &mut offers);
             }
         }
     }
@@ -114,20 +117,19 @@ fn least_cpus(request: &Request) -> u32 {
 }
 
 /// Cuts an offer where its nodes are required or excluded.
-fn cut(offer: &Offer, place: &Where<'_>, out: &mut Vec<Offer>) {
+fn cut(offer: &Offer, required: &[(u32, u32)], excluded: &[(u32, u32)], out: &mut Vec<Offer>) {
     let end = offer.first + offer.len;
-    let ranges = place.required.iter().chain(place.excluded);
+    let ranges = required.iter().chain(excluded);
     let mut marks: Vec<u32> = ranges.flat_map(|(from, to)| [*from, *to]).collect();
     marks.retain(|mark| offer.first < *mark && *mark < end);
     marks.extend([offer.first, end]);
     marks.sort_unstable();
     marks.dedup();
-    let inside =
-        |ranges: &[(u32, u32)], at: u32| ranges.iter().any(|(from, to)| (*from..*to).contains(&at));
+    let inside = |ranges, at: u32| !overlapping(ranges, at, at + 1).is_empty();
     for pair in marks.windows(2) {
         let [from, to] = *pair else { continue };
-        if !inside(place.excluded, from) {
-            let required = inside(place.required, from);
+        if !inside(excluded, from) {
+            let required = inside(required, from);
             out.push(Offer { first: from, len: to - from, required, ..offer.clone() });
         }
     }

@@ -300,20 +300,15 @@ impl<'a> Pool<'a> {
         ranges
     }
 
-    /// How many of these names there are.
-    pub fn count_known(&self, names: &[NodeName]) -> usize {
-        names.iter().filter(|name| self.places.contains_key(*name)).count()
-    }
-
     /// The name at a place.
     pub fn name(&self, place: u32) -> Option<&'a NodeName> {
         self.names.get(place as usize).copied()
     }
 
-    /// The class and the run that a place is in.
-    pub fn run_at(&self, place: u32) -> Option<(&Class<'a>, &Run)> {
+    /// The run that a place is in, and its class.
+    pub fn run_at(&self, place: u32) -> Option<(usize, &Run)> {
         let stretch = self.stretches.get(self.stretch_at(place)?)?;
-        Some((self.classes.get(stretch.class)?, stretch.run_at(place)?))
+        Some((stretch.class, stretch.run_at(place)?))
     }
 
     fn stretch_at(&self, place: u32) -> Option<usize> {
@@ -350,10 +345,11 @@ impl<'a> Pool<'a> {
     /// A job ends that held something of some nodes.
     pub fn give_back(&mut self, hold: &Hold) {
         let (mut place, end) = (hold.first, hold.first + hold.len);
+        let Some(class) = self.classes.get(hold.class) else { return };
+        let (cpus, memory_mib) = (class.cpus, class.memory_mib);
         while place < end {
-            let Some((class, run)) = self.run_at(place) else { return };
+            let Some((_, run)) = self.run_at(place) else { return };
             let len = run.end().min(end) - place;
-            let (cpus, memory_mib) = (class.cpus, class.memory_mib);
             self.change(place, len, |state| {
                 state.cpus = state.cpus.saturating_add(hold.cpus).min(cpus);
                 let memory = state.memory_mib.saturating_add(hold.memory_mib);

@@ -8,16 +8,17 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ahead::{Hold, Holds, LOOKS_MAX, Places, Plan};
+use super::ahead::{Hold, Holds, LOOKS_MAX, Plan};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, offers};
+use super::named::{Lists, Named};
+use super::places::{Places, joined};
 use super::pool::{Bits, Pool, Stretch, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
 use super::{Demand, Look, PATIENCE, PLACED_MAX};
-use crate::hostlist;
 use crate::ids::{GroupName, NodeName};
 use crate::snapshot::{Job, License, Partition, Reason, Reservation, number, said};
 
@@ -77,7 +78,7 @@ pub struct Count<'a> {
     pub holds: Holds,
     /// What is kept for jobs that wait.
     pub plan: Plan,
-    /// How many more runs of nodes are looked at to see when a job will start.
+    /// At how much more the second pass looks.
     looks: usize,
     partitions: Vec<&'a Partition>,
     reservations: Vec<&'a Reservation>,
@@ -87,8 +88,10 @@ pub struct Count<'a> {
     running: BTreeMap<u32, u32>,
     /// Partitions in which a job waits for nodes.
     closed: Bits,
-    /// Places that a job waits for which named them.
-    closed_places: Vec<(u32, u32)>,
+    /// Places that a job waits for which named them, joined.
+    closed_places: Places,
+    /// The nodes that jobs name.
+    lists: Lists<'a>,
     /// How many more jobs are placed.
     budget: usize,
     got: Vec<Got>,
@@ -107,9 +110,11 @@ impl<'a> Count<'a> {
         for task in queue.jobs.iter().filter(|job| job.is_running_task()) {
             *running.entry(task.array_job_id).or_insert(0) += 1;
         }
+        let pool = Pool::of(look);
         Self {
             look,
-            pool: Pool::of(look),
+            lists: Lists::of(queue, &pool),
+            pool,
             holds: Holds::new(),
             plan: Plan::default(),
             looks: LOOKS_MAX,
@@ -119,7 +124,7 @@ impl<'a> Count<'a> {
                 .map(|all| all.iter().map(|(name, it)| (&**name, free(it))).collect()),
             running,
             closed: Bits::new(),
-            closed_places: Vec::new(),
+            closed_places: Places::new(),
             budget: PLACED_MAX,
             got: queue.jobs.iter().map(|_| Got::default()).collect(),
             why: vec![None; queue.jobs.len()],
@@ -243,7 +248,8 @@ impl<'a> Count<'a> {
             return Err(Refusal::Not(JobWhy::NoSuchPartition));
         };
         let inside = self.admit(job, partition).map_err(Refusal::Not)?;
-        let request = Request::of(job, partition, &self.look.queue.slurm).map_err(Refusal::Not)?;
+        let slurm = &self.look.queue.slurm;
+        let request = Request::read(job, partition, slurm, &self.lists).map_err(Refusal::Not)?;
         if let Some(max) = job.tasks_at_once_max()
             && self.tasks_now(job) == 0
         {
@@ -304,9 +310,14 @@ impl<'a> Count<'a> {
         may
     }
 
-    /// Whether one more look into the future may be made.
-    pub fn spend_looks(&mut self) -> bool {
-        let runs = self.pool.count_runs();
+    /// Whether the second pass may look at anything more.
+    pub const fn may_look(&self) -> bool {
+        self.looks > 0
+    }
+
+    /// Whether all runs may be looked at once more, after so many other things.
+    pub fn spend_looks(&mut self, others: usize) -> bool {
+        let runs = self.pool.count_runs().saturating_add(others);
         let may = self.looks >= runs;
         self.looks = self.looks.saturating_sub(runs);
         may
@@ -332,10 +343,9 @@ impl<'a> Count<'a> {
         self.closed_places = places;
     }
 
-    /// Whether jobs must keep out of all that is held.
-    pub fn is_left_out(&self, hold: &Hold) -> bool {
-        let end = hold.first + hold.len;
-        self.closed_places.iter().any(|(from, to)| *from <= hold.first && end <= *to)
+    /// The places that jobs must keep out of.
+    pub const fn left_out(&self) -> &Places {
+        &self.closed_places
     }
 
     pub fn licenses(&self) -> Licenses<'a> {
@@ -446,7 +456,7 @@ impl<'a> Count<'a> {
     /// Places one job or task, and takes what it needs.
     pub fn place(&mut self, entry: &Entry<'a>, ready: &Ready, which: Which) -> Result<(), Refusal> {
         let Ready { request, scene, .. } = ready;
-        if self.pool.count_known(&request.required) < request.required.len() {
+        if !request.required.is_known() {
             return Err(Refusal::Not(JobWhy::Impossible));
         }
         let Some(picks) = self.find(request, scene, which) else {
@@ -485,20 +495,25 @@ impl<'a> Count<'a> {
 
     /// The nodes that Slurm would take.
     pub fn find(&self, request: &Request, scene: &Scene, which: Which) -> Option<Vec<Pick>> {
-        let required = self.pool.ranges(&request.required);
-        let mut excluded = self.pool.ranges(&request.excluded);
         let nothing = Bits::new();
         let free_only = matches!(which, Which::Free | Which::UsableAndOpen);
-        if free_only {
-            excluded.extend(&self.closed_places);
-        }
+        let named = &request.excluded.places;
+        let both: Places;
+        let excluded = match (free_only && !self.closed_places.is_empty(), named.is_empty()) {
+            (false, _) => named.as_slice(),
+            (true, true) => self.closed_places.as_slice(),
+            (true, false) => {
+                both = joined([named.as_slice(), &self.closed_places].concat());
+                both.as_slice()
+            }
+        };
         let place = Where {
             partition: scene.partition,
             closed: if free_only { &self.closed } else { &nothing },
             inside: scene.inside,
             outside: &scene.outside,
-            required: &required,
-            excluded: &excluded,
+            required: &request.required.places,
+            excluded,
             which,
         };
         let slurm = &self.look.queue.slurm;
@@ -520,7 +535,7 @@ impl<'a> Count<'a> {
             inside: scene.inside,
             outside: &scene.outside,
             required: &[],
-            excluded: &self.pool.ranges(&request.excluded),
+            excluded: &request.excluded.places,
             which: Which::Free,
         };
         let features = match &request.constraint {
@@ -548,15 +563,15 @@ impl<'a> Count<'a> {
                 nodes_max: *count,
                 cpus: *count,
                 tasks: None,
-                required: Vec::new(),
+                required: Named::default(),
                 ..request.clone()
             };
-            let mut taken = place.excluded.to_vec();
-            taken.extend(&required);
+            let taken = joined([place.excluded, required.as_slice()].concat());
             let here = Where { required: &[], excluded: &taken, ..place.clone() };
             let features = Features::Each(features);
             let picks = choose(&part, offers(&self.pool, &part, slurm, &here, features))?;
             required.extend(picks.iter().map(|pick| (pick.first, pick.first + pick.len)));
+            required = joined(required);
             fixed += *count;
         }
         let least = request.nodes_min.max(fixed);
@@ -582,7 +597,7 @@ impl<'a> Count<'a> {
         let mut rest = shares.as_slice();
         while let Some(((place, cpus), _)) = rest.split_first() {
             let (place, cpus) = (*place, *cpus);
-            let Some((class, run)) = self.pool.run_at(place) else { break };
+            let Some((kind, run)) = self.pool.run_at(place) else { break };
             let (behind_run, state) = (run.end(), run.state.clone());
             // Neighbours of one run that give the same are taken at once.
             let alike =
@@ -591,6 +606,7 @@ impl<'a> Count<'a> {
             let (_, behind) = rest.split_at(len.min(rest.len()));
             let nodes_behind = behind.len() as u64;
             let count = u32::try_from(len).unwrap_or(u32::MAX);
+            let Some(class) = self.pool.classes.get(kind) else { break };
             let mut left = state.clone();
             fit::take(&mut left, class, request, &slurm, cpus, &mut gres_left, nodes_behind);
             if let (Some(got), Some(group)) = (self.got.get_mut(entry.at), class.group)
@@ -614,6 +630,7 @@ impl<'a> Count<'a> {
             held.push(Hold {
                 first: place,
                 len: count,
+                class: kind,
                 cpus: state.cpus.saturating_sub(left.cpus),
                 memory_mib: state.memory_mib.saturating_sub(left.memory_mib),
                 gres: gres.map(|(before, after)| after.saturating_sub(*before)).collect(),
@@ -639,12 +656,13 @@ impl<'a> Count<'a> {
 
     /// Nobody behind a job gets the nodes that it named, if those are all that it needs.
     fn keep_named(&mut self, entry: &Entry<'a>) -> bool {
-        let named = said(&entry.job.req_nodes).and_then(|text| hostlist::expand(text).ok());
-        let all = named.filter(|named| named.len() >= entry.job.nodes_min() as usize);
-        let ranges = all.map(|named| self.pool.ranges(&named));
-        let keeps = ranges.is_some();
-        self.closed_places.extend(ranges.into_iter().flatten());
-        keeps
+        let Ok(named) = self.lists.get(&entry.job.req_nodes) else { return false };
+        if named.count == 0 || named.count < entry.job.nodes_min() {
+            return false;
+        }
+        let closed = std::mem::take(&mut self.closed_places);
+        self.closed_places = joined([closed.as_slice(), &named.places].concat());
+        true
     }
 
     fn is_placed(&self, at: usize) -> bool {
@@ -731,7 +749,7 @@ pub struct Scene {
 fn choose_all(request: &Request, offers: Vec<Offer>) -> Option<Vec<Pick>> {
     let there: u64 =
         offers.iter().filter(|offer| offer.required).map(|offer| u64::from(offer.len)).sum();
-    if there < request.required.len() as u64 {
+    if there < u64::from(request.required.count) {
         return None;
     }
     choose(request, offers)

@@ -45,6 +45,8 @@ pub struct Class<'a> {
     pub reservations: Bits,
     /// The group of asg.toml.
     pub group: Option<&'a GroupName>,
+    /// How many of its nodes Slurm would place jobs on.
+    pub usable: u64,
 }
 
 /// What is left of a node.
@@ -160,6 +162,9 @@ impl<'a> Pool<'a> {
             };
             let class = kinds.class_of(kind, &mut pool.classes);
             let state = pool.state_of(name, node, class, look);
+            if let Some(class) = pool.classes.get_mut(class) {
+                class.usable += u64::from(state.usable);
+            }
             pool.push(class, Run { first: place, len: 1, state });
         }
         pool.note_torn();
@@ -509,6 +514,7 @@ impl<'a> Kind<'a> {
             partitions: self.partitions,
             reservations: self.reservations,
             group: self.group,
+            usable: 0,
         }
     }
 }

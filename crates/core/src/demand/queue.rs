@@ -281,12 +281,10 @@ impl<'a> Count<'a> {
         if self.closed.is_empty() && self.closed_places.is_empty() {
             return false;
         }
-        let open = self.pool.runs().filter(|(class, run)| {
-            run.state.usable
-                && has(&class.partitions, entry.partition)
-                && !overlap(&class.partitions, &self.closed)
+        let open = self.pool.classes.iter().filter(|class| {
+            has(&class.partitions, entry.partition) && !overlap(&class.partitions, &self.closed)
         });
-        let open: u64 = open.map(|(_, run)| u64::from(run.len)).sum();
+        let open: u64 = open.map(|class| class.usable).sum();
         open < u64::from(request.nodes_min)
     }
 

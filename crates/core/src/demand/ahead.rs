@@ -19,9 +19,19 @@ const STEP_S: u64 = 60;
 /// Jobs that end so close to one another are taken to end together, seconds; the time doubles
 /// from look to look.
 const CLOSE_S: u64 = 30;
-/// How many runs of nodes, holds and places that are kept the second pass looks at in all. It
-/// bounds the time that a long queue costs; jobs beyond wait for a later look.
-pub const LOOKS_MAX: usize = 2_000_000;
+/// How often the second pass may look at all runs of nodes, holds and places that are kept counted
+/// with them.
+const LOOKS_PER_RUN: usize = 300;
+/// At how many of them it may look at least, in all.
+const LOOKS_MIN: usize = 30_000;
+/// And at most. It bounds the time that a long queue costs.
+const LOOKS_MAX: usize = 2_000_000;
+
+/// At how much the second pass looks where there are so many runs. What comes behind waits for a
+/// later look.
+pub fn looks(runs: usize) -> usize {
+    runs.saturating_mul(LOOKS_PER_RUN).clamp(LOOKS_MIN, LOOKS_MAX)
+}
 
 /// What one job holds of neighbouring nodes, each of them.
 #[derive(Clone, Debug)]
@@ -131,7 +141,7 @@ impl<'h> Ends<'h> {
                 pool.give_back(hold);
             }
             last = Some(*end);
-            match self.peek_that(|hold| matters(pool, hold)) {
+            match self.next_end(|hold| matters(pool, hold)) {
                 Some(next) if next > base + self.window_s => {
                     self.window_s *= 2;
                     while next > base + self.window_s {
@@ -151,7 +161,7 @@ impl<'h> Ends<'h> {
     }
 
     /// When the next job ends that has nodes which `matters`; those before it are passed over.
-    fn peek_that(&mut self, matters: impl Fn(&Hold) -> bool) -> Option<u64> {
+    pub fn next_end(&mut self, matters: impl Fn(&Hold) -> bool) -> Option<u64> {
         while let Some((end, holds)) = self.holds.peek() {
             self.looked_at = self.looked_at.saturating_add(holds.len());
             if holds.iter().any(&matters) {
@@ -163,7 +173,7 @@ impl<'h> Ends<'h> {
     }
 
     fn next_that(&mut self, matters: impl Fn(&Hold) -> bool) -> Option<(&'h u64, &'h Vec<Hold>)> {
-        self.peek_that(matters)?;
+        self.next_end(matters)?;
         self.holds.next()
     }
 }

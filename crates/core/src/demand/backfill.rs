@@ -38,6 +38,7 @@ impl<'a> Count<'a> {
         if !self.backfills() {
             return;
         }
+        self.begin_looks();
         let mut ripe = Ripe::new();
         for entry in waiting.iter().take(BEHIND_MAX) {
             if self.left(entry) == 0 {
@@ -199,7 +200,7 @@ impl<'a> Count<'a> {
         if !self.spend_looks(0) || self.find(request, scene, Which::Usable).is_none() {
             return None;
         }
-        let (stretches, holds) = (self.pool.stretches.clone(), std::mem::take(&mut self.holds));
+        let holds = std::mem::take(&mut self.holds);
         let left_out = self.left_out().clone();
         let matters = |pool: &Pool<'_>, hold: &Hold| {
             let class = pool.classes.get(hold.class);
@@ -207,6 +208,12 @@ impl<'a> Count<'a> {
                 && !hold.is_within(&left_out)
         };
         let mut ends = Ends::of(&holds);
+        if ends.next_end(|hold| matters(&self.pool, hold)).is_none() {
+            self.spend_looks(ends.take_looked_at());
+            self.holds = holds;
+            return None;
+        }
+        let stretches = self.pool.stretches.clone();
         let mut found = None;
         while let Some(end) = ends.release_next(&mut self.pool, matters) {
             found = self.find(request, scene, Which::Free).map(|picks| (end, picks));

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ahead::{Hold, Holds, LOOKS_MAX, Plan};
+use super::ahead::{Hold, Holds, Plan, looks};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, offers};
@@ -117,7 +117,7 @@ impl<'a> Count<'a> {
             pool,
             holds: Holds::new(),
             plan: Plan::default(),
-            looks: LOOKS_MAX,
+            looks: 0,
             partitions: queue.partitions.values().collect(),
             reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
             licenses: licenses
@@ -211,7 +211,7 @@ impl<'a> Count<'a> {
     fn first_pass(&mut self, entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
         let mut waiting = Vec::new();
         for entry in entries {
-            if self.left(entry) == 0 && self.is_placed(entry.at) {
+            if self.is_placed(entry.at) && self.left(entry) == 0 {
                 continue;
             }
             if has(&self.closed, entry.partition) {
@@ -328,6 +328,11 @@ impl<'a> Count<'a> {
     /// Now, seconds since the epoch.
     pub const fn now_s(&self) -> u64 {
         self.look.now.millis() / 1000
+    }
+
+    /// The second pass begins.
+    pub fn begin_looks(&mut self) {
+        self.looks = looks(self.pool.count_runs());
     }
 
     /// Nothing is closed any more.

@@ -4,6 +4,8 @@
 //! src/plugins/select/cons_tres/job_test.c, 22.05.8): nodes that follow one another and weigh
 //! the same are a block; of the lightest blocks the tightest that is enough is taken first.
 
+use std::cmp::Reverse;
+
 use super::request::Request;
 
 /// Neighbours that all offer the same.
@@ -48,11 +50,15 @@ pub struct Pick {
 pub fn choose(request: &Request, mut offers: Vec<Offer>) -> Option<Vec<Pick>> {
     let mut nodes: u64 = offers.iter().map(|offer| u64::from(offer.len)).sum();
     let least = u64::from(request.nodes_min);
-    if nodes < least {
+    // Most jobs that do not fit are told by this: it saves the way through all nodes.
+    if nodes < least || most_cpus(&offers, u32::MAX) < u64::from(request.cpus) {
         return None;
     }
     if let Some(picks) = Choice::of(request, &offers) {
         return Some(picks);
+    }
+    if most_cpus(&offers, request.nodes_max) < u64::from(request.cpus) {
+        return None;
     }
     // Small nodes may have filled the job's places: without the smallest it may fit.
     let mut sizes: Vec<u32> = offers.iter().map(|offer| offer.cpus).collect();
@@ -78,6 +84,22 @@ pub fn choose(request: &Request, mut offers: Vec<Offer>) -> Option<Vec<Pick>> {
         }
     }
     None
+}
+
+/// CPUs that so many nodes have at most.
+fn most_cpus(offers: &[Offer], nodes_max: u32) -> u64 {
+    let of = |offer: &Offer, nodes: u32| u64::from(offer.cpus) * u64::from(nodes);
+    if nodes_max == u32::MAX {
+        return offers.iter().fold(0, |sum, offer| sum.saturating_add(of(offer, offer.len)));
+    }
+    let mut by_size: Vec<&Offer> = offers.iter().collect();
+    by_size.sort_unstable_by_key(|offer| Reverse(offer.cpus));
+    let mut left = nodes_max;
+    by_size.into_iter().fold(0, |sum, offer| {
+        let nodes = offer.len.min(left);
+        left -= nodes;
+        sum.saturating_add(of(offer, nodes))
+    })
 }
 
 /// What is still missing, and what has been taken.
@@ -415,6 +437,14 @@ mod tests {
         let job = Job { contiguous: 1, ..nodes(3, 0) };
         assert_eq!(chosen(job.clone(), &["0+2:2", "3+2:2"]), None);
         assert_eq!(chosen(job, &["0+2:2", "3+3:2"]), Some(vec![(3, 3, 1)]));
+    }
+
+    #[test]
+    fn the_largest_nodes_tell_how_much_so_many_have() {
+        let offers = offers(&["0+2:2", "2+1:8", "3+2:4"]);
+        assert_eq!(most_cpus(&offers, u32::MAX), 20);
+        assert_eq!(most_cpus(&offers, 2), 12);
+        assert_eq!(most_cpus(&offers, 0), 0);
     }
 
     #[test]

@@ -289,11 +289,11 @@ fn limit_by_memory(
             if request.whole {
                 return (cpus <= fit).then_some(cpus);
             }
-            let mut cpus = cpus;
-            while cpus > fit {
-                cpus = cpus.saturating_sub(core.max(1));
-            }
-            cpus -= cpus % request.cpus_per_task;
+            // Core by core, until there is memory for what is left.
+            let core = core.max(1);
+            let gone = cpus.saturating_sub(fit).div_ceil(core).saturating_mul(core);
+            let cpus = cpus.saturating_sub(gone);
+            let cpus = cpus - cpus % request.cpus_per_task;
             (cpus >= request.tasks_per_node.unwrap_or(1).max(1)).then_some(cpus)
         }
     }

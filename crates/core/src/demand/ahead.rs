@@ -6,8 +6,10 @@
 //! Others may have these nodes until then, if they end before. What runs is what this count has
 //! placed; what ran before is taken to run on, because a snapshot does not say when it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
 
+use super::places::{Places, is_within, joined, overlapping};
 use super::pool::Pool;
 
 /// Slurm plans so far ahead (bf_window's default), seconds.
@@ -17,15 +19,22 @@ const STEP_S: u64 = 60;
 /// Jobs that end so close to one another are taken to end together, seconds; the time doubles
 /// from look to look.
 const CLOSE_S: u64 = 30;
-/// How many runs of nodes and placed jobs the second pass looks at in all, and how many more for
-/// each node. It bounds the time that a long queue costs: what comes behind is not counted, until
-/// Slurm has placed what is before it.
-pub const LOOKS_MAX: usize = 30_000;
-/// See [`LOOKS_MAX`].
-pub const LOOKS_PER_NODE_MAX: usize = 50;
+/// How often the second pass may look at all runs of nodes, holds and places that are kept counted
+/// with them.
+const LOOKS_PER_RUN: usize = 300;
+/// At how many of them it may look at least, in all, and for each node.
+const LOOKS_MIN: usize = 30_000;
+/// See [`LOOKS_MIN`].
+const LOOKS_PER_NODE_MIN: usize = 50;
+/// And at most. It bounds the time that a long queue costs.
+const LOOKS_MAX: usize = 2_000_000;
 
-/// Places, as ranges.
-pub type Places = Vec<(u32, u32)>;
+/// At how much the second pass looks where there are so many runs and nodes. What comes behind is
+/// not counted, until Slurm has placed what is before it.
+pub fn looks(runs: usize, nodes: usize) -> usize {
+    let least = LOOKS_MIN.saturating_add(nodes.saturating_mul(LOOKS_PER_NODE_MIN));
+    runs.saturating_mul(LOOKS_PER_RUN).max(least).min(LOOKS_MAX)
+}
 
 /// What one job holds of neighbouring nodes, each of them.
 #[derive(Clone, Debug)]
@@ -34,6 +43,8 @@ pub struct Hold {
     pub first: u32,
     /// How many nodes.
     pub len: u32,
+    /// Their class.
+    pub class: usize,
     /// CPUs.
     pub cpus: u32,
     /// Memory, MiB.
@@ -45,6 +56,13 @@ pub struct Hold {
 /// What each job holds, by the time until when, seconds since the epoch, and the order in which
 /// they started.
 pub type Holds = BTreeMap<(u64, usize), Vec<Hold>>;
+
+impl Hold {
+    /// Whether all of it is within joined places.
+    pub fn is_within(&self, places: &Places) -> bool {
+        is_within(places, self.first, self.first + self.len)
+    }
+}
 
 /// Nodes that are kept for a job that waits.
 #[derive(Debug)]
@@ -66,7 +84,7 @@ impl Plan {
     /// The places that are kept for others at some time between `start` and `end`.
     pub fn taken(&self, start: u64, end: u64) -> Places {
         let kept = self.kept.iter().filter(|kept| kept.end > start && kept.begin <= end);
-        kept.flat_map(|kept| kept.places.iter().copied()).collect()
+        joined(kept.flat_map(|kept| kept.places.iter().copied()).collect())
     }
 
     /// The next time after `start` at which nodes are free again that were kept for others.
@@ -79,12 +97,13 @@ impl Plan {
         let (start, end) = (step(start), step(end));
         let kept = self.kept.iter().filter(|kept| kept.begin < end && kept.end > start);
         kept.flat_map(|kept| &kept.places)
-            .any(|(from, to)| places.iter().any(|(first, last)| from < last && first < to))
+            .any(|(from, to)| !overlapping(places, *from, *to).is_empty())
     }
 
     /// Keeps places from `start` to `end`.
     pub fn keep(&mut self, places: Places, start: u64, end: u64) {
         let begin = step(start);
+        let places = joined(places);
         self.kept.push(Kept { begin, end: step(end).max(begin + STEP_S), places });
     }
 }
@@ -96,36 +115,37 @@ const fn step(time: u64) -> u64 {
 /// Lets jobs end in groups, as Slurm does: those that end within a time that doubles.
 #[derive(Debug)]
 pub struct Ends<'h> {
-    /// The jobs in the order of their ends, the last one first, and whether they matter.
-    jobs: Vec<(u64, &'h [Hold], bool)>,
+    /// The jobs in the order of their ends.
+    jobs: Peekable<btree_map::Iter<'h, (u64, usize), Vec<Hold>>>,
     window_s: u64,
     base: Option<u64>,
+    looked_at: usize,
 }
 
 impl<'h> Ends<'h> {
-    /// Jobs hold something that `matters`, or do not.
-    pub fn of(holds: &'h Holds, matters: impl Fn(&Hold) -> bool) -> Self {
-        let jobs = holds.iter().rev().map(|((end, _), holds)| {
-            let matters = holds.iter().any(&matters);
-            (*end, holds.as_slice(), matters)
-        });
-        Self { jobs: jobs.collect(), window_s: CLOSE_S, base: None }
+    /// Of all that is held.
+    pub fn of(holds: &'h Holds) -> Self {
+        Self { jobs: holds.iter().peekable(), window_s: CLOSE_S, base: None, looked_at: 0 }
     }
 
-    /// Gives back to the pool what the next jobs hold. The time when the last of them ends;
-    /// `None` if there are no more.
-    pub fn release_next(&mut self, pool: &mut Pool<'_>) -> Option<u64> {
+    /// Gives back to the pool what the next jobs hold that have nodes which `matters`. The time
+    /// when the last of them ends; `None` if there are no more.
+    pub fn release_next(
+        &mut self,
+        pool: &mut Pool<'_>,
+        matters: impl Fn(&Hold) -> bool,
+    ) -> Option<u64> {
         let mut last = None;
-        while let Some((end, holds, matters)) = self.jobs.pop() {
-            if !matters {
+        while let Some(((end, _), holds)) = self.jobs.next() {
+            self.looked_at = self.looked_at.saturating_add(holds.len());
+            if !holds.iter().any(&matters) {
                 // Slurm does not look how far it has come before the next one is gone too.
                 continue;
             }
             let base = *self.base.get_or_insert(end + CLOSE_S - end % CLOSE_S);
             holds.iter().for_each(|hold| pool.give_back(hold));
-            last = Some(end);
-            let next = self.jobs.last().map(|(next, ..)| *next);
-            if next.is_some_and(|next| next > base + self.window_s) {
+            last = Some(*end);
+            if self.next_end().is_some_and(|next| next > base + self.window_s) {
                 break;
             }
         }
@@ -135,13 +155,34 @@ impl<'h> Ends<'h> {
 
     /// The next look lets jobs of a longer time end.
     fn widen(&mut self) {
-        let next = self.jobs.last().map(|(next, ..)| *next);
+        let next = self.next_end();
         self.window_s *= 2;
         while let (Some(next), Some(base)) = (next, self.base)
             && next > base + self.window_s
         {
             self.window_s *= 2;
         }
+    }
+
+    fn next_end(&mut self) -> Option<u64> {
+        self.jobs.peek().map(|((end, _), _)| *end)
+    }
+
+    /// Whether there is a job that has nodes which `matters`; those before it are passed over.
+    pub fn any_that(&mut self, matters: impl Fn(&Hold) -> bool) -> bool {
+        while let Some((_, holds)) = self.jobs.peek() {
+            if holds.iter().any(&matters) {
+                return true;
+            }
+            self.looked_at = self.looked_at.saturating_add(holds.len());
+            self.jobs.next();
+        }
+        false
+    }
+
+    /// How many holds have been looked at since this was asked last.
+    pub const fn take_looked_at(&mut self) -> usize {
+        std::mem::replace(&mut self.looked_at, 0)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The second pass: what waits may start on nodes that no job before it needs by then
 //! (src/plugins/sched/backfill/backfill.c, 22.05.8).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::BEHIND_MAX;
-use super::ahead::{Ends, Hold, Places, WINDOW_S};
+use super::ahead::{Ends, Hold, WINDOW_S};
 use super::choose::Pick;
 use super::fit::Which;
+use super::places::{Places, joined};
 use super::pool::Weights;
 use super::queue::{Count, Entry, Ready, Refusal};
 use super::request::Request;
@@ -45,13 +46,20 @@ impl<'a> Count<'a> {
         if !self.backfills() {
             return;
         }
+        self.begin_looks();
         let mut hets = Hets::new();
         let mut behind = waiting.iter();
+        let mut held = None;
         for entry in behind.by_ref().take(BEHIND_MAX) {
             if self.left(entry) == 0 {
                 continue;
             }
-            if !self.may_look() || !self.has_room() {
+            if !self.may_look() {
+                self.note(entry.at, JobWhy::TooFarBehind);
+                break;
+            }
+            // Only a job that starts takes room.
+            if held.replace(self.holds.len()) != Some(self.holds.len()) && !self.has_room() {
                 break;
             }
             let placed = match self.ready(entry) {
@@ -158,7 +166,7 @@ impl<'a> Count<'a> {
         let before = self.save();
         let mut used = Places::new();
         let placed = entries.iter().all(|entry| {
-            self.leave_out(used.clone());
+            self.leave_out(joined(used.clone()));
             let picks = self.start_component(entry);
             used.extend(picks.iter().flatten().map(|pick| (pick.first, pick.first + pick.len)));
             picks.is_some()
@@ -190,6 +198,9 @@ impl<'a> Count<'a> {
         for _ in 0..TRIES_MAX {
             let end = from.saturating_add(ready.limit_s);
             let taken = self.plan.taken(from, end);
+            if !self.spend_looks(taken.len()) {
+                return Step::Waits;
+            }
             let later = self.plan.next_free(from);
             let Some((start, picks)) = self.will_run(ready, taken) else {
                 match later {
@@ -228,11 +239,10 @@ impl<'a> Count<'a> {
     /// Of a job that will not fit whatever ends, nothing is kept.
     fn keep_all(&mut self, ready: &Ready) -> Step {
         let usable = self.usable_classes(&ready.request, &ready.scene);
-        let unknown = self
-            .pool
-            .runs
-            .iter()
-            .any(|run| run.state.worked && usable.get(run.class) == Some(&true));
+        let unknown = self.pool.stretches.iter().any(|stretch| {
+            usable.get(stretch.class) == Some(&true)
+                && stretch.runs.iter().any(|run| run.state.worked)
+        });
         let fits = self.find(&ready.request, &ready.scene, Which::Usable).is_some();
         if !fits || !unknown {
             return Step::Waits;
@@ -247,38 +257,38 @@ impl<'a> Count<'a> {
     fn will_run(&mut self, ready: &Ready, taken: Places) -> Option<(u64, Vec<Pick>)> {
         let (request, scene): (&Request, _) = (&ready.request, &ready.scene);
         self.leave_out(taken);
-        self.spend_look(0);
         self.note_near(request, scene);
         if let Some(picks) = self.find_by(request, scene, Which::Free, Weights::Last) {
             return Some((self.now_s(), picks));
         }
-        self.spend_look(self.holds.len());
-        if !self.may_look() || self.find(request, scene, Which::Usable).is_none() {
+        if !self.spend_looks(0) || self.find(request, scene, Which::Usable).is_none() {
             return None;
         }
         let usable = self.usable_classes(request, scene);
-        let (runs, holds) = (self.pool.runs.clone(), std::mem::take(&mut self.holds));
-        let matters = |hold: &Hold| {
-            let run = self.pool.run_at(hold.first);
-            run.is_some_and(|run| usable.get(run.class) == Some(&true)) && !self.is_left_out(hold)
-        };
-        let mut ends = Ends::of(&holds, matters);
+        let holds = std::mem::take(&mut self.holds);
+        let left_out = self.left_out().clone();
+        let matters =
+            |hold: &Hold| usable.get(hold.class) == Some(&true) && !hold.is_within(&left_out);
+        let mut ends = Ends::of(&holds);
+        if !ends.any_that(matters) {
+            self.spend_looks(ends.take_looked_at());
+            self.holds = holds;
+            return None;
+        }
+        let stretches = self.pool.stretches.clone();
         let mut found = None;
-        while let Some(end) = ends.release_next(&mut self.pool) {
+        while let Some(end) = ends.release_next(&mut self.pool, matters) {
             let picks = self.find_by(request, scene, Which::Free, Weights::Last);
             found = picks.map(|picks| (end, picks));
-            self.spend_look(0);
-            if found.is_some() || !self.may_look() {
+            if found.is_some() || !self.spend_looks(ends.take_looked_at()) {
                 break;
             }
         }
-        (self.pool.runs, self.holds) = (runs, holds);
+        (self.pool.stretches, self.holds) = (stretches, holds);
         found
     }
 }
 
 fn places(picks: &[Pick]) -> Places {
-    let places: BTreeSet<_> =
-        picks.iter().map(|pick| (pick.first, pick.first + pick.len)).collect();
-    places.into_iter().collect()
+    joined(picks.iter().map(|pick| (pick.first, pick.first + pick.len)).collect())
 }

@@ -4,6 +4,8 @@
 //! src/plugins/select/cons_tres/job_test.c, 22.05.8): nodes that follow one another and weigh
 //! the same are a block; of the lightest blocks the tightest that is enough is taken first.
 
+use std::cmp::Reverse;
+
 use super::request::Request;
 
 /// Neighbours that all offer the same.
@@ -48,11 +50,15 @@ pub struct Pick {
 pub fn choose(request: &Request, mut offers: Vec<Offer>) -> Option<Vec<Pick>> {
     let mut nodes: u64 = offers.iter().map(|offer| u64::from(offer.len)).sum();
     let least = u64::from(request.nodes_min);
-    if nodes < least {
+    // Most jobs that do not fit are told by this: it saves the way through all nodes.
+    if nodes < least || most_cpus(&offers, u32::MAX) < u64::from(request.cpus) {
         return None;
     }
     if let Some(picks) = Choice::of(request, &offers) {
         return Some(picks);
+    }
+    if most_cpus(&offers, request.nodes_max) < u64::from(request.cpus) {
+        return None;
     }
     // Small nodes may have filled the job's places: without the smallest it may fit.
     let mut sizes: Vec<u32> = offers.iter().map(|offer| offer.cpus).collect();
@@ -80,6 +86,22 @@ pub fn choose(request: &Request, mut offers: Vec<Offer>) -> Option<Vec<Pick>> {
     None
 }
 
+/// CPUs that so many nodes have at most.
+fn most_cpus(offers: &[Offer], nodes_max: u32) -> u64 {
+    let of = |offer: &Offer, nodes: u32| u64::from(offer.cpus) * u64::from(nodes);
+    if nodes_max == u32::MAX {
+        return offers.iter().fold(0, |sum, offer| sum.saturating_add(of(offer, offer.len)));
+    }
+    let mut by_size: Vec<&Offer> = offers.iter().collect();
+    by_size.sort_unstable_by_key(|offer| Reverse(offer.cpus));
+    let mut left = nodes_max;
+    by_size.into_iter().fold(0, |sum, offer| {
+        let nodes = offer.len.min(left);
+        left -= nodes;
+        sum.saturating_add(of(offer, nodes))
+    })
+}
+
 /// What is still missing, and what has been taken.
 struct Choice<'a> {
     request: &'a Request,
@@ -94,13 +116,22 @@ struct Choice<'a> {
 
 /// Nodes that follow one another and weigh the same.
 struct Block<'o> {
-    offers: Vec<&'o Offer>,
+    /// From its first offer to its last. Required ones in between are not part of it.
+    offers: &'o [Offer],
+    /// Where it begins in the list of all offers.
+    from: usize,
     weight: u64,
     cpus: i64,
     nodes: i64,
     gres: Vec<u64>,
     /// The place of the first required node among them.
     required: Option<u32>,
+}
+
+impl<'o> Block<'o> {
+    fn offers(&self) -> impl Iterator<Item = &'o Offer> + Clone {
+        self.offers.iter().filter(|offer| !offer.required)
+    }
 }
 
 impl<'a> Choice<'a> {
@@ -198,15 +229,14 @@ impl<'a> Choice<'a> {
     fn take_of(&mut self, block: &Block<'_>) {
         if let Some(from) = block.required {
             let places = |offer: &Offer| offer.first..offer.end();
-            let up =
-                block.offers.iter().flat_map(|offer| places(offer).map(move |at| (at, *offer)));
+            let up = block.offers().flat_map(|offer| places(offer).map(move |at| (at, offer)));
             let (down, up): (Vec<_>, Vec<_>) = up.partition(|(place, _)| *place < from);
             self.take_in_order(up);
             self.take_in_order(down.into_iter().rev());
         } else if let Some((place, offer)) = self.tightest_node(block) {
             self.take(place, offer);
         } else {
-            for offer in &block.offers {
+            for offer in block.offers() {
                 for place in offer.first..offer.end() {
                     if self.nodes_left == 0 || self.is_done() {
                         return;
@@ -239,8 +269,8 @@ impl<'a> Choice<'a> {
             i64::from(offer.cpus) >= self.cpus
                 && self.gres.iter().zip(&offer.gres).all(|(missing, there)| there >= missing)
         };
-        let fitting = block.offers.iter().filter(|offer| fits(offer));
-        fitting.min_by_key(|offer| offer.cpus).map(|offer| (offer.first, *offer))
+        let fitting = block.offers().filter(|offer| fits(offer));
+        fitting.min_by_key(|offer| offer.cpus).map(|offer| (offer.first, offer))
     }
 
     fn take(&mut self, place: u32, offer: &Offer) {
@@ -283,7 +313,7 @@ fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
     // Whether the last block goes on here.
     let mut goes_on = false;
     let mut required_before = None;
-    for offer in offers {
+    for (at, offer) in offers.iter().enumerate() {
         let adjacent = end == Some(offer.first);
         end = Some(offer.end());
         if !adjacent {
@@ -312,7 +342,8 @@ fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
                 let required = required_before
                     .filter(|(_, weight)| request.contiguous || *weight == offer.weight);
                 blocks.push(Block {
-                    offers: Vec::new(),
+                    offers: &[],
+                    from: at,
                     weight: offer.weight,
                     cpus: 0,
                     nodes: 0,
@@ -333,7 +364,7 @@ fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
         for (sum, there) in block.gres.iter_mut().zip(&offer.gres) {
             *sum = sum.saturating_add(there.saturating_mul(u64::from(offer.len)));
         }
-        block.offers.push(offer);
+        block.offers = offers.get(block.from..=at).unwrap_or_default();
     }
     blocks
 }
@@ -416,6 +447,14 @@ mod tests {
         let job = Job { contiguous: 1, ..nodes(3, 0) };
         assert_eq!(chosen(job.clone(), &["0+2:2", "3+2:2"]), None);
         assert_eq!(chosen(job, &["0+2:2", "3+3:2"]), Some(vec![(3, 3, 1)]));
+    }
+
+    #[test]
+    fn the_largest_nodes_tell_how_much_so_many_have() {
+        let offers = offers(&["0+2:2", "2+1:8", "3+2:4"]);
+        assert_eq!(most_cpus(&offers, u32::MAX), 20);
+        assert_eq!(most_cpus(&offers, 2), 12);
+        assert_eq!(most_cpus(&offers, 0), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::choose::Offer;
 use super::feature::Expression;
 use super::gres::{Ask, Stock};
+use super::places::overlapping;
 use super::pool::{Bits, Class, Pool, Run, State, Weights, has, overlap};
 use super::request::Request;
 use crate::snapshot::{JobMemory, SlurmFacts};
@@ -35,9 +36,9 @@ pub struct Where<'w> {
     pub inside: Option<usize>,
     /// Reservations that the job must keep out of.
     pub outside: &'w Bits,
-    /// Places that the job must have, as ranges.
+    /// Places that the job must have, joined.
     pub required: &'w [(u32, u32)],
-    /// Places that the job must not have, as ranges in order.
+    /// Places that the job must not have, joined.
     pub excluded: &'w [(u32, u32)],
     /// Which nodes.
     pub which: Which,
@@ -77,54 +78,68 @@ pub fn offers(
     let mut offers = Vec::new();
     let torn = pool.torn(place.partition, place.excluded, place.weights);
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
-    for run in &pool.runs {
-        let Some(class) = pool.classes.get(run.class) else { continue };
-        let Some(verdict) = verdicts.get_mut(run.class) else { continue };
+    let least = least_cpus(request);
+    for stretch in &pool.stretches {
+        let Some(class) = pool.classes.get(stretch.class) else { continue };
+        let Some(verdict) = verdicts.get_mut(stretch.class) else { continue };
         let suits = *verdict
             .get_or_insert_with(|| suits(class, request, place) && features.suit(&class.features));
         if !suits {
             continue;
         }
-        let Some(offer) = offer(run, class, request, slurm, place.which) else { continue };
-        let weight = pool.weight(run, &torn, place.weights);
-        let near = match place.weights {
-            Weights::Last if request.gres.is_empty() => pool.near(run.class),
-            Weights::Last | Weights::Now => offer.gpus.min(0xff),
-        };
-        let offer = Offer {
-            first: run.first,
-            len: run.len,
-            cpus: offer.cpus,
-            core: offer.core,
-            gres: offer.gres,
-            // Of nodes that weigh the same, Slurm favours those with more GPUs at hand.
-            weight: weight << 8 | (0xff - near),
-            required: false,
-        };
-        if place.required.is_empty() && place.excluded.is_empty() {
-            offers.push(offer);
-        } else {
-            cut(&offer, place, &mut offers);
+        let weight_of = |asleep| pool.weight(class, asleep, &torn);
+        let (awake, asleep) = (weight_of(false), weight_of(true));
+        for run in &stretch.runs {
+            let Some(offer) = offer(run, class, request, slurm, place.which, least) else {
+                continue;
+            };
+            let is_asleep = pool.is_asleep(stretch.class, &run.state, place.weights);
+            let weight = if is_asleep { asleep } else { awake };
+            let near = match place.weights {
+                Weights::Last if request.gres.is_empty() => pool.near(stretch.class),
+                Weights::Last | Weights::Now => offer.gpus.min(0xff),
+            };
+            let offer = Offer {
+                first: run.first,
+                len: run.len,
+                cpus: offer.cpus,
+                core: offer.core,
+                gres: offer.gres,
+                // Of nodes that weigh the same, Slurm favours those with more GPUs at hand.
+                weight: weight << 8 | (0xff - near),
+                required: false,
+            };
+            let required = overlapping(place.required, run.first, run.end());
+            let excluded = overlapping(place.excluded, run.first, run.end());
+            if required.is_empty() && excluded.is_empty() {
+                offers.push(offer);
+            } else {
+                cut(&offer, required, excluded, &mut offers);
+            }
         }
     }
     offers
 }
 
+/// CPUs that the job needs of a node at least.
+fn least_cpus(request: &Request) -> u32 {
+    request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min())
+}
+
 /// Cuts an offer where its nodes are required or excluded.
-fn cut(offer: &Offer, place: &Where<'_>, out: &mut Vec<Offer>) {
+fn cut(offer: &Offer, required: &[(u32, u32)], excluded: &[(u32, u32)], out: &mut Vec<Offer>) {
     let end = offer.first + offer.len;
-    let ranges = place.required.iter().chain(place.excluded);
+    let ranges = required.iter().chain(excluded);
     let mut marks: Vec<u32> = ranges.flat_map(|(from, to)| [*from, *to]).collect();
     marks.retain(|mark| offer.first < *mark && *mark < end);
     marks.extend([offer.first, end]);
     marks.sort_unstable();
     marks.dedup();
-    let inside =
-        |ranges: &[(u32, u32)], at: u32| ranges.iter().any(|(from, to)| (*from..*to).contains(&at));
+    let inside = |ranges, at: u32| !overlapping(ranges, at, at + 1).is_empty();
     for pair in marks.windows(2) {
         let [from, to] = *pair else { continue };
-        if !inside(place.excluded, from) {
-            let required = inside(place.required, from);
+        if !inside(excluded, from) {
+            let required = inside(required, from);
             out.push(Offer { first: from, len: to - from, required, ..offer.clone() });
         }
     }
@@ -170,11 +185,16 @@ fn offer(
     request: &Request,
     slurm: &SlurmFacts,
     which: Which,
+    least: u32,
 ) -> Option<NodeOffer> {
     let state = &run.state;
     let as_if_empty = which != Which::Free;
     let open = state.usable || which == Which::Any;
     if !open || request.whole && !state.empty && !as_if_empty {
+        return None;
+    }
+    let free = if as_if_empty { class.cpus } else { state.cpus };
+    if free < least {
         return None;
     }
     let memory_mib = if as_if_empty { class.memory_mib } else { state.memory_mib };
@@ -185,7 +205,6 @@ fn offer(
     {
         return None;
     }
-    let free = if as_if_empty { class.cpus } else { state.cpus };
     // Whatever SelectTypeParameters says, no core is shared by jobs (_allocate_sc() in
     // cons_common/cons_common.c has a bit for each core, not for each thread).
     let core = request.threads_of(class.core);
@@ -214,8 +233,6 @@ fn offer(
     if !request.gres.is_empty() && !request.whole {
         cpus = cpus.min(cpus_with_gres(request, cpus, core, &gres));
     }
-    let least =
-        request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min());
     (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
 }
 
@@ -314,11 +331,11 @@ fn limit_by_memory(
             if request.whole && cpus > fit {
                 return None;
             }
-            let mut cpus = cpus;
-            while cpus > fit {
-                cpus = cpus.saturating_sub(core.max(1));
-            }
-            cpus -= cpus % request.cpus_per_task;
+            // Core by core, until there is memory for what is left.
+            let core = core.max(1);
+            let gone = cpus.saturating_sub(fit).div_ceil(core).saturating_mul(core);
+            let cpus = cpus.saturating_sub(gone);
+            let cpus = cpus - cpus % request.cpus_per_task;
             (cpus >= request.tasks_per_node.unwrap_or(1).max(1)).then_some(cpus)
         }
     }

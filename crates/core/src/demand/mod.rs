@@ -17,6 +17,8 @@ mod choose;
 mod feature;
 mod fit;
 mod gres;
+mod named;
+mod places;
 mod pool;
 mod queue;
 mod request;

@@ -1,7 +1,8 @@
 //! Nodes as runs: neighbours in slurmctld's table that are alike are one entry.
 //!
 //! Thousands of nodes are a handful of runs, and jobs that are placed one after the other split
-//! and mend them. So placing a job costs as much as there are kinds of nodes, not nodes.
+//! and mend them. So placing a job costs as much as there are kinds of nodes, not nodes. Runs of
+//! one class that follow one another are a stretch: a job passes over those that are no use to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use super::Look;
 use super::ahead::Hold;
 use super::gres::{Stock, stocks};
+use super::places::is_within;
 use crate::ids::{GroupName, NodeName};
 use crate::node_state::{NodeState, Phase};
 use crate::snapshot::{Node, Release};
@@ -44,6 +46,8 @@ pub struct Class<'a> {
     pub reservations: Bits,
     /// The group of asg.toml.
     pub group: Option<&'a GroupName>,
+    /// How many of its nodes Slurm would place jobs on.
+    pub usable: u64,
 }
 
 /// What is left of a node.
@@ -92,10 +96,28 @@ pub struct Run {
     pub first: u32,
     /// How many there are.
     pub len: u32,
-    /// Their class.
-    pub class: usize,
     /// What is left of each.
     pub state: State,
+}
+
+/// Runs of one class that follow one another.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// Their class.
+    pub class: usize,
+    /// In the order of places. Never empty.
+    pub runs: Vec<Run>,
+}
+
+impl Stretch {
+    fn first(&self) -> u32 {
+        self.runs.first().map_or(0, |run| run.first)
+    }
+
+    fn run_at(&self, place: u32) -> Option<&Run> {
+        let at = self.runs.partition_point(|run| run.first <= place).checked_sub(1)?;
+        self.runs.get(at).filter(|run| place < run.end())
+    }
 }
 
 impl Run {
@@ -110,8 +132,8 @@ impl Run {
 pub struct Pool<'a> {
     /// The classes.
     pub classes: Vec<Class<'a>>,
-    /// The runs, in the order of places.
-    pub runs: Vec<Run>,
+    /// The nodes, in the order of places.
+    pub stretches: Vec<Stretch>,
     /// The names, by place.
     names: Vec<&'a NodeName>,
     /// The places, by name.
@@ -121,6 +143,9 @@ pub struct Pool<'a> {
     stale: BTreeSet<usize>,
     /// GPUs near at hand for the last job with GRES that was looked at, by class.
     near: BTreeMap<usize, u64>,
+    /// Configurations of which, in a partition, some nodes are powered down and some are not, by
+    /// the weights of now and by those that count where Slurm plans.
+    torn: [BTreeMap<usize, BTreeSet<usize>>; 2],
 }
 
 impl<'a> Pool<'a> {
@@ -139,12 +164,13 @@ impl<'a> Pool<'a> {
         let reservations = members(lists, &places, names.len());
         let mut pool = Self {
             classes: Vec::new(),
-            runs: Vec::new(),
+            stretches: Vec::new(),
             names,
             places,
             release: queue.slurm.version,
             stale: BTreeSet::new(),
             near: BTreeMap::new(),
+            torn: [BTreeMap::new(), BTreeMap::new()],
         };
         let mut kinds: Kinds<'a> = Kinds::default();
         for (place, (name, node)) in (0..).zip(nodes) {
@@ -158,8 +184,13 @@ impl<'a> Pool<'a> {
             };
             let class = kinds.class_of(kind, &mut pool.classes);
             let state = pool.state_of(name, node, class, look);
-            pool.push(Run { first: place, len: 1, class, state });
+            if let Some(class) = pool.classes.get_mut(class) {
+                class.usable += u64::from(state.usable);
+            }
+            pool.push(class, Run { first: place, len: 1, state });
         }
+        pool.note_torn(Weights::Now);
+        pool.note_torn(Weights::Last);
         pool
     }
 
@@ -212,38 +243,85 @@ impl<'a> Pool<'a> {
         }
     }
 
+    /// Notes of which configurations, in a partition, some nodes are powered down and some are
+    /// not: Slurm weighs those that are powered down otherwise then.
+    fn note_torn(&mut self, weights: Weights) {
+        let partitions = self.classes.iter().map(|class| class.partitions.len()).max();
+        let partitions = partitions.unwrap_or(0).saturating_mul(64);
+        let mut classes = vec![(false, false); self.classes.len()];
+        for stretch in &self.stretches {
+            let Some((asleep, awake)) = classes.get_mut(stretch.class) else { continue };
+            for run in &stretch.runs {
+                let is_asleep = self.is_asleep(stretch.class, &run.state, weights);
+                *(if is_asleep { &mut *asleep } else { &mut *awake }) = true;
+            }
+        }
+        let mut seen: BTreeMap<(usize, usize), (bool, bool)> = BTreeMap::new();
+        for (class, (asleep, awake)) in self.classes.iter().zip(classes) {
+            for partition in (0..partitions).filter(|nth| has(&class.partitions, *nth)) {
+                let both = seen.entry((partition, class.config)).or_default();
+                *both = (both.0 || asleep, both.1 || awake);
+            }
+        }
+        let mut torn: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for ((partition, config), _) in seen.into_iter().filter(|(_, both)| *both == (true, true)) {
+            torn.entry(partition).or_default().insert(config);
+        }
+        let [now, last] = &mut self.torn;
+        *(match weights {
+            Weights::Now => now,
+            Weights::Last => last,
+        }) = torn;
+    }
+
     /// The configurations of which, in a partition and without the places that a job must not
-    /// have, some nodes are powered down and some are not: Slurm weighs those that are powered
-    /// down otherwise then.
+    /// have, joined, some nodes are powered down and some are not.
     pub fn torn(
         &self,
         partition: usize,
         excluded: &[(u32, u32)],
         weights: Weights,
     ) -> BTreeSet<usize> {
+        let [now, last] = &self.torn;
+        let all = match weights {
+            Weights::Now => now.get(&partition),
+            Weights::Last => last.get(&partition),
+        };
+        let Some(all) = all else { return BTreeSet::new() };
+        if excluded.is_empty() || weights == Weights::Last {
+            return all.clone();
+        }
+        // Without some of their nodes others are not torn, and these may not be either.
         let mut seen: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
-        for run in &self.runs {
-            let Some(class) = self.classes.get(run.class) else { continue };
-            let out = weights == Weights::Now
-                && excluded.iter().any(|(from, to)| *from <= run.first && run.end() <= *to);
-            if has(&class.partitions, partition) && !out {
-                let (asleep, awake) = seen.entry(class.config).or_default();
-                *(if self.is_asleep(run, weights) { asleep } else { awake }) = true;
+        for stretch in &self.stretches {
+            let Some(class) = self.classes.get(stretch.class) else { continue };
+            if !all.contains(&class.config) || !has(&class.partitions, partition) {
+                continue;
+            }
+            let (asleep, awake) = seen.entry(class.config).or_default();
+            for run in &stretch.runs {
+                let is_noted = if run.state.asleep { *asleep } else { *awake };
+                if !is_noted && !is_within(excluded, run.first, run.end()) {
+                    *(if run.state.asleep { &mut *asleep } else { &mut *awake }) = true;
+                }
             }
         }
-        let torn = seen.into_iter().filter(|(_, (asleep, awake))| *asleep && *awake);
+        let torn = seen.into_iter().filter(|(_, both)| *both == (true, true));
         torn.map(|(config, _)| config).collect()
     }
 
     /// Slurm powers up what jobs were given, which it does between its two passes.
     pub fn wake_claimed(&mut self) {
-        let runs = std::mem::take(&mut self.runs);
-        for mut run in runs {
-            run.state.woken = run.state.asleep && run.state.claimed;
-            run.state.asleep &= !run.state.claimed;
-            self.push(run);
+        for stretch in std::mem::take(&mut self.stretches) {
+            for mut run in stretch.runs {
+                run.state.woken = run.state.asleep && run.state.claimed;
+                run.state.asleep &= !run.state.claimed;
+                self.push(stretch.class, run);
+            }
         }
         self.stale.extend(0..self.classes.len());
+        self.note_torn(Weights::Now);
+        self.note_torn(Weights::Last);
     }
 
     /// Slurm weighs a partition's nodes anew whenever it places a job there.
@@ -252,13 +330,17 @@ impl<'a> Pool<'a> {
         let is_there = |class: &usize| {
             classes.get(*class).is_some_and(|class| has(&class.partitions, partition))
         };
+        let before = self.stale.len();
         self.stale.retain(|class| !is_there(class));
         self.near.retain(|class, _| !is_there(class));
+        if self.stale.len() < before {
+            self.note_torn(Weights::Last);
+        }
     }
 
     /// Slurm forgets how many GPUs a job found near at hand only with the next weighing.
     pub fn note_near(&mut self, place: u32, gpus: u64) {
-        let class = self.run_at(place).map(|run| run.class);
+        let class = self.run_at(place).map(|(class, _)| class);
         self.near.extend(class.map(|class| (class, gpus)));
     }
 
@@ -267,21 +349,34 @@ impl<'a> Pool<'a> {
         self.near.get(&class).copied().unwrap_or(0)
     }
 
-    fn is_asleep(&self, run: &Run, weights: Weights) -> bool {
-        let before = weights == Weights::Last && self.stale.contains(&run.class);
-        run.state.asleep || before && run.state.woken
+    /// Whether nodes of a class are weighed as powered down.
+    pub fn is_asleep(&self, class: usize, state: &State, weights: Weights) -> bool {
+        let before = weights == Weights::Last && state.woken && self.stale.contains(&class);
+        state.asleep || before
+    }
+
+    /// All runs, with their classes.
+    pub fn runs(&self) -> impl Iterator<Item = (&Class<'a>, &Run)> {
+        self.stretches.iter().flat_map(|stretch| {
+            let class = self.classes.get(stretch.class);
+            class.into_iter().flat_map(|class| stretch.runs.iter().map(move |run| (class, run)))
+        })
+    }
+
+    /// How many runs there are.
+    pub fn count_runs(&self) -> usize {
+        self.stretches.iter().map(|stretch| stretch.runs.len()).sum()
     }
 
     /// In which order Slurm takes nodes, lower ones first (_build_node_list() and
     /// _set_sched_weight() in src/slurmctld/node_scheduler.c): powered-down ones come last.
     /// 22.05 forgets the weight of those of which the whole configuration is powered down, and
     /// up to 23.11 the others have none.
-    pub fn weight(&self, run: &Run, torn: &BTreeSet<usize>, weights: Weights) -> u64 {
+    pub fn weight(&self, class: &Class<'_>, asleep: bool, torn: &BTreeSet<usize>) -> u64 {
         const POWERED_DOWN: u64 = 1 << 33;
         const FORGOTTEN: u64 = 1 << 32;
-        let Some(class) = self.classes.get(run.class) else { return 0 };
         let weight = u64::from(class.weight);
-        if !self.is_asleep(run, weights) {
+        if !asleep {
             return weight;
         }
         let torn = torn.contains(&class.config);
@@ -314,59 +409,56 @@ impl<'a> Pool<'a> {
         ranges
     }
 
-    /// How many of these names there are.
-    pub fn count_known(&self, names: &[NodeName]) -> usize {
-        names.iter().filter(|name| self.places.contains_key(*name)).count()
-    }
-
     /// The name at a place.
     pub fn name(&self, place: u32) -> Option<&'a NodeName> {
         self.names.get(place as usize).copied()
     }
 
-    /// The run that a place is in.
-    pub fn run_at(&self, place: u32) -> Option<&Run> {
-        let at = self.runs.partition_point(|run| run.first <= place).checked_sub(1)?;
-        self.runs.get(at).filter(|run| place < run.end())
+    /// The run that a place is in, and its class.
+    pub fn run_at(&self, place: u32) -> Option<(usize, &Run)> {
+        let stretch = self.stretches.get(self.stretch_at(place)?)?;
+        Some((stretch.class, stretch.run_at(place)?))
+    }
+
+    fn stretch_at(&self, place: u32) -> Option<usize> {
+        self.stretches.partition_point(|stretch| stretch.first() <= place).checked_sub(1)
     }
 
     /// Changes what is left of `len` nodes from `first` on, which are of one run.
     pub fn change(&mut self, first: u32, len: u32, change: impl FnOnce(&mut State)) {
-        let Some(at) = self.runs.partition_point(|run| run.first <= first).checked_sub(1) else {
+        let Some(stretch) = self.stretch_at(first).and_then(|at| self.stretches.get_mut(at)) else {
             return;
         };
-        let Some(run) = self.runs.get(at).cloned() else { return };
+        let runs = &mut stretch.runs;
+        let Some(at) = runs.partition_point(|run| run.first <= first).checked_sub(1) else {
+            return;
+        };
+        let Some(run) = runs.get_mut(at) else { return };
         let end = first.saturating_add(len).min(run.end());
-        let mut changed = Run { first, len: end - first, ..run.clone() };
-        change(&mut changed.state);
-        let before = Run { len: first - run.first, ..run.clone() };
-        let after = Run { first: end, len: run.end() - end, ..run };
-        let parts = [before, changed, after].into_iter().filter(|part| part.len > 0);
-        self.runs.splice(at..=at, parts);
-        // It may now be like the run before it or behind it.
-        let from = at.saturating_sub(1);
-        let until = (at + 3).min(self.runs.len());
-        let mut mended: Vec<Run> = Vec::with_capacity(5);
-        for run in self.runs.drain(from..until) {
-            push_onto(&mut mended, run);
+        if first == run.first && end == run.end() {
+            change(&mut run.state);
+        } else {
+            let mut changed = Run { first, len: end - first, state: run.state.clone() };
+            change(&mut changed.state);
+            let before = Run { first: run.first, len: first - run.first, state: run.state.clone() };
+            let after = Run { first: end, len: run.end() - end, state: run.state.clone() };
+            let parts = [before, changed, after].into_iter().filter(|part| part.len > 0);
+            runs.splice(at..=at, parts);
         }
-        if let Some(next) = self.runs.get(from).cloned()
-            && mended.last().is_some_and(|last| joins(last, &next))
-        {
-            self.runs.remove(from);
-            push_onto(&mut mended, next);
+        // They may now be like the run before them or behind them.
+        for next in (at.max(1)..at + 4).rev() {
+            join(runs, next);
         }
-        self.runs.splice(from..from, mended);
     }
 
     /// A job ends that held something of some nodes.
     pub fn give_back(&mut self, hold: &Hold) {
         let (mut place, end) = (hold.first, hold.first + hold.len);
+        let Some(class) = self.classes.get(hold.class) else { return };
+        let (cpus, memory_mib) = (class.cpus, class.memory_mib);
         while place < end {
-            let Some(run) = self.run_at(place) else { return };
-            let (len, class) = (run.end().min(end) - place, run.class);
-            let (cpus, memory_mib) =
-                self.classes.get(class).map_or((0, 0), |class| (class.cpus, class.memory_mib));
+            let Some((_, run)) = self.run_at(place) else { return };
+            let len = run.end().min(end) - place;
             self.change(place, len, |state| {
                 state.cpus = state.cpus.saturating_add(hold.cpus).min(cpus);
                 let memory = state.memory_mib.saturating_add(hold.memory_mib);
@@ -381,19 +473,27 @@ impl<'a> Pool<'a> {
         }
     }
 
-    fn push(&mut self, run: Run) {
-        push_onto(&mut self.runs, run);
+    fn push(&mut self, class: usize, run: Run) {
+        match self.stretches.last_mut() {
+            Some(stretch) if stretch.class == class => {
+                let at = stretch.runs.len();
+                stretch.runs.push(run);
+                join(&mut stretch.runs, at);
+            }
+            _ => self.stretches.push(Stretch { class, runs: vec![run] }),
+        }
     }
 }
 
-fn joins(run: &Run, next: &Run) -> bool {
-    run.end() == next.first && run.class == next.class && run.state == next.state
-}
-
-fn push_onto(runs: &mut Vec<Run>, next: Run) {
-    match runs.last_mut() {
-        Some(last) if joins(last, &next) => last.len += next.len,
-        _ => runs.push(next),
+/// Makes a run and the one before it one, if they are alike.
+fn join(runs: &mut Vec<Run>, at: usize) {
+    let Some((before, behind)) = runs.split_at_mut_checked(at) else { return };
+    if let (Some(run), Some(next)) = (before.last_mut(), behind.first())
+        && run.end() == next.first
+        && run.state == next.state
+    {
+        run.len += next.len;
+        runs.remove(at);
     }
 }
 
@@ -518,6 +618,7 @@ impl<'a> Kind<'a> {
             partitions: self.partitions,
             reservations: self.reservations,
             group: self.group,
+            usable: 0,
         }
     }
 }
@@ -561,23 +662,25 @@ mod tests {
     fn pool(lens: &[(u32, u32)]) -> Pool<'static> {
         let mut pool = Pool {
             classes: Vec::new(),
-            runs: Vec::new(),
+            stretches: Vec::new(),
             names: Vec::new(),
             places: BTreeMap::new(),
             near: BTreeMap::new(),
             stale: BTreeSet::new(),
             release: None,
+            torn: [BTreeMap::new(), BTreeMap::new()],
         };
         let mut first = 0;
         for (len, cpus) in lens {
-            pool.push(Run { first, len: *len, class: 0, state: state(*cpus) });
+            pool.push(0, Run { first, len: *len, state: state(*cpus) });
             first += len;
         }
         pool
     }
 
     fn shape(pool: &Pool<'_>) -> Vec<(u32, u32)> {
-        pool.runs.iter().map(|run| (run.len, run.state.cpus)).collect()
+        let runs = pool.stretches.iter().flat_map(|stretch| &stretch.runs);
+        runs.map(|run| (run.len, run.state.cpus)).collect()
     }
 
     #[test]
@@ -593,7 +696,7 @@ mod tests {
         assert_eq!(shape(&pool), [(2, 2), (8, 4)]);
         pool.change(0, 2, |state| state.cpus = 4);
         assert_eq!(shape(&pool), [(10, 4)]);
-        assert!(pool.runs.windows(2).all(|pair| pair[0].end() == pair[1].first));
+        assert_eq!(pool.stretches.len(), 1);
     }
 
     #[test]

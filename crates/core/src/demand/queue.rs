@@ -8,16 +8,17 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ahead::{Hold, Holds, LOOKS_MAX, LOOKS_PER_NODE_MAX, Places, Plan};
+use super::ahead::{Hold, Holds, Plan, looks};
 use super::choose::{Offer, Pick, choose};
 use super::feature::{Constraint, Expression};
 use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
-use super::pool::{Bits, Pool, Run, Weights, has, overlap, set};
+use super::named::{Lists, Named};
+use super::places::{Places, joined};
+use super::pool::{Bits, Pool, Stretch, Weights, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
 use super::{Demand, Look, PATIENCE, PLACED_MAX};
-use crate::hostlist;
 use crate::ids::{GroupName, NodeName};
 use crate::snapshot::{Job, License, Partition, Reason, Reservation, number, said};
 
@@ -56,7 +57,7 @@ pub struct Ready {
 type Licenses<'a> = Option<BTreeMap<&'a str, u32>>;
 
 /// What is put back if a heterogeneous job cannot start.
-type Saved<'a> = (Vec<Run>, Licenses<'a>, Holds);
+type Saved<'a> = (Vec<Stretch>, Licenses<'a>, Holds);
 
 /// A run without a limit, seconds: Slurm reckons with a year.
 const UNLIMITED_S: u64 = 365 * 24 * 3600;
@@ -85,7 +86,7 @@ pub struct Count<'a> {
     pub plan: Plan,
     /// For which job something was kept last, and for how many of its tasks.
     pub kept: (usize, u32),
-    /// How many more runs of nodes and placed jobs the second pass looks at.
+    /// At how much more the second pass looks.
     looks: usize,
     partitions: Vec<&'a Partition>,
     reservations: Vec<&'a Reservation>,
@@ -95,8 +96,10 @@ pub struct Count<'a> {
     running: BTreeMap<u32, u32>,
     /// Partitions in which a job waits for nodes.
     closed: Bits,
-    /// Places that a job waits for which named them.
-    closed_places: Vec<(u32, u32)>,
+    /// Places that a job waits for which named them, joined.
+    closed_places: Places,
+    /// The nodes that jobs name.
+    lists: Lists<'a>,
     /// How many more jobs are placed.
     budget: usize,
     got: Vec<Got>,
@@ -115,20 +118,22 @@ impl<'a> Count<'a> {
         for task in queue.jobs.iter().filter(|job| job.is_running_task()) {
             *running.entry(task.array_job_id).or_insert(0) += 1;
         }
+        let pool = Pool::of(look);
         Self {
             look,
-            pool: Pool::of(look),
+            lists: Lists::of(queue, &pool),
+            pool,
             holds: Holds::new(),
             plan: Plan::default(),
             kept: (usize::MAX, 0),
-            looks: LOOKS_MAX.saturating_add(look.nodes.len().saturating_mul(LOOKS_PER_NODE_MAX)),
+            looks: 0,
             partitions: queue.partitions.values().collect(),
             reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
             licenses: licenses
                 .map(|all| all.iter().map(|(name, it)| (&**name, free(it))).collect()),
             running,
             closed: Bits::new(),
-            closed_places: Vec::new(),
+            closed_places: Places::new(),
             budget: PLACED_MAX,
             got: queue.jobs.iter().map(|_| Got::default()).collect(),
             why: vec![None; queue.jobs.len()],
@@ -182,7 +187,7 @@ impl<'a> Count<'a> {
             self.partitions.get(entry.partition).map_or(0, |partition| partition.priority_tier)
         };
         // Stable: of several partitions of a job the first one comes first.
-        entries.sort_by_key(|entry| {
+        entries.sort_by_cached_key(|entry| {
             (Reverse(tier(entry)), Reverse(entry.job.priority), entry.job.job_id)
         });
         entries
@@ -225,7 +230,7 @@ impl<'a> Count<'a> {
     fn first_pass(&mut self, entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
         let mut waiting = Vec::new();
         for entry in entries {
-            if self.left(entry) == 0 && self.is_placed(entry.at) {
+            if self.is_placed(entry.at) && self.left(entry) == 0 {
                 continue;
             }
             if has(&self.closed, entry.partition) {
@@ -269,7 +274,8 @@ impl<'a> Count<'a> {
             return Err(Refusal::Not(JobWhy::NoSuchPartition));
         };
         let inside = self.admit(job, partition).map_err(Refusal::Not)?;
-        let request = Request::of(job, partition, &self.look.queue.slurm).map_err(Refusal::Not)?;
+        let slurm = &self.look.queue.slurm;
+        let request = Request::read(job, partition, slurm, &self.lists).map_err(Refusal::Not)?;
         if let Some(max) = job.tasks_at_once_max()
             && self.tasks_now(job) == 0
         {
@@ -301,15 +307,10 @@ impl<'a> Count<'a> {
         if self.closed.is_empty() && self.closed_places.is_empty() {
             return false;
         }
-        let open = self.pool.runs.iter().filter(|run| {
-            let class = self.pool.classes.get(run.class);
-            run.state.usable
-                && class.is_some_and(|class| {
-                    has(&class.partitions, entry.partition)
-                        && !overlap(&class.partitions, &self.closed)
-                })
+        let open = self.pool.classes.iter().filter(|class| {
+            has(&class.partitions, entry.partition) && !overlap(&class.partitions, &self.closed)
         });
-        let open: u64 = open.map(|run| u64::from(run.len)).sum();
+        let open: u64 = open.map(|class| class.usable).sum();
         open < u64::from(request.nodes_min)
     }
 
@@ -339,23 +340,22 @@ impl<'a> Count<'a> {
         may
     }
 
-    /// Whether the second pass may look on.
+    /// Whether the second pass may look at anything more.
     pub const fn may_look(&self) -> bool {
         self.looks > 0
     }
 
-    /// One more look at all nodes.
-    pub const fn spend_look(&mut self, more: usize) {
-        self.looks = self.looks.saturating_sub(self.pool.runs.len() + more);
-    }
-
     /// Whether there is a core that nobody has.
     pub fn has_room(&self) -> bool {
-        let is_free = |run: &Run| {
-            let core = self.pool.classes.get(run.class).map_or(1, |class| class.core.max(1));
-            run.state.usable && run.state.cpus >= core
-        };
-        self.pool.runs.iter().any(is_free)
+        self.pool.runs().any(|(class, run)| run.state.usable && run.state.cpus >= class.core.max(1))
+    }
+
+    /// Whether all runs may be looked at once more, after so many other things.
+    pub fn spend_looks(&mut self, others: usize) -> bool {
+        let runs = self.pool.count_runs().saturating_add(others);
+        let may = self.looks >= runs;
+        self.looks = self.looks.saturating_sub(runs);
+        may
     }
 
     pub fn backfills(&self) -> bool {
@@ -365,6 +365,11 @@ impl<'a> Count<'a> {
     /// Now, seconds since the epoch.
     pub const fn now_s(&self) -> u64 {
         self.look.now.millis() / 1000
+    }
+
+    /// The second pass begins.
+    pub fn begin_looks(&mut self) {
+        self.looks = looks(self.pool.count_runs(), self.look.nodes.len());
     }
 
     /// Nothing is closed any more.
@@ -378,10 +383,9 @@ impl<'a> Count<'a> {
         self.closed_places = places;
     }
 
-    /// Whether jobs must keep out of all that is held.
-    pub fn is_left_out(&self, hold: &Hold) -> bool {
-        let end = hold.first + hold.len;
-        self.closed_places.iter().any(|(from, to)| *from <= hold.first && end <= *to)
+    /// The places that jobs must keep out of.
+    pub const fn left_out(&self) -> &Places {
+        &self.closed_places
     }
 
     pub fn licenses(&self) -> Licenses<'a> {
@@ -399,11 +403,11 @@ impl<'a> Count<'a> {
     }
 
     pub fn save(&self) -> Saved<'a> {
-        (self.pool.runs.clone(), self.licenses.clone(), self.holds.clone())
+        (self.pool.stretches.clone(), self.licenses.clone(), self.holds.clone())
     }
 
     pub fn restore(&mut self, saved: Saved<'a>, entries: &[Entry<'a>]) {
-        (self.pool.runs, self.licenses, self.holds) = saved;
+        (self.pool.stretches, self.licenses, self.holds) = saved;
         for entry in entries {
             if let Some(got) = self.got.get_mut(entry.at) {
                 *got = Got::default();
@@ -492,7 +496,7 @@ impl<'a> Count<'a> {
     /// Places one job or task, and takes what it needs.
     fn place(&mut self, entry: &Entry<'a>, ready: &Ready) -> Result<(), Refusal> {
         let Ready { request, scene, .. } = ready;
-        if self.pool.count_known(&request.required) < request.required.len() {
+        if !request.required.is_known() {
             return Err(Refusal::Not(JobWhy::Impossible));
         }
         let Some(picks) = self.find(request, scene, Which::Free) else {
@@ -522,13 +526,10 @@ impl<'a> Count<'a> {
 
     /// Whether a job has a whole node that is open to the partition.
     fn is_one_whole(&self, scene: &Scene) -> bool {
-        self.pool.runs.iter().any(|run| {
-            let class = self.pool.classes.get(run.class);
+        self.pool.runs().any(|(class, run)| {
             run.state.whole
-                && class.is_some_and(|class| {
-                    has(&class.partitions, scene.partition)
-                        && !overlap(&class.partitions, &self.closed)
-                })
+                && has(&class.partitions, scene.partition)
+                && !overlap(&class.partitions, &self.closed)
         })
     }
 
@@ -545,20 +546,25 @@ impl<'a> Count<'a> {
         which: Which,
         weights: Weights,
     ) -> Option<Vec<Pick>> {
-        let required = self.pool.ranges(&request.required);
-        let mut excluded = self.pool.ranges(&request.excluded);
         let nothing = Bits::new();
         let free_only = matches!(which, Which::Free | Which::UsableAndOpen);
-        if free_only {
-            excluded.extend(&self.closed_places);
-        }
+        let named = &request.excluded.places;
+        let both: Places;
+        let excluded = match (free_only && !self.closed_places.is_empty(), named.is_empty()) {
+            (false, _) => named.as_slice(),
+            (true, true) => self.closed_places.as_slice(),
+            (true, false) => {
+                both = joined([named.as_slice(), &self.closed_places].concat());
+                both.as_slice()
+            }
+        };
         let place = Where {
             partition: scene.partition,
             closed: if free_only { &self.closed } else { &nothing },
             inside: scene.inside,
             outside: &scene.outside,
-            required: &required,
-            excluded: &excluded,
+            required: &request.required.places,
+            excluded,
             which,
             weights,
         };
@@ -615,7 +621,7 @@ impl<'a> Count<'a> {
             inside: scene.inside,
             outside: &scene.outside,
             required: &[],
-            excluded: &self.pool.ranges(&request.excluded),
+            excluded: &request.excluded.places,
             which: Which::Free,
             weights: Weights::Now,
         };
@@ -647,11 +653,10 @@ impl<'a> Count<'a> {
                 nodes_max: *count,
                 cpus: *count,
                 tasks: None,
-                required: Vec::new(),
+                required: Named::default(),
                 ..request.clone()
             };
-            let mut taken = place.excluded.to_vec();
-            taken.extend(&required);
+            let taken = joined([place.excluded, required.as_slice()].concat());
             let here = Where { required: &[], excluded: &taken, ..place.clone() };
             let of = |features| choose(&part, offers(&self.pool, &part, slurm, &here, features));
             let picks = if apart {
@@ -660,6 +665,7 @@ impl<'a> Count<'a> {
                 of(Features::Each(features))?
             };
             required.extend(picks.iter().map(|pick| (pick.first, pick.first + pick.len)));
+            required = joined(required);
             fixed += *count;
         }
         let least = request.nodes_min.max(fixed);
@@ -698,8 +704,8 @@ impl<'a> Count<'a> {
         let mut rest = shares.as_slice();
         while let Some(((place, cpus), _)) = rest.split_first() {
             let (place, cpus) = (*place, *cpus);
-            let Some(run) = self.pool.run_at(place) else { break };
-            let (class, behind_run, state) = (run.class, run.end(), run.state.clone());
+            let Some((kind, run)) = self.pool.run_at(place) else { break };
+            let (behind_run, state) = (run.end(), run.state.clone());
             // Neighbours of one run that give the same are taken at once.
             let alike =
                 (place..behind_run).zip(rest).take_while(|(at, share)| **share == (*at, cpus));
@@ -707,7 +713,7 @@ impl<'a> Count<'a> {
             let (_, behind) = rest.split_at(len.min(rest.len()));
             let nodes_behind = behind.len() as u64;
             let count = u32::try_from(len).unwrap_or(u32::MAX);
-            let Some(class) = self.pool.classes.get(class) else { break };
+            let Some(class) = self.pool.classes.get(kind) else { break };
             let mut left = state.clone();
             fit::take(&mut left, class, request, &slurm, cpus, &mut gres_left, nodes_behind);
             if let (Some(got), Some(group)) = (self.got.get_mut(entry.at), class.group)
@@ -734,6 +740,7 @@ impl<'a> Count<'a> {
             held.push(Hold {
                 first: place,
                 len: count,
+                class: kind,
                 cpus: state.cpus.saturating_sub(left.cpus),
                 memory_mib: state.memory_mib.saturating_sub(left.memory_mib),
                 gres: gres.map(|(before, after)| after.saturating_sub(*before)).collect(),
@@ -760,12 +767,13 @@ impl<'a> Count<'a> {
 
     /// Nobody behind a job gets the nodes that it named, if those are all that it needs.
     fn keep_named(&mut self, entry: &Entry<'a>) -> bool {
-        let named = said(&entry.job.req_nodes).and_then(|text| hostlist::expand(text).ok());
-        let all = named.filter(|named| named.len() >= entry.job.nodes_min() as usize);
-        let ranges = all.map(|named| self.pool.ranges(&named));
-        let keeps = ranges.is_some();
-        self.closed_places.extend(ranges.into_iter().flatten());
-        keeps
+        let Ok(named) = self.lists.get(&entry.job.req_nodes) else { return false };
+        if named.count == 0 || named.count < entry.job.nodes_min() {
+            return false;
+        }
+        let closed = std::mem::take(&mut self.closed_places);
+        self.closed_places = joined([closed.as_slice(), &named.places].concat());
+        true
     }
 
     fn is_placed(&self, at: usize) -> bool {
@@ -853,7 +861,7 @@ pub struct Scene {
 fn choose_all(request: &Request, offers: Vec<Offer>) -> Option<Vec<Pick>> {
     let there: u64 =
         offers.iter().filter(|offer| offer.required).map(|offer| u64::from(offer.len)).sum();
-    if there < request.required.len() as u64 {
+    if there < u64::from(request.required.count) {
         return None;
     }
     choose(request, offers)

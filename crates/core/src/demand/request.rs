@@ -2,9 +2,8 @@
 
 use super::feature::Constraint;
 use super::gres::{self, Ask};
+use super::named::{Lists, Named};
 use super::why::JobWhy;
-use crate::hostlist;
-use crate::ids::NodeName;
 use crate::snapshot::{Job, JobMemory, Partition, SlurmFacts, number, said, small_number};
 
 /// No job gets more nodes (Slurm caps the number in get_node_cnts(), node_scheduler.c).
@@ -54,9 +53,9 @@ pub struct Request {
     /// Features.
     pub constraint: Constraint,
     /// Nodes that it must have.
-    pub required: Vec<NodeName>,
+    pub required: Named,
     /// Nodes that it must not have.
-    pub excluded: Vec<NodeName>,
+    pub excluded: Named,
 }
 
 impl Request {
@@ -64,7 +63,12 @@ impl Request {
     ///
     /// # Errors
     /// Why it adds nothing, whatever nodes there are.
-    pub fn of(job: &Job, partition: &Partition, slurm: &SlurmFacts) -> Result<Self, JobWhy> {
+    pub fn read(
+        job: &Job,
+        partition: &Partition,
+        slurm: &SlurmFacts,
+        lists: &Lists<'_>,
+    ) -> Result<Self, JobWhy> {
         if let Some(what) = special(job).or_else(|| partition.special()) {
             return Err(JobWhy::LeftToSlurm { what: what.to_owned() });
         }
@@ -84,7 +88,7 @@ impl Request {
         }
         let constraint = said(&job.features).map_or(Ok(Constraint::None), Constraint::parse);
         let constraint = constraint.map_err(|()| left("--constraint"))?;
-        let list = |text| nodes(text).map_err(|()| left("a node list"));
+        let list = |text| lists.get(text).map_err(|()| left("a node list"));
         let (required, excluded) = (list(&job.req_nodes)?, list(&job.exc_nodes)?);
         if job.num_nodes == 0 && number(job.max_nodes).is_none() {
             return Err(JobWhy::NoNodesAsked);
@@ -125,8 +129,7 @@ impl Request {
         let said_max = number(job.max_nodes);
         let partition_max = number(partition.max_nodes).unwrap_or(u32::MAX);
         self.nodes_min = self.nodes_min.max(partition.min_nodes);
-        let required = u32::try_from(self.required.len()).unwrap_or(u32::MAX);
-        self.nodes_min = self.nodes_min.max(required);
+        self.nodes_min = self.nodes_min.max(self.required.count);
         self.nodes_max = said_max.unwrap_or(u32::MAX).min(partition_max).min(NODES_MAX);
         if self.nodes_max < self.nodes_min {
             return Err(JobWhy::OverNodeLimit { max: self.nodes_max });
@@ -213,6 +216,14 @@ impl Request {
     }
 }
 
+#[cfg(test)]
+impl Request {
+    /// Reads a job's needs, where no nodes are known.
+    pub fn of(job: &Job, partition: &Partition, slurm: &SlurmFacts) -> Result<Self, JobWhy> {
+        Self::read(job, partition, slurm, &Lists::of_job(job))
+    }
+}
+
 fn cpus_for(ask: &Ask, count: u64) -> u32 {
     let cpus = count.saturating_mul(u64::from(ask.cpus_each));
     u32::try_from(cpus).unwrap_or(u32::MAX)
@@ -223,10 +234,6 @@ fn threads_used(job: &Job) -> Option<u32> {
     let per_task = small_number(job.cpus_per_task).unwrap_or(1);
     let by_tasks = small_number(job.ntasks_per_core).map(|tasks| tasks.saturating_mul(per_task));
     [by_tasks, small_number(job.threads_per_core)].into_iter().flatten().min()
-}
-
-fn nodes(text: &crate::snapshot::Text) -> Result<Vec<NodeName>, ()> {
-    said(text).map_or(Ok(Vec::new()), |text| hostlist::expand(text).map_err(|_| ()))
 }
 
 /// What the job asks for that the count leaves to Slurm, by the name of sbatch's option.

@@ -72,6 +72,8 @@ struct Checker<'a> {
     sizes: BTreeMap<AsgName, (u32, u32)>,
     /// Nodes in use, with those that the plan powers up.
     in_use: BTreeMap<GroupName, u32>,
+    /// Groups that have had what they begin with, from memory and from what the plan notes.
+    begun: BTreeSet<&'a GroupName>,
 }
 
 impl<'a> Checker<'a> {
@@ -98,6 +100,7 @@ impl<'a> Checker<'a> {
             given: BTreeSet::new(),
             sizes: BTreeMap::new(),
             in_use: BTreeMap::new(),
+            begun: memory.begun.union(&plan.begun).collect(),
         }
     }
 
@@ -188,10 +191,13 @@ impl<'a> Checker<'a> {
         for asg in &group.asgs {
             let own = self.snapshot.asg(asg)?;
             let written = self.sizes.get(asg).copied().unwrap_or((own.min, own.max));
-            min = min.saturating_add(own.min.max(written.0).max(group.sizes.min.unwrap_or(0)));
+            // A minimum that does not fit is named to the administrator and not kept.
+            let fits = |min: &u32| *min <= group.sizes.max.unwrap_or(own.max);
+            let kept = group.sizes.min.filter(fits).unwrap_or(0);
+            min = min.saturating_add(own.min.max(written.0).max(kept));
             max = max.saturating_add(own.max.min(written.1));
         }
-        let begun = self.memory.begun.contains(name);
+        let begun = self.begun.contains(name);
         let initial = group.sizes.initial.filter(|_| !begun).unwrap_or(0);
         Some(min.max(initial).min(max))
     }

@@ -46,6 +46,8 @@ pub const BEHIND_MAX: usize = 500;
 pub struct Demand {
     /// Powered-down nodes that pending jobs will be given, per group.
     pub launch: BTreeMap<GroupName, u32>,
+    /// Which nodes these are.
+    pub launched: BTreeSet<NodeName>,
     /// Nodes that are up and have no work, and that pending jobs will be given, per group.
     pub reuse: BTreeMap<GroupName, u32>,
     /// Jobs that machines are counted for, with the time since when.

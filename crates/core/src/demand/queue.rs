@@ -72,6 +72,8 @@ struct Got {
     nodes: u32,
     launch: BTreeMap<GroupName, u32>,
     reuse: BTreeMap<GroupName, u32>,
+    /// Places of the nodes of `launch`: the first, and how many.
+    launched: Vec<(u32, u32)>,
 }
 
 pub struct Count<'a> {
@@ -720,6 +722,9 @@ impl<'a> Count<'a> {
                 if let Some(into) = into {
                     *into.entry(group.clone()).or_insert(0) += count;
                 }
+                if state.empty && state.off {
+                    got.launched.push((place, count));
+                }
             }
             if traced {
                 let names = (place..place + count).filter_map(|place| self.pool.name(place));
@@ -814,6 +819,8 @@ impl<'a> Count<'a> {
                 demand.next_start = Some(demand.next_start.map_or(at, |earlier| earlier.min(at)));
             }
             let verdict = if why.is_counted() {
+                let places = got.launched.iter().flat_map(|(first, len)| *first..*first + *len);
+                demand.launched.extend(places.filter_map(|place| self.pool.name(place)).cloned());
                 add(&mut demand.launch, got.launch);
                 add(&mut demand.reuse, got.reuse);
                 JobVerdict { nodes: got.nodes, launch, why }

@@ -35,6 +35,14 @@ pub struct Base<'a> {
     problem: Option<SizesProblem>,
 }
 
+impl Base<'_> {
+    /// Whether an idle node stays: as one of the minimum, or because the group has not yet had
+    /// what it begins with.
+    pub fn keeps(&self, name: &NodeName) -> bool {
+        self.members.contains(name) || !self.has_begun
+    }
+}
+
 /// How many nodes there should be.
 #[derive(Clone, Copy)]
 pub struct Target {
@@ -154,8 +162,10 @@ impl<'a> Pass<'a, '_> {
             let node = (*name).clone();
             self.plan.actions.push(Action::PowerUp(PowerUp { node, cause: *cause }));
             self.wanted.push(name);
-            // It takes jobs too: one of those that wait need not have another.
-            self.ahead = self.ahead.saturating_sub(1);
+            // A job will be given it: it is not counted twice.
+            if self.scene.launched.contains(*name) {
+                self.ahead = self.ahead.saturating_sub(1);
+            }
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Scene<'a> {
     pub bound: &'a BTreeMap<&'a InstanceId, &'a NodeName>,
     /// Nodes that pending jobs will be given and that Slurm has not asked for yet.
     pub ahead: u32,
+    /// Which nodes these are, of all groups.
+    pub launched: &'a BTreeSet<NodeName>,
     /// Nodes without work that pending jobs will be given.
     pub reuse: u32,
 }
@@ -368,7 +370,7 @@ impl<'a> Pass<'a, '_> {
         let held = self.lifecycle(binding) == Some(&Lifecycle::TerminatingWait);
         let idle = if held {
             Why::HeldByHook
-        } else if self.base.members.contains(name) {
+        } else if self.base.keeps(name) {
             Why::Base { since: node.idle_since }
         } else {
             Why::Idle { since: node.idle_since }

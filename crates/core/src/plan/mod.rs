@@ -239,8 +239,10 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
         let of = |sum: &BTreeMap<GroupName, u32>| sum.get(name).copied().unwrap_or(0);
         let ahead = if group.prelaunch { of(&demand.launch) } else { 0 };
         let reuse = of(&demand.reuse);
+        let launched = &demand.launched;
+        let bound = &bound;
         group::plan_group(
-            &group::Scene { name, group, memory, snapshot, nodes, bound: &bound, ahead, reuse },
+            &group::Scene { name, group, memory, snapshot, nodes, bound, ahead, launched, reuse },
             &mut plan,
         );
     }

@@ -71,7 +71,7 @@ fn judge(outcomes: BTreeMap<u64, Result<Outcome>>, tell_all: bool) -> Result<()>
     let mut figures: BTreeMap<Class, (usize, usize)> = BTreeMap::new();
     let mut short = Vec::new();
     for (seed, outcome) in outcomes {
-        let outcome = outcome?;
+        let outcome = outcome.with_context(|| format!("seed {seed}"))?;
         let (equal, all) = figures.entry(outcome.class).or_default();
         *equal += usize::from(outcome.is_equal());
         *all += 1;

@@ -68,6 +68,10 @@ impl Mix {
             let kind = dice.pick(&self.layout.kinds);
             let last = dice.range(1, kind.count);
             let nodes = format!("{}-[1-{last}]", kind.name);
+            // Slurm takes no two reservations of the same nodes at the same time.
+            if self.reservations.iter().any(|other| other.contains(&format!("Nodes={}-", kind.name))) {
+                return;
+            }
             self.reservations.push(format!(
                 "ReservationName={name} StartTime={start} Duration=1-0 Users=root Nodes={nodes}"
             ));

@@ -69,7 +69,11 @@ impl Mix {
             let last = dice.range(1, kind.count);
             let nodes = format!("{}-[1-{last}]", kind.name);
             // Slurm takes no two reservations of the same nodes at the same time.
-            if self.reservations.iter().any(|other| other.contains(&format!("Nodes={}-", kind.name))) {
+            if self
+                .reservations
+                .iter()
+                .any(|other| other.contains(&format!("Nodes={}-", kind.name)))
+            {
                 return;
             }
             self.reservations.push(format!(

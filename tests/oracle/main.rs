@@ -25,7 +25,7 @@ use run::{Outcome, play};
 /// Mixes in a test run.
 const MIXES: u64 = 30;
 /// Clusters at once: mostly they wait for Slurm.
-const CLUSTERS: u64 = 4;
+const CLUSTERS: u64 = 5;
 /// So many mixes of a hundred must be equal.
 const EQUAL_PERCENT_MIN: usize = 98;
 

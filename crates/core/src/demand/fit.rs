@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::choose::Offer;
 use super::feature::Expression;
-use super::gres::{Ask, Stock};
+use super::gres::{Ask, Stock, use_up};
 use super::places::overlapping;
 use super::pool::{Bits, Class, Pool, Run, State, Weights, has, overlap};
 use super::request::Request;
@@ -247,14 +247,11 @@ fn tasks_by_gres(request: &Request, gres: &[u64]) -> Option<u64> {
 fn cpus_with_gres(request: &Request, cpus: u32, core: u32, gres: &[u64]) -> u32 {
     let tasks = request.tasks_each.unwrap_or(cpus / request.cpus_per_task).max(1);
     let for_tasks = tasks.saturating_mul(request.cpus_per_task);
-    let for_gres = request.gres.iter().zip(gres).map(|(ask, there)| {
-        let count = match ask {
-            Ask { per_node: 1.., .. } => ask.per_node,
-            Ask { per_task: 1.., .. } => ask.per_task.saturating_mul(u64::from(tasks)),
-            Ask { .. } => *there,
-        };
-        u32::try_from(count.saturating_mul(u64::from(ask.cpus_each))).unwrap_or(u32::MAX)
-    });
+    let for_gres = request
+        .gres
+        .iter()
+        .zip(gres)
+        .map(|(ask, there)| ask.cpus_for(ask.on_node(u64::from(tasks)).unwrap_or(*there)));
     let least = for_gres.fold(for_tasks, u32::max);
     least.div_ceil(core.max(1)).saturating_mul(core.max(1))
 }
@@ -310,7 +307,7 @@ fn available_gres(
 }
 
 fn is_of(line: &Stock, ask: &Ask) -> bool {
-    line.name == ask.name && (ask.kind.is_none() || ask.kind == line.kind)
+    line.is_of(&ask.name, ask.kind.as_deref())
 }
 
 fn limit_by_memory(
@@ -364,24 +361,17 @@ pub fn take(
             .filter(|(line, _)| is_of(line, ask))
             .map(|(line, used)| line.count.saturating_sub(*used))
             .sum();
-        let mut count = match ask {
-            Ask { per_node: 1.., .. } => ask.per_node,
-            Ask { per_task: 1.., .. } => ask.per_task.saturating_mul(tasks),
+        let count = ask.on_node(tasks).unwrap_or_else(|| {
             // Each node that is still to come gets at least one.
-            Ask { .. } => there.min(left.saturating_sub(nodes_behind).max(1)).min(*left),
-        };
+            there.min(left.saturating_sub(nodes_behind).max(1)).min(*left)
+        });
         *left = left.saturating_sub(count);
         if ask.memory_each > 0 && request.memory == JobMemory::Unsaid {
             let mib = ask.memory_each.saturating_mul(count);
             state.memory_mib = state.memory_mib.saturating_sub(mib);
         }
-        for (line, used) in class.gres.iter().zip(&mut state.gres_used) {
-            if is_of(line, ask) && !line.endless {
-                let more = count.min(line.count.saturating_sub(*used));
-                *used += more;
-                count -= more;
-            }
-        }
+        let lines = class.gres.iter().zip(&mut state.gres_used);
+        use_up(lines.filter(|(line, _)| is_of(line, ask) && !line.endless), count);
     }
     let memory = match request.memory {
         JobMemory::PerNode(mib) => mib,

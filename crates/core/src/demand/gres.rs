@@ -38,6 +38,42 @@ pub struct Ask {
     pub memory_each: u64,
 }
 
+impl Stock {
+    /// Whether it is some of the resource, and of the type if there has to be one.
+    pub fn is_of(&self, name: &str, kind: Option<&str>) -> bool {
+        self.name == name && (kind.is_none() || kind == self.kind.as_deref())
+    }
+}
+
+impl Ask {
+    /// How many it asks of a node on which so many tasks run; `None` if it only asks for some
+    /// in all.
+    pub fn on_node(&self, tasks: u64) -> Option<u64> {
+        match self {
+            Self { per_node: 1.., .. } => Some(self.per_node),
+            Self { per_task: 1.., .. } => Some(self.per_task.saturating_mul(tasks)),
+            Self { .. } => None,
+        }
+    }
+
+    /// CPUs that go with so many.
+    pub fn cpus_for(&self, count: u64) -> u32 {
+        let cpus = count.saturating_mul(u64::from(self.cpus_each));
+        u32::try_from(cpus).unwrap_or(u32::MAX)
+    }
+}
+
+/// Takes so many off lines of a stock, the first ones first, as far as they have some left. Each
+/// line comes with how many of it are in use.
+pub fn use_up<'s>(lines: impl Iterator<Item = (&'s Stock, &'s mut u64)>, count: u64) {
+    let mut left = count;
+    for (line, used) in lines {
+        let more = left.min(line.count.saturating_sub(*used));
+        *used += more;
+        left -= more;
+    }
+}
+
 /// Where a number of an ask is.
 type Place = fn(&mut Ask) -> &mut u64;
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::Look;
 use super::ahead::Hold;
-use super::gres::{Stock, stocks};
-use super::places::is_within;
+use super::gres::{Stock, stocks, use_up};
+use super::places::{Places, is_within, joined};
 use crate::ids::{GroupName, NodeName};
 use crate::node_state::{NodeState, Phase};
 use crate::snapshot::{Node, Release};
@@ -393,20 +393,10 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// The places of nodes, as ranges; names that are not there are passed over.
-    pub fn ranges<'n>(&self, names: impl IntoIterator<Item = &'n NodeName>) -> Vec<(u32, u32)> {
-        let mut places: Vec<u32> =
-            names.into_iter().filter_map(|name| self.places.get(name).copied()).collect();
-        places.sort_unstable();
-        places.dedup();
-        let mut ranges: Vec<(u32, u32)> = Vec::new();
-        for place in places {
-            match ranges.last_mut() {
-                Some((_, end)) if *end == place => *end += 1,
-                _ => ranges.push((place, place + 1)),
-            }
-        }
-        ranges
+    /// The places of nodes, joined; names that are not there are passed over.
+    pub fn ranges<'n>(&self, names: impl IntoIterator<Item = &'n NodeName>) -> Places {
+        let places = names.into_iter().filter_map(|name| self.places.get(name).copied());
+        joined(places.map(|place| (place, place + 1)).collect())
     }
 
     /// The name at a place.
@@ -626,15 +616,9 @@ impl<'a> Kind<'a> {
 /// Notes what of a stock is in use. What is used of no known type is taken from the first ones.
 fn note_use(stock: &[Stock], text: &str, used: &mut [u64]) {
     for in_use in stocks(text) {
-        let mut left = in_use.count;
-        let fits = |line: &Stock| {
-            line.name == in_use.name && (in_use.kind.is_none() || line.kind == in_use.kind)
-        };
-        for (line, used) in stock.iter().zip(used.iter_mut()).filter(|(line, _)| fits(line)) {
-            let more = left.min(line.count.saturating_sub(*used));
-            *used += more;
-            left -= more;
-        }
+        let lines = stock.iter().zip(used.iter_mut());
+        let its = lines.filter(|(line, _)| line.is_of(&in_use.name, in_use.kind.as_deref()));
+        use_up(its, in_use.count);
     }
 }
 

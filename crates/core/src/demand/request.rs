@@ -155,11 +155,6 @@ impl Request {
             self.cpus = for_tasks;
         }
         self.cpus = self.cpus.max(self.nodes_min);
-        let each = match (self.tasks_per_node, self.tasks) {
-            (Some(each), _) => each,
-            (None, Some(tasks)) if job.max_nodes == 1 => tasks,
-            (None, _) => 1,
-        };
         self.tasks_each = match (self.tasks_per_node, self.tasks) {
             (Some(each), _) => Some(each),
             (None, Some(tasks)) if job.max_nodes == 1 => Some(tasks),
@@ -170,6 +165,7 @@ impl Request {
             }
             (None, _) => None,
         };
+        let each = self.tasks_each.unwrap_or(1);
         self.node_tasks_cpus_min = each.saturating_mul(self.cpus_per_task).max(1);
         self.node_cpus_min = self.node_cpus_min.max(self.cpus_per_task);
     }
@@ -189,12 +185,7 @@ impl Request {
     pub fn node_gres_cpus_min(&self) -> u32 {
         let of = |ask: &Ask| {
             let tasks = u64::from(self.tasks_per_node.unwrap_or(1));
-            let count = match ask {
-                Ask { per_node: 1.., .. } => ask.per_node,
-                Ask { per_task: 1.., .. } => ask.per_task.saturating_mul(tasks),
-                Ask { .. } => 1,
-            };
-            cpus_for(ask, count)
+            ask.cpus_for(ask.on_node(tasks).unwrap_or(1))
         };
         self.gres.iter().map(of).max().unwrap_or(0)
     }
@@ -203,14 +194,10 @@ impl Request {
     pub fn gres_cpus_min(&self) -> u32 {
         let nodes = u64::from(self.nodes_min);
         let of = |ask: &Ask| {
-            let tasks = u64::from(self.tasks_per_node.unwrap_or(1)).saturating_mul(nodes);
-            let count = match ask {
-                Ask { per_job: 1.., .. } => ask.per_job,
-                Ask { per_node: 1.., .. } => ask.per_node.saturating_mul(nodes),
-                Ask { per_task: 1.., .. } => ask.per_task.saturating_mul(tasks),
-                Ask { .. } => 0,
-            };
-            cpus_for(ask, count)
+            let tasks = u64::from(self.tasks_per_node.unwrap_or(1));
+            let on_all = |each: u64| each.saturating_mul(nodes);
+            let in_all = Some(ask.per_job).filter(|count| *count > 0);
+            ask.cpus_for(in_all.or_else(|| ask.on_node(tasks).map(on_all)).unwrap_or(0))
         };
         self.gres.iter().map(of).max().unwrap_or(0)
     }
@@ -222,11 +209,6 @@ impl Request {
     pub fn of(job: &Job, partition: &Partition, slurm: &SlurmFacts) -> Result<Self, JobWhy> {
         Self::read(job, partition, slurm, &Lists::of_job(job))
     }
-}
-
-fn cpus_for(ask: &Ask, count: u64) -> u32 {
-    let cpus = count.saturating_mul(u64::from(ask.cpus_each));
-    u32::try_from(cpus).unwrap_or(u32::MAX)
 }
 
 /// `--ntasks-per-core` and `--threads-per-core` leave threads of a core idle.

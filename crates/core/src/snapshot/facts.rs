@@ -84,6 +84,11 @@ impl SlurmFacts {
     const CR_CPU: u32 = 0x1;
     const CR_LLN: u32 = 0x4000;
 
+    /// Whether SelectTypeParameters are known and have this bit.
+    fn selects_by(&self, bit: u32) -> bool {
+        self.select_type_param.is_some_and(|bits| bits & bit != 0)
+    }
+
     /// Whether jobs behind one that waits may start before it.
     #[must_use]
     pub const fn backfills(&self) -> bool {
@@ -93,31 +98,31 @@ impl SlurmFacts {
     /// Whether memory is shared out.
     #[must_use]
     pub fn shares_memory(&self) -> bool {
-        self.select_type_param.is_none_or(|bits| bits & Self::CR_MEMORY != 0)
+        self.select_type_param.is_none() || self.selects_by(Self::CR_MEMORY)
     }
 
     /// Whether a job that says nothing of memory gets all of a node's.
     #[must_use]
     pub fn unsaid_is_all_memory(&self) -> bool {
-        self.select_type_param.is_some_and(|bits| bits & Self::CR_MEMORY != 0)
+        self.selects_by(Self::CR_MEMORY)
     }
 
     /// Whether the threads of a core may go to different jobs.
     #[must_use]
     pub fn splits_cores(&self) -> bool {
-        self.select_type_param.is_some_and(|bits| bits & Self::CR_CPU != 0)
+        self.selects_by(Self::CR_CPU)
     }
 
     /// Whether jobs get whole sockets.
     #[must_use]
     pub fn gives_sockets(&self) -> bool {
-        self.select_type_param.is_some_and(|bits| bits & Self::CR_SOCKET != 0)
+        self.selects_by(Self::CR_SOCKET)
     }
 
     /// Whether the least loaded nodes are taken first.
     #[must_use]
     pub fn least_loaded_first(&self) -> bool {
-        self.select_type_param.is_some_and(|bits| bits & Self::CR_LLN != 0)
+        self.selects_by(Self::CR_LLN)
     }
 }
 

@@ -46,11 +46,7 @@ fn text(view: &PlanView) -> Result<String, fmt::Error> {
         "GROUP", "DEMAND", "DESIRED", "MIN", "MAX", "BUSY", "IDLE", "BOOTING", "SPARE"
     )?;
     for (name, group) in &view.groups {
-        let desired = if group.desired == group.desired_now {
-            group.desired.to_string()
-        } else {
-            format!("{} -> {}", group.desired_now, group.desired)
-        };
+        let desired = group.desired_text();
         writeln!(
             out,
             "{name:width$}  {:>6} {desired:>13}  {:>5} {:>5}  {:>5} {:>5} {:>7} {:>5}",

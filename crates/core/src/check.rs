@@ -248,10 +248,8 @@ impl<'a> Checker<'a> {
 
     fn judge_raise(&mut self, raise: &SetDesired) -> Verdict {
         let asg = self.snapshot.asg(&raise.asg).ok_or("the Auto Scaling group is unknown")?;
-        let by_alarm = |group: &GroupPolicy| {
-            group.scale_out == ScaleOut::Alarm && group.asgs.contains(&raise.asg)
-        };
-        if self.policy.groups.values().any(by_alarm) {
+        let group = self.policy.group_of_asg(&raise.asg);
+        if group.is_some_and(|(_, group)| group.scale_out == ScaleOut::Alarm) {
             return Err("only CloudWatch alarms raise the capacity of this group");
         }
         if raise.to < asg.desired || raise.to <= raise.from {
@@ -270,9 +268,9 @@ impl<'a> Checker<'a> {
 
     fn judge_terminate(&mut self, terminate: &Terminate) -> Verdict {
         let asg = self.snapshot.asg(&terminate.asg).ok_or("the Auto Scaling group is unknown")?;
-        if !self.policy.groups.values().any(|group| group.asgs.contains(&terminate.asg)) {
+        let Some((_, group)) = self.policy.group_of_asg(&terminate.asg) else {
             return Err("only instances of groups are terminated");
-        }
+        };
         if let Some(name) = self.serves.get(&terminate.instance) {
             let node = self.node(name)?;
             // While Slurm waits for a younger slurmd, nothing can run on this one.
@@ -292,10 +290,7 @@ impl<'a> Checker<'a> {
         if self.named.contains(&terminate.instance) {
             return Err("an instance is not named and terminated at once");
         }
-        let never = |group: &GroupPolicy| {
-            group.scale_in == ScaleIn::Never && group.asgs.contains(&terminate.asg)
-        };
-        if terminate.decrement && self.policy.groups.values().any(never) {
+        if terminate.decrement && group.scale_in == ScaleIn::Never {
             return Err("the capacity of this group never comes down");
         }
         if terminate.decrement {

@@ -12,7 +12,7 @@ use crate::memory::Memory;
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{NodeReport, Plan, Why, look};
 use crate::policy::Policy;
-use crate::snapshot::{Job, Node, Queue, Snapshot, said};
+use crate::snapshot::{Job, Node, Queue, SlurmFacts, Snapshot, said};
 use crate::time::Timestamp;
 use crate::view::{GroupView, PlanView};
 
@@ -284,13 +284,13 @@ impl Teller<'_> {
         if let Some(instance) = &report.instance {
             told.details.push(format!("instance {instance} serves it"));
         }
-        let facts = self.snapshot.queue.known().map(|queue| queue.slurm).unwrap_or_default();
         let drained = node.state.has(NodeState::DRAIN);
         if let Why::Idle { since: Some(since) } = &report.why
             && !drained
         {
             told.waits_for = Some("a job, or Slurm's SuspendTime".to_owned());
-            told.at_most_secs = facts
+            told.at_most_secs = self
+                .slurm()
                 .suspend_time
                 .map(|secs| u64::from(secs).saturating_sub(self.secs_since(*since)));
         } else if let Why::Booting { since } = &report.why {
@@ -305,13 +305,16 @@ impl Teller<'_> {
         }
     }
 
+    fn slurm(&self) -> SlurmFacts {
+        self.snapshot.queue.known().map(|queue| queue.slurm).unwrap_or_default()
+    }
+
     fn secs_since(&self, since: Timestamp) -> u64 {
         self.snapshot.now.since(since).as_secs()
     }
 
     fn until_resume_timeout(&self, since: Timestamp) -> Option<u64> {
-        let facts = self.snapshot.queue.known().map(|queue| queue.slurm)?;
-        let limit = u64::from(facts.resume_timeout?);
+        let limit = u64::from(self.slurm().resume_timeout?);
         Some(limit.saturating_sub(self.secs_since(since)))
     }
 
@@ -356,14 +359,10 @@ fn standing(node: &Node) -> &'static str {
 }
 
 fn in_numbers(name: &GroupName, view: &GroupView) -> String {
-    let desired = if view.desired == view.desired_now {
-        format!("desired capacity {}", view.desired)
-    } else {
-        format!("desired capacity {} -> {}", view.desired_now, view.desired)
-    };
+    let desired = view.desired_text();
     let problem = view.problem.as_ref().map_or_else(String::new, |why| format!("; {why}"));
     format!(
-        "group {name}: {desired} of at most {}, {} busy, {} idle, {} booting{problem}",
+        "group {name}: desired capacity {desired} of at most {}, {} busy, {} idle, {} booting{problem}",
         view.max, view.busy, view.idle, view.booting
     )
 }

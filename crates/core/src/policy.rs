@@ -1,6 +1,8 @@
 //! What the administrator wants: asg.toml, parsed into a form in which bad values cannot exist.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +103,12 @@ impl Policy {
     #[must_use]
     pub fn group_of(&self, node: &NodeName) -> Option<&GroupName> {
         self.group_of.get(node)
+    }
+
+    /// The group that an Auto Scaling group serves.
+    #[must_use]
+    pub fn group_of_asg(&self, asg: &AsgName) -> Option<(&GroupName, &GroupPolicy)> {
+        self.groups.iter().find(|(_, group)| group.asgs.contains(asg))
     }
 
     /// All Auto Scaling groups, each once, in the order of the groups.
@@ -273,6 +281,21 @@ impl Source<'_> {
         Err(self.error(path.span().start, message))
     }
 
+    /// A number that is `what`, as in "in seconds", and must be within a range.
+    fn within<T: Copy + Display + PartialOrd>(
+        &self,
+        key: &str,
+        what: &str,
+        number: toml::Spanned<T>,
+        range: RangeInclusive<T>,
+    ) -> Result<T, PolicyError> {
+        if range.contains(number.get_ref()) {
+            return Ok(number.into_inner());
+        }
+        let message = format!("{key} is {what}, from {} to {}", range.start(), range.end());
+        Err(self.error(number.span().start, message))
+    }
+
     fn metrics(&self, raw: FileMetrics) -> Result<MetricsPolicy, PolicyError> {
         let mut metrics = MetricsPolicy::default();
         metrics.publish = raw.publish.unwrap_or(metrics.publish);
@@ -295,11 +318,8 @@ impl Source<'_> {
             metrics.namespace = namespace.into_inner();
         }
         if let Some(period) = raw.period {
-            if !(1..=3600).contains(period.get_ref()) {
-                let message = "period is in seconds, from 1 to 3600".to_owned();
-                return Err(self.error(period.span().start, message));
-            }
-            metrics.period = Duration::from_secs(period.into_inner());
+            let secs = self.within("period", "in seconds", period, 1..=3600)?;
+            metrics.period = Duration::from_secs(secs);
         }
         Ok(metrics)
     }
@@ -326,15 +346,10 @@ impl Source<'_> {
         let asgs = self.asgs(&name, raw.asg, taken)?;
         let scale_out = self.scale_out(raw.scale_out, &asgs)?;
         let orphan_grace = match raw.orphan_grace {
-            None => Duration::from_secs(300),
-            Some(secs) if (1..=86_400).contains(secs.get_ref()) => {
-                Duration::from_secs(secs.into_inner())
-            }
-            Some(secs) => {
-                let message = "orphan_grace is in seconds, from 1 to 86400".to_owned();
-                return Err(self.error(secs.span().start, message));
-            }
+            None => 300,
+            Some(secs) => self.within("orphan_grace", "in seconds", secs, 1..=86_400)?,
         };
+        let orphan_grace = Duration::from_secs(orphan_grace);
         let prelaunch = raw.prelaunch.unwrap_or(true);
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;

@@ -53,6 +53,18 @@ pub struct GroupView {
     pub problem: Option<String>,
 }
 
+impl GroupView {
+    /// DesiredCapacity: `3`, or `1 -> 3` if the plan changes it.
+    #[must_use]
+    pub fn desired_text(&self) -> String {
+        if self.desired == self.desired_now {
+            self.desired.to_string()
+        } else {
+            format!("{} -> {}", self.desired_now, self.desired)
+        }
+    }
+}
+
 /// A pending job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {

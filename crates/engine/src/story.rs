@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use slurm_asg_core::event::{
-    Event, EventName, counted_jobs, dropped_jobs, group_of_asg, heartbeat, of_outcome,
-};
+use slurm_asg_core::event::{Event, EventName, counted_jobs, dropped_jobs, heartbeat, of_outcome};
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Memory, Outcome};
@@ -201,7 +199,7 @@ impl Story {
 /// Adds the group where only the Auto Scaling group is known.
 pub fn with_group(policy: &Policy, event: Event) -> Event {
     let group = match (&event.group, &event.asg) {
-        (None, Some(asg)) => group_of_asg(policy, asg),
+        (None, Some(asg)) => policy.group_of_asg(asg).map(|(name, _)| name.clone()),
         (group, _) => group.clone(),
     };
     Event { group, ..event }

@@ -168,7 +168,7 @@ impl<'a> Count<'a> {
         let placed = entries.iter().all(|entry| {
             self.leave_out(joined(used.clone()));
             let picks = self.start_component(entry);
-            used.extend(picks.iter().flatten().map(|pick| (pick.first, pick.first + pick.len)));
+            used.extend(picks.iter().flatten().map(Pick::range));
             picks.is_some()
         });
         self.open_all();
@@ -290,5 +290,5 @@ impl<'a> Count<'a> {
 }
 
 fn places(picks: &[Pick]) -> Places {
-    joined(picks.iter().map(|pick| (pick.first, pick.first + pick.len)).collect())
+    joined(picks.iter().map(Pick::range).collect())
 }

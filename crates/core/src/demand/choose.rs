@@ -28,7 +28,8 @@ pub struct Offer {
 }
 
 impl Offer {
-    const fn end(&self) -> u32 {
+    /// The place behind the last one.
+    pub const fn end(&self) -> u32 {
         self.first + self.len
     }
 }
@@ -44,6 +45,13 @@ pub struct Pick {
     pub cpus: u32,
     /// CPUs of one core there.
     pub core: u32,
+}
+
+impl Pick {
+    /// The place of the first one, and the one behind the last.
+    pub const fn range(&self) -> (u32, u32) {
+        (self.first, self.first + self.len)
+    }
 }
 
 /// Chooses, or finds that the offers are not enough.

@@ -410,6 +410,11 @@ impl<'a> Pool<'a> {
         Some((stretch.class, stretch.run_at(place)?))
     }
 
+    /// The class of the node at a place.
+    pub fn class_at(&self, place: u32) -> Option<&Class<'a>> {
+        self.classes.get(self.stretches.get(self.stretch_at(place)?)?.class)
+    }
+
     fn stretch_at(&self, place: u32) -> Option<usize> {
         self.stretches.partition_point(|stretch| stretch.first() <= place).checked_sub(1)
     }

@@ -71,10 +71,9 @@ fn limit_s(job: &Job, partition: &Partition) -> u64 {
 struct Got {
     tasks: u32,
     nodes: u32,
-    launch: BTreeMap<GroupName, u32>,
+    /// Nodes that are launched for it: the place of the first one, and how many follow.
+    launch: Vec<(u32, u32)>,
     reuse: BTreeMap<GroupName, u32>,
-    /// Places of the nodes of `launch`: the first, and how many.
-    launched: Vec<(u32, u32)>,
 }
 
 pub struct Count<'a> {
@@ -584,7 +583,7 @@ impl<'a> Count<'a> {
     pub fn free_places(&self, request: &Request, scene: &Scene) -> Places {
         self.anywhere(request, scene, |place, features| {
             let offers = offers(&self.pool, request, &self.look.queue.slurm, place, features);
-            offers.iter().map(|offer| (offer.first, offer.first + offer.len)).collect()
+            offers.iter().map(|offer| (offer.first, offer.end())).collect()
         })
     }
 
@@ -664,7 +663,7 @@ impl<'a> Count<'a> {
             } else {
                 of(Features::Each(features))?
             };
-            required.extend(picks.iter().map(|pick| (pick.first, pick.first + pick.len)));
+            required.extend(picks.iter().map(Pick::range));
             required = joined(required);
             fixed += *count;
         }
@@ -719,17 +718,11 @@ impl<'a> Count<'a> {
             if let (Some(got), Some(group)) = (self.got.get_mut(entry.at), class.group)
                 && !state.claimed
             {
-                let into = match (state.empty, state.off, state.up) {
-                    (true, true, _) => Some(&mut got.launch),
-                    (true, false, true) => Some(&mut got.reuse),
+                match (state.empty, state.off, state.up) {
+                    (true, true, _) => got.launch.push((place, count)),
+                    (true, false, true) => add(&mut got.reuse, group, count),
                     // Slurm has asked for it already, or other jobs are on it.
-                    (true, false, false) | (false, ..) => None,
-                };
-                if let Some(into) = into {
-                    *into.entry(group.clone()).or_insert(0) += count;
-                }
-                if state.empty && state.off {
-                    got.launched.push((place, count));
+                    (true, false, false) | (false, ..) => {}
                 }
             }
             if traced {
@@ -811,7 +804,7 @@ impl<'a> Count<'a> {
             if !job.is_pending() {
                 continue;
             }
-            let launch: u32 = got.launch.values().copied().fold(0, u32::saturating_add);
+            let launch = got.launch.iter().fold(0_u32, |sum, (_, len)| sum.saturating_add(*len));
             let since = earlier.get(&job.job_id).copied().unwrap_or(*now);
             let why = match why {
                 Some(why) => why,
@@ -827,10 +820,13 @@ impl<'a> Count<'a> {
                 demand.next_start = Some(demand.next_start.map_or(at, |earlier| earlier.min(at)));
             }
             let verdict = if why.is_counted() {
-                let places = got.launched.iter().flat_map(|(first, len)| *first..*first + *len);
-                demand.launched.extend(places.filter_map(|place| self.pool.name(place)).cloned());
-                add(&mut demand.launch, got.launch);
-                add(&mut demand.reuse, got.reuse);
+                for (first, len) in got.launch {
+                    let names = (first..first + len).filter_map(|place| self.pool.name(place));
+                    demand.launched.extend(names.cloned());
+                    let group = self.pool.class_at(first).and_then(|class| class.group);
+                    group.into_iter().for_each(|group| add(&mut demand.launch, group, len));
+                }
+                got.reuse.iter().for_each(|(group, count)| add(&mut demand.reuse, group, *count));
                 JobVerdict { nodes: got.nodes, launch, why }
             } else {
                 JobVerdict { nodes: 0, launch: 0, why }
@@ -842,11 +838,9 @@ impl<'a> Count<'a> {
     }
 }
 
-fn add(sum: &mut BTreeMap<GroupName, u32>, more: BTreeMap<GroupName, u32>) {
-    for (group, count) in more {
-        let sum = sum.entry(group).or_insert(0);
-        *sum = sum.saturating_add(count);
-    }
+fn add(sums: &mut BTreeMap<GroupName, u32>, group: &GroupName, count: u32) {
+    let sum = sums.entry(group.clone()).or_insert(0);
+    *sum = sum.saturating_add(count);
 }
 
 /// Where in the cluster a job may go.

@@ -19,13 +19,6 @@ pub(super) const BILLING_HOUR: &str = "billing_hour";
 /// How much of a node list is kept that cannot be read, bytes.
 const UNREADABLE_MAX: usize = 1000;
 
-/// The group that an Auto Scaling group serves.
-#[must_use]
-pub fn group_of_asg(policy: &Policy, asg: &AsgName) -> Option<GroupName> {
-    let mut groups = policy.groups.iter();
-    groups.find(|(_, group)| group.asgs.contains(asg)).map(|(name, _)| name.clone())
-}
-
 /// How one action of a plan ended.
 #[must_use]
 pub fn of_outcome(
@@ -52,7 +45,7 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
         ..Event::new(at, name)
     };
     let of_asg = |name, asg: &AsgName| Event {
-        group: group_of_asg(policy, asg),
+        group: policy.group_of_asg(asg).map(|(name, _)| name.clone()),
         asg: Some(asg.clone()),
         ..Event::new(at, name)
     };

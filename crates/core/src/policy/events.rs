@@ -56,25 +56,14 @@ pub(super) fn read(source: &Source<'_>, raw: Raw) -> Result<EventsPolicy, Policy
     events.enabled = raw.enabled.unwrap_or(events.enabled);
     events.path = raw.path.map(|path| source.absolute("path", path)).transpose()?;
     if let Some(size) = raw.max_size_mib {
-        if !(1..=SIZE_MAX_MIB).contains(size.get_ref()) {
-            let message = format!("max_size_mib is in MiB, from 1 to {SIZE_MAX_MIB}");
-            return Err(source.error(size.span().start, message));
-        }
-        events.size_max = size.into_inner() * MIB;
+        events.size_max = source.within("max_size_mib", "in MiB", size, 1..=SIZE_MAX_MIB)? * MIB;
     }
     if let Some(keep) = raw.keep {
-        if !(1..=KEEP_MAX).contains(keep.get_ref()) {
-            let message = format!("keep is a number of files, from 1 to {KEEP_MAX}");
-            return Err(source.error(keep.span().start, message));
-        }
-        events.keep = keep.into_inner();
+        events.keep = source.within("keep", "a number of files", keep, 1..=KEEP_MAX)?;
     }
     if let Some(period) = raw.heartbeat {
-        if !(1..=3600).contains(period.get_ref()) {
-            let message = "heartbeat is in seconds, from 1 to 3600".to_owned();
-            return Err(source.error(period.span().start, message));
-        }
-        events.heartbeat = Duration::from_secs(period.into_inner());
+        let secs = source.within("heartbeat", "in seconds", period, 1..=3600)?;
+        events.heartbeat = Duration::from_secs(secs);
     }
     Ok(events)
 }

@@ -89,20 +89,18 @@ pub(super) fn read(source: &Source<'_>, raw: Raw) -> Result<ScaleIn, PolicyError
             return Err(source.error(at, message));
         }
     }
-    let number = |name: &str, key: Option<toml::Spanned<u64>>, default, range: (u64, u64)| match key
-    {
-        None => Ok(default),
-        Some(key) if (range.0..=range.1).contains(key.get_ref()) => Ok(key.into_inner()),
-        Some(key) => {
-            let unit = if name.ends_with("percent") { "in percent" } else { "in seconds" };
-            let message = format!("{name} is {unit}, from {} to {}", range.0, range.1);
-            Err(source.error(key.span().start, message))
-        }
+    let cooldown = match raw.cooldown {
+        None => BillingHour::COOLDOWN_SECS,
+        Some(key) => source.within("cooldown", "in seconds", key, 1..=86_400)?,
     };
-    let cooldown = number("cooldown", raw.cooldown, BillingHour::COOLDOWN_SECS, (1, 86_400))?;
-    let period = number("billing_period", raw.period, BillingHour::PERIOD_SECS, (10, 86_400))?;
-    let percent =
-        number("billing_window_percent", raw.window, BillingHour::WINDOW_PERCENT, (1, 100))?;
+    let period = match raw.period {
+        None => BillingHour::PERIOD_SECS,
+        Some(key) => source.within("billing_period", "in seconds", key, 10..=86_400)?,
+    };
+    let percent = match raw.window {
+        None => BillingHour::WINDOW_PERCENT,
+        Some(key) => source.within("billing_window_percent", "in percent", key, 1..=100)?,
+    };
     Ok(ScaleIn::BillingHour(BillingHour {
         cooldown: Duration::from_secs(cooldown),
         period: Duration::from_secs(period),

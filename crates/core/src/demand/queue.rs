@@ -4,6 +4,7 @@
 //! nodes closes its partition (src/slurmctld/job_scheduler.c); the second over what is left is in
 //! `backfill`.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::pool::{Bits, Pool, Stretch, Weights, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
-use super::{Demand, Look, PATIENCE, PLACED_MAX};
+use super::{Demand, Look, PATIENCE, PLACED_MAX, SEARCHED_MAX};
 use crate::ids::{GroupName, NodeName};
 use crate::snapshot::{Job, License, Partition, Reason, Reservation, number, said};
 
@@ -51,6 +52,13 @@ pub struct Ready {
     pub scene: Scene,
     /// How long it runs, seconds.
     pub limit_s: u64,
+}
+
+/// What was placed last, and where.
+struct Last {
+    request: Request,
+    scene: Scene,
+    place: u32,
 }
 
 /// Licenses that are free; `None` if that is not known.
@@ -102,6 +110,12 @@ pub struct Count<'a> {
     lists: Lists<'a>,
     /// How many more jobs are placed.
     budget: usize,
+    /// How many runs of nodes have been looked at.
+    looked_at: Cell<usize>,
+    /// Who was placed last, on a single node; nothing has changed since.
+    last: Option<Last>,
+    /// What was asked for last that no nodes can serve, whatever runs on them, and why.
+    hopeless: Option<(Request, Scene, JobWhy)>,
     got: Vec<Got>,
     why: Vec<Option<JobWhy>>,
     traced: Vec<NodeName>,
@@ -135,6 +149,9 @@ impl<'a> Count<'a> {
             closed: Bits::new(),
             closed_places: Places::new(),
             budget: PLACED_MAX,
+            looked_at: Cell::new(0),
+            last: None,
+            hopeless: None,
             got: queue.jobs.iter().map(|_| Got::default()).collect(),
             why: vec![None; queue.jobs.len()],
             traced: Vec::new(),
@@ -229,6 +246,7 @@ impl<'a> Count<'a> {
     /// In the order of priority. Returns what waits for nodes.
     fn first_pass(&mut self, entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
         let mut waiting = Vec::new();
+        self.last = None;
         for entry in entries {
             if self.is_placed(entry.at) && self.left(entry) == 0 {
                 continue;
@@ -293,7 +311,7 @@ impl<'a> Count<'a> {
             return Err(Refusal::Short);
         }
         while self.left(entry) > 0 {
-            if !self.spend() {
+            if self.looked_at.get() >= SEARCHED_MAX || !self.spend() {
                 return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
             self.take_licenses(entry.job)?;
@@ -499,11 +517,49 @@ impl<'a> Count<'a> {
         if !request.required.is_known() {
             return Err(Refusal::Not(JobWhy::Impossible));
         }
+        if let Some((asked, there, why)) = &self.hopeless
+            && asked == request
+            && there == scene
+        {
+            return Err(Refusal::Not(why.clone()));
+        }
+        if let Some(picks) = self.find_again(request, scene) {
+            #[cfg(test)]
+            assert_eq!(Some(&picks), self.find(request, scene, Which::Free).as_ref());
+            let last = self.last.take();
+            self.take(entry, request, &picks);
+            self.last = last;
+            return Ok(());
+        }
         let Some(picks) = self.find(request, scene, Which::Free) else {
-            return Err(self.refusal(request, scene));
+            let refusal = self.refusal(request, scene);
+            if let Refusal::Not(why) = &refusal {
+                self.hopeless = Some((request.clone(), scene.clone(), why.clone()));
+            }
+            return Err(refusal);
         };
         self.take(entry, request, &picks);
+        if let ([Pick { first, len: 1, .. }], true) =
+            (picks.as_slice(), request.is_content_with_one())
+        {
+            let (request, scene) = (request.clone(), scene.clone());
+            self.last = Some(Last { request, scene, place: *first });
+        }
         Ok(())
+    }
+
+    /// The node of the job before, for one that asks for the same. Of the lightest blocks that are
+    /// enough it was in the tightest, and was the tightest there; now it is tighter still. So as
+    /// long as it is enough, the whole search would end there.
+    fn find_again(&self, request: &Request, scene: &Scene) -> Option<Vec<Pick>> {
+        let last = self.last.as_ref()?;
+        if last.request != *request || last.scene != *scene {
+            return None;
+        }
+        choose(
+            request,
+            vec![fit::offer_of(&self.pool, request, &self.look.queue.slurm, last.place)?],
+        )
     }
 
     /// Why nothing was found. Only a job whose nodes are busy makes others wait: of one whose
@@ -567,6 +623,7 @@ impl<'a> Count<'a> {
             excluded,
             which,
             weights,
+            looked_at: &self.looked_at,
         };
         let slurm = &self.look.queue.slurm;
         let of =
@@ -624,6 +681,7 @@ impl<'a> Count<'a> {
             excluded: &request.excluded.places,
             which: Which::Free,
             weights: Weights::Now,
+            looked_at: &self.looked_at,
         };
         let features = match &request.constraint {
             Constraint::Each(features) => Features::Each(features),
@@ -693,6 +751,7 @@ impl<'a> Count<'a> {
     }
 
     pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
+        self.last = None;
         let mut gres_left: Vec<u64> = request.gres.iter().map(|ask| ask.per_job).collect();
         let shares = shares(request, picks);
         let slurm = self.look.queue.slurm;
@@ -760,6 +819,7 @@ impl<'a> Count<'a> {
     /// A job waits for nodes: in the first pass nobody behind it gets nodes of its partition; or,
     /// if it named all its nodes, of those.
     fn close(&mut self, entry: &Entry<'a>) {
+        self.last = None;
         if !self.keep_named(entry) && said(&entry.job.resv_name).is_none() {
             set(&mut self.closed, entry.partition);
         }
@@ -771,7 +831,9 @@ impl<'a> Count<'a> {
         if named.count == 0 || named.count < entry.job.nodes_min() {
             return false;
         }
+        self.last = None;
         let closed = std::mem::take(&mut self.closed_places);
+        self.looked_at.set(self.looked_at.get().saturating_add(closed.len()));
         self.closed_places = joined([closed.as_slice(), &named.places].concat());
         true
     }
@@ -850,7 +912,7 @@ fn add(sum: &mut BTreeMap<GroupName, u32>, more: BTreeMap<GroupName, u32>) {
 }
 
 /// Where in the cluster a job may go.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Scene {
     partition: usize,
     inside: Option<usize>,

@@ -306,17 +306,23 @@ impl<'a> Count<'a> {
 
     /// Places a job, or as many tasks of an array as find a place.
     fn place_tasks(&mut self, entry: &Entry<'a>) -> Result<(), Refusal> {
+        // Whatever comes of this job, it may close the node of the one before.
+        let before = self.last.take();
         let ready = self.ready(entry)?;
         if self.is_short_of_nodes(entry, &ready.request) {
             return Err(Refusal::Short);
         }
+        let same = before.filter(|it| it.request == ready.request && it.scene == ready.scene);
+        let mut last = same.map(|it| it.place);
         while self.left(entry) > 0 {
             if self.looked_at.get() >= SEARCHED_MAX || !self.spend() {
                 return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
             self.take_licenses(entry.job)?;
-            self.place(entry, &ready)?;
+            last = self.place(entry, &ready, last)?;
         }
+        let Ready { request, scene, .. } = ready;
+        self.last = last.map(|place| Last { request, scene, place });
         Ok(())
     }
 
@@ -511,8 +517,14 @@ impl<'a> Count<'a> {
         Ok(())
     }
 
-    /// Places one job or task, and takes what it needs.
-    fn place(&mut self, entry: &Entry<'a>, ready: &Ready) -> Result<(), Refusal> {
+    /// Places one job or task, and takes what it needs. `last` is the node of one that was placed
+    /// just before and asked for the same, if it is worth a look; so is the one that is returned.
+    fn place(
+        &mut self,
+        entry: &Entry<'a>,
+        ready: &Ready,
+        last: Option<u32>,
+    ) -> Result<Option<u32>, Refusal> {
         let Ready { request, scene, .. } = ready;
         if !request.required.is_known() {
             return Err(Refusal::Not(JobWhy::Impossible));
@@ -523,13 +535,11 @@ impl<'a> Count<'a> {
         {
             return Err(Refusal::Not(why.clone()));
         }
-        if let Some(picks) = self.find_again(request, scene) {
+        if let Some(picks) = last.and_then(|place| self.find_again(request, place)) {
             #[cfg(test)]
             assert_eq!(Some(&picks), self.find(request, scene, Which::Free).as_ref());
-            let last = self.last.take();
             self.take(entry, request, &picks);
-            self.last = last;
-            return Ok(());
+            return Ok(last);
         }
         let Some(picks) = self.find(request, scene, Which::Free) else {
             let refusal = self.refusal(request, scene);
@@ -539,27 +549,18 @@ impl<'a> Count<'a> {
             return Err(refusal);
         };
         self.take(entry, request, &picks);
-        if let ([Pick { first, len: 1, .. }], true) =
-            (picks.as_slice(), request.is_content_with_one())
-        {
-            let (request, scene) = (request.clone(), scene.clone());
-            self.last = Some(Last { request, scene, place: *first });
-        }
-        Ok(())
+        Ok(match picks.as_slice() {
+            [Pick { first, len: 1, .. }] if request.is_content_with_one() => Some(*first),
+            _ => None,
+        })
     }
 
-    /// The node of the job before, for one that asks for the same. Of the lightest blocks that are
-    /// enough it was in the tightest, and was the tightest there; now it is tighter still. So as
-    /// long as it is enough, the whole search would end there.
-    fn find_again(&self, request: &Request, scene: &Scene) -> Option<Vec<Pick>> {
-        let last = self.last.as_ref()?;
-        if last.request != *request || last.scene != *scene {
-            return None;
-        }
-        choose(
-            request,
-            vec![fit::offer_of(&self.pool, request, &self.look.queue.slurm, last.place)?],
-        )
+    /// The node of the task or job before, for one that asks for the same. Of the lightest blocks
+    /// that are enough it was in the tightest, and was the tightest there; now it is tighter still.
+    /// So as long as it is enough, the whole search would end there.
+    fn find_again(&self, request: &Request, place: u32) -> Option<Vec<Pick>> {
+        let offer = fit::offer_of(&self.pool, request, &self.look.queue.slurm, place)?;
+        choose(request, vec![offer])
     }
 
     /// Why nothing was found. Only a job whose nodes are busy makes others wait: of one whose
@@ -751,7 +752,6 @@ impl<'a> Count<'a> {
     }
 
     pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
-        self.last = None;
         let mut gres_left: Vec<u64> = request.gres.iter().map(|ask| ask.per_job).collect();
         let shares = shares(request, picks);
         let slurm = self.look.queue.slurm;
@@ -819,7 +819,6 @@ impl<'a> Count<'a> {
     /// A job waits for nodes: in the first pass nobody behind it gets nodes of its partition; or,
     /// if it named all its nodes, of those.
     fn close(&mut self, entry: &Entry<'a>) {
-        self.last = None;
         if !self.keep_named(entry) && said(&entry.job.resv_name).is_none() {
             set(&mut self.closed, entry.partition);
         }
@@ -831,7 +830,6 @@ impl<'a> Count<'a> {
         if named.count == 0 || named.count < entry.job.nodes_min() {
             return false;
         }
-        self.last = None;
         let closed = std::mem::take(&mut self.closed_places);
         self.looked_at.set(self.looked_at.get().saturating_add(closed.len()));
         self.closed_places = joined([closed.as_slice(), &named.places].concat());

@@ -94,6 +94,9 @@ pub fn offers(
         let weight_of = |asleep| pool.weight(class, asleep, &torn);
         let (awake, asleep) = (weight_of(false), weight_of(true));
         for run in &stretch.runs {
+            if !may_offer(&run.state, class, request.whole, place.which, least) {
+                continue;
+            }
             let Some(offer) = offer(run, class, request, slurm, place.which, least) else {
                 continue;
             };
@@ -192,6 +195,16 @@ struct NodeOffer {
     gpus: u64,
 }
 
+/// Whether a look at all the rest is worth while: most nodes of a large cluster are full.
+#[inline]
+fn may_offer(state: &State, class: &Class<'_>, whole: bool, which: Which, least: u32) -> bool {
+    match which {
+        Which::Free => state.usable && state.cpus >= least && (!whole || state.empty),
+        Which::UsableAndOpen | Which::Usable => state.usable && class.cpus >= least,
+        Which::Any => class.cpus >= least,
+    }
+}
+
 fn offer(
     run: &Run,
     class: &Class<'_>,
@@ -201,15 +214,11 @@ fn offer(
     least: u32,
 ) -> Option<NodeOffer> {
     let state = &run.state;
+    if !may_offer(state, class, request.whole, which, least) {
+        return None;
+    }
     let as_if_empty = which != Which::Free;
-    let open = state.usable || which == Which::Any;
-    if !open || request.whole && !state.empty && !as_if_empty {
-        return None;
-    }
     let free = if as_if_empty { class.cpus } else { state.cpus };
-    if free < least {
-        return None;
-    }
     let memory_mib = if as_if_empty { class.memory_mib } else { state.memory_mib };
     if slurm.unsaid_is_all_memory()
         && request.memory == JobMemory::Unsaid

@@ -1,15 +1,22 @@
 //! A saved snapshot and a configuration, instead of the plugin.
 
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use slurm_asg_core::memory::Memory;
 use slurm_asg_core::plan::{Plan, plan};
 use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::{Snapshot, file};
 
 use crate::output::complain;
+
+/// How large a snapshot may be: that of a million jobs is about as large.
+const SNAPSHOT_BYTES_MAX: u64 = 2 << 30;
+/// How many fields are named that mean nothing.
+const FIELDS_SHOWN_MAX: usize = 20;
 
 /// What the plugin would have seen, remembered and planned.
 pub struct Offline {
@@ -36,13 +43,16 @@ impl Offline {
         let text = read_text(snapshot).with_context(|| format!("{place} cannot be read"))?;
         let read = file::read(&text).map_err(|error| anyhow::anyhow!("{place}: {error}"))?;
         if !read.ignored.is_empty() {
+            let some: Vec<_> = read.ignored.iter().take(FIELDS_SHOWN_MAX).cloned().collect();
+            let more = if some.len() < read.ignored.len() { ", …" } else { "" };
             complain(&format!(
-                "{place}: fields that mean nothing here are passed over: {}",
-                read.ignored.join(", ")
+                "{place}: fields that mean nothing here are passed over: {}{more}",
+                some.join(", ")
             ));
         }
+        let nodes: BTreeSet<_> = read.file.nodes.iter().map(|node| &node.name).collect();
         for (name, group) in &policy.groups {
-            let missing = |node: &&_| !read.file.nodes.iter().any(|it| it.name == **node);
+            let missing = |node: &&_| !nodes.contains(*node);
             if let Some(node) = group.nodes.iter().find(missing) {
                 complain(&format!("{place}: group {name} has node {node}, which is not there"));
             }
@@ -54,11 +64,19 @@ impl Offline {
     }
 }
 
-fn read_text(path: &Path) -> std::io::Result<String> {
-    if path != Path::new("-") {
-        return std::fs::read_to_string(path);
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path)?)
+    };
+    let mut bytes = Vec::new();
+    source.take(SNAPSHOT_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SNAPSHOT_BYTES_MAX {
+        bail!("it is larger than {SNAPSHOT_BYTES_MAX} bytes, and no snapshot is");
     }
-    let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text)?;
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow!("it is not JSON: byte {at} is not UTF-8")
+    })
 }

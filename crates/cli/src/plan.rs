@@ -129,6 +129,23 @@ TO BE DONE
     }
 
     #[test]
+    fn bytes_that_are_no_text_are_one_line_with_the_place() {
+        let table: [(&[u8], &str); 4] = [
+            (b"{\"jobs\": [{\"x\": \"\xff\"}]}", "it is not JSON: byte 17 is not UTF-8"),
+            (b"\xff\xfe{\0}\0", "it is not JSON: byte 0 is not UTF-8"),
+            (b"\0\0\0\0", "a snapshot is a JSON object with jobs, nodes and partitions"),
+            (b"{\"x\": \"\0\"}", "control character"),
+        ];
+        for (bytes, message) in table {
+            let (config, mut snapshot) = (file(CONFIG), file(""));
+            snapshot.write_all(bytes).unwrap();
+            let error = Offline::read(snapshot.path(), config.path()).err().unwrap();
+            let line = format!("{error:#}");
+            assert!(line.contains(message) && !line.contains('\n'), "{line}");
+        }
+    }
+
+    #[test]
     fn a_bad_snapshot_is_one_line_with_the_place() {
         let table = [
             ("{", "FILE: EOF while parsing an object at line 1 column 1"),

@@ -307,3 +307,32 @@ fn line_feeds_in_what_an_error_quotes_are_written_as_escapes() {
     let twice = planned(r#"{"nodes": [{"name": "a\nb"}, {"name": "a\nb"}]}"#);
     assert_eq!(twice.unwrap_err(), r"nodes[1]: `a\nb` is there twice");
 }
+
+#[test]
+fn a_short_file_that_names_millions_of_nodes_is_one_line_with_the_place() {
+    let lists = |field: &str, list: &str| {
+        let records: Vec<_> =
+            (0..70).map(|nth| json!({"name": format!("p{nth}"), field: "n[1-65536]"})).collect();
+        json!({list: records})
+    };
+    let one = json!({"partitions": [{"name": "p", "nodes": vec!["n[1-65536]"; 70]}]});
+    for text in [lists("nodes", "partitions"), lists("node_list", "reservations"), one] {
+        let error = planned(&text.to_string()).unwrap_err();
+        assert!(error.contains("more than 4000000 names in all at line 1 column "), "{error}");
+    }
+    let nodes: Vec<_> = (0..3000).map(|nth| json!({"name": format!("n{nth}")})).collect();
+    let all: Vec<_> =
+        (0..2000).map(|nth| json!({"name": format!("p{nth}"), "nodes": "ALL"})).collect();
+    let error = planned(&json!({"nodes": nodes, "partitions": all}).to_string()).unwrap_err();
+    assert!(error.starts_with("partitions[1333]: so many partitions"), "{error}");
+    let jobs: Vec<_> =
+        (1..2000).map(|id| json!({"job_id": id, "partition": format!("p{id}")})).collect();
+    let error = planned(&json!({"nodes": nodes, "jobs": jobs}).to_string()).unwrap_err();
+    assert!(error.ends_with("write `partitions`"), "{error}");
+}
+
+#[test]
+fn a_partition_that_is_there_twice_is_one_line_with_the_record() {
+    let text = r#"{"partitions": [{"name": "p"}, {"name": "q"}, {"name": "p"}]}"#;
+    assert_eq!(planned(text).unwrap_err(), "partitions[2]: `p` is there twice");
+}

@@ -17,7 +17,7 @@ use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::policy::{self, Policy, PolicyError};
 use slurm_asg_core::snapshot::file::File;
-use slurm_asg_core::snapshot::{License, Partition, Release, Reservation, SlurmFacts};
+use slurm_asg_core::snapshot::{License, Node, Partition, Release, Reservation, SlurmFacts};
 use slurm_asg_core::time::Timestamp;
 
 /// The time of all snapshots, seconds since the epoch.
@@ -76,8 +76,11 @@ impl Scale {
             let kind = node::kind(group);
             self.node_names(group).into_iter().map(move |name| (name, kind))
         });
-        let nodes =
-            nodes.map(|(name, kind)| node::node(&name, kind, self.mood, &mut dice)).collect();
+        let nodes = (0..).zip(nodes).map(|(index, (name, kind))| {
+            let node = node::node(&name, kind, self.mood, &mut dice);
+            Node { index, ..node }
+        });
+        let nodes = nodes.collect();
         let texts = job::Texts::new(self.groups);
         let jobs = (1..=self.jobs).map(|id| job::job(id, &texts, self.mood, &mut dice)).collect();
         File {

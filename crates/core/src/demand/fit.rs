@@ -2,6 +2,7 @@
 //! (can_job_run_on_node() in cons_tres/job_test.c and _verify_node_state() in
 //! cons_common/job_test.c, 22.05.8).
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::choose::Offer;
@@ -44,6 +45,8 @@ pub struct Where<'w> {
     pub which: Which,
     /// Which weights they have.
     pub weights: Weights,
+    /// Counts the runs that are looked at.
+    pub looked_at: &'w Cell<usize>,
 }
 
 /// Which features a node must have.
@@ -78,7 +81,7 @@ pub fn offers(
     let mut offers = Vec::new();
     let torn = pool.torn(place.partition, place.excluded, place.weights);
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
-    let least = least_cpus(request);
+    let least = request.least_cpus();
     for stretch in &pool.stretches {
         let Some(class) = pool.classes.get(stretch.class) else { continue };
         let Some(verdict) = verdicts.get_mut(stretch.class) else { continue };
@@ -87,9 +90,13 @@ pub fn offers(
         if !suits {
             continue;
         }
+        place.looked_at.set(place.looked_at.get().saturating_add(stretch.runs.len()));
         let weight_of = |asleep| pool.weight(class, asleep, &torn);
         let (awake, asleep) = (weight_of(false), weight_of(true));
         for run in &stretch.runs {
+            if !may_offer(&run.state, class, request.whole, place.which, least) {
+                continue;
+            }
             let Some(offer) = offer(run, class, request, slurm, place.which, least) else {
                 continue;
             };
@@ -121,9 +128,18 @@ pub fn offers(
     offers
 }
 
-/// CPUs that the job needs of a node at least.
-fn least_cpus(request: &Request) -> u32 {
-    request.node_tasks_cpus_min.max(request.node_cpus_min).max(request.node_gres_cpus_min())
+/// What the node at a place offers as it is, if its kind is known to suit the job.
+pub fn offer_of(
+    pool: &Pool<'_>,
+    request: &Request,
+    slurm: &SlurmFacts,
+    place: u32,
+) -> Option<Offer> {
+    let (class, run) = pool.run_at(place)?;
+    let class = pool.classes.get(class)?;
+    let NodeOffer { cpus, core, gres, .. } =
+        offer(run, class, request, slurm, Which::Free, request.least_cpus())?;
+    Some(Offer { first: place, len: 1, cpus, core, gres, weight: 0, required: false })
 }
 
 /// Cuts an offer where its nodes are required or excluded.
@@ -179,6 +195,16 @@ struct NodeOffer {
     gpus: u64,
 }
 
+/// Whether a look at all the rest is worth while: most nodes of a large cluster are full.
+#[inline]
+fn may_offer(state: &State, class: &Class<'_>, whole: bool, which: Which, least: u32) -> bool {
+    match which {
+        Which::Free => state.usable && state.cpus >= least && (!whole || state.empty),
+        Which::UsableAndOpen | Which::Usable => state.usable && class.cpus >= least,
+        Which::Any => class.cpus >= least,
+    }
+}
+
 fn offer(
     run: &Run,
     class: &Class<'_>,
@@ -188,15 +214,11 @@ fn offer(
     least: u32,
 ) -> Option<NodeOffer> {
     let state = &run.state;
+    if !may_offer(state, class, request.whole, which, least) {
+        return None;
+    }
     let as_if_empty = which != Which::Free;
-    let open = state.usable || which == Which::Any;
-    if !open || request.whole && !state.empty && !as_if_empty {
-        return None;
-    }
     let free = if as_if_empty { class.cpus } else { state.cpus };
-    if free < least {
-        return None;
-    }
     let memory_mib = if as_if_empty { class.memory_mib } else { state.memory_mib };
     if slurm.unsaid_is_all_memory()
         && request.memory == JobMemory::Unsaid

@@ -40,6 +40,9 @@ use crate::time::Timestamp;
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// How many jobs (array tasks one by one) are placed with one look, from the highest priority on.
 pub const PLACED_MAX: usize = 200_000;
+/// How many runs of nodes are looked at to place jobs in the order of priority. It bounds the time
+/// of a look to about a second, whatever the queue is; jobs beyond wait for a later look.
+pub const SEARCHED_MAX: usize = 100_000_000;
 /// How many jobs behind one that waits are looked at, as Slurm's bf_max_job_test.
 pub const BEHIND_MAX: usize = 500;
 

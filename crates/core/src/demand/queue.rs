@@ -4,6 +4,7 @@
 //! nodes closes its partition (src/slurmctld/job_scheduler.c); the second over what is left is in
 //! `backfill`.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::pool::{Bits, Pool, Stretch, Weights, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
-use super::{Demand, Look, PATIENCE, PLACED_MAX};
+use super::{Demand, Look, PATIENCE, PLACED_MAX, SEARCHED_MAX};
 use crate::ids::{GroupName, NodeName};
 use crate::snapshot::{Job, License, Partition, Reason, Reservation, number, said};
 
@@ -51,6 +52,13 @@ pub struct Ready {
     pub scene: Scene,
     /// How long it runs, seconds.
     pub limit_s: u64,
+}
+
+/// What was placed last, and where.
+struct Last {
+    request: Request,
+    scene: Scene,
+    place: u32,
 }
 
 /// Licenses that are free; `None` if that is not known.
@@ -101,6 +109,12 @@ pub struct Count<'a> {
     lists: Lists<'a>,
     /// How many more jobs are placed.
     budget: usize,
+    /// How many runs of nodes have been looked at.
+    looked_at: Cell<usize>,
+    /// Who was placed last, on a single node; nothing has changed since.
+    last: Option<Last>,
+    /// What was asked for last that no nodes can serve, whatever runs on them, and why.
+    hopeless: Option<(Request, Scene, JobWhy)>,
     got: Vec<Got>,
     why: Vec<Option<JobWhy>>,
     traced: Vec<NodeName>,
@@ -134,6 +148,9 @@ impl<'a> Count<'a> {
             closed: Bits::new(),
             closed_places: Places::new(),
             budget: PLACED_MAX,
+            looked_at: Cell::new(0),
+            last: None,
+            hopeless: None,
             got: queue.jobs.iter().map(|_| Got::default()).collect(),
             why: vec![None; queue.jobs.len()],
             traced: Vec::new(),
@@ -228,6 +245,7 @@ impl<'a> Count<'a> {
     /// In the order of priority. Returns what waits for nodes.
     fn first_pass(&mut self, entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
         let mut waiting = Vec::new();
+        self.last = None;
         for entry in entries {
             if self.is_placed(entry.at) && self.left(entry) == 0 {
                 continue;
@@ -287,17 +305,23 @@ impl<'a> Count<'a> {
 
     /// Places a job, or as many tasks of an array as find a place.
     fn place_tasks(&mut self, entry: &Entry<'a>) -> Result<(), Refusal> {
+        // Whatever comes of this job, it may close the node of the one before.
+        let before = self.last.take();
         let ready = self.ready(entry)?;
         if self.is_short_of_nodes(entry, &ready.request) {
             return Err(Refusal::Short);
         }
+        let same = before.filter(|it| it.request == ready.request && it.scene == ready.scene);
+        let mut last = same.map(|it| it.place);
         while self.left(entry) > 0 {
-            if !self.spend() {
+            if self.looked_at.get() >= SEARCHED_MAX || !self.spend() {
                 return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
             self.take_licenses(entry.job)?;
-            self.place(entry, &ready)?;
+            last = self.place(entry, &ready, last)?;
         }
+        let Ready { request, scene, .. } = ready;
+        self.last = last.map(|place| Last { request, scene, place });
         Ok(())
     }
 
@@ -492,17 +516,50 @@ impl<'a> Count<'a> {
         Ok(())
     }
 
-    /// Places one job or task, and takes what it needs.
-    fn place(&mut self, entry: &Entry<'a>, ready: &Ready) -> Result<(), Refusal> {
+    /// Places one job or task, and takes what it needs. `last` is the node of one that was placed
+    /// just before and asked for the same, if it is worth a look; so is the one that is returned.
+    fn place(
+        &mut self,
+        entry: &Entry<'a>,
+        ready: &Ready,
+        last: Option<u32>,
+    ) -> Result<Option<u32>, Refusal> {
         let Ready { request, scene, .. } = ready;
         if !request.required.is_known() {
             return Err(Refusal::Not(JobWhy::Impossible));
         }
+        if let Some((asked, there, why)) = &self.hopeless
+            && asked == request
+            && there == scene
+        {
+            return Err(Refusal::Not(why.clone()));
+        }
+        if let Some(picks) = last.and_then(|place| self.find_again(request, place)) {
+            #[cfg(test)]
+            assert_eq!(Some(&picks), self.find(request, scene, Which::Free).as_ref());
+            self.take(entry, request, &picks);
+            return Ok(last);
+        }
         let Some(picks) = self.find(request, scene, Which::Free) else {
-            return Err(self.refusal(request, scene));
+            let refusal = self.refusal(request, scene);
+            if let Refusal::Not(why) = &refusal {
+                self.hopeless = Some((request.clone(), scene.clone(), why.clone()));
+            }
+            return Err(refusal);
         };
         self.take(entry, request, &picks);
-        Ok(())
+        Ok(match picks.as_slice() {
+            [Pick { first, len: 1, .. }] if request.is_content_with_one() => Some(*first),
+            _ => None,
+        })
+    }
+
+    /// The node of the task or job before, for one that asks for the same. Of the lightest blocks
+    /// that are enough it was in the tightest, and was the tightest there; now it is tighter still.
+    /// So as long as it is enough, the whole search would end there.
+    fn find_again(&self, request: &Request, place: u32) -> Option<Vec<Pick>> {
+        let offer = fit::offer_of(&self.pool, request, &self.look.queue.slurm, place)?;
+        choose(request, vec![offer])
     }
 
     /// Why nothing was found. Only a job whose nodes are busy makes others wait: of one whose
@@ -566,6 +623,7 @@ impl<'a> Count<'a> {
             excluded,
             which,
             weights,
+            looked_at: &self.looked_at,
         };
         let slurm = &self.look.queue.slurm;
         let of =
@@ -623,6 +681,7 @@ impl<'a> Count<'a> {
             excluded: &request.excluded.places,
             which: Which::Free,
             weights: Weights::Now,
+            looked_at: &self.looked_at,
         };
         let features = match &request.constraint {
             Constraint::Each(features) => Features::Each(features),
@@ -765,6 +824,7 @@ impl<'a> Count<'a> {
             return false;
         }
         let closed = std::mem::take(&mut self.closed_places);
+        self.looked_at.set(self.looked_at.get().saturating_add(closed.len()));
         self.closed_places = joined([closed.as_slice(), &named.places].concat());
         true
     }
@@ -844,7 +904,7 @@ fn add(sums: &mut BTreeMap<GroupName, u32>, group: &GroupName, count: u32) {
 }
 
 /// Where in the cluster a job may go.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Scene {
     partition: usize,
     inside: Option<usize>,

@@ -10,7 +10,7 @@ use crate::snapshot::{Job, JobMemory, Partition, SlurmFacts, number, said, small
 const NODES_MAX: u32 = 500_000;
 
 /// A job's needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Fewer nodes are no use.
     pub nodes_min: u32,
@@ -174,6 +174,25 @@ impl Request {
     pub fn threads_of(&self, core: u32) -> u32 {
         let core = core.max(1);
         self.threads_used.unwrap_or(core).clamp(1, core)
+    }
+
+    /// CPUs that it needs of a node at least.
+    pub fn least_cpus(&self) -> u32 {
+        self.node_tasks_cpus_min.max(self.node_cpus_min).max(self.node_gres_cpus_min())
+    }
+
+    /// Whether any node that has room for a part of it has room for all, and no other than the
+    /// usual rules choose it.
+    pub fn is_content_with_one(&self) -> bool {
+        let free = matches!(self.constraint, Constraint::None | Constraint::Each(_));
+        let one = self.nodes_min <= 1 && self.nodes_wanted <= 1;
+        let all = self.nodes_max == 1 || self.cpus <= self.least_cpus();
+        free && one
+            && all
+            && !self.contiguous
+            && !self.whole
+            && self.gres.is_empty()
+            && self.required.count == 0
     }
 
     /// Whether resources are asked for in all, on whatever nodes.

@@ -761,3 +761,48 @@ fn a_pending_record_of_slurmctld_shows_more_nodes_than_were_asked_for() {
     let job = Job { num_nodes: 3, bitflags: flags, ..sbatch("1 -n=4 -c=2") };
     assert_eq!(launched(&cluster.count_records(vec![job])), 2, "Slurm guesses 3");
 }
+
+#[test]
+fn jobs_that_ask_for_the_same_get_what_each_would_get_alone() {
+    // That the shortcut finds what the whole search finds is asserted where it is taken.
+    let mut number = 1_u32;
+    let mut below = |end: u32| {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (number >> 16) % end
+    };
+    for _ in 0..60 {
+        let lines: Vec<String> = (0..20)
+            .map(|nth| {
+                let state = ["off", "mixed", "idle", "alloc"].get(below(4) as usize).unwrap();
+                let (cpus, weight) = (2 + 2 * below(4), 1 + below(2));
+                let held = if *state == "mixed" { below(cpus) } else { 0 };
+                let held = if *state == "alloc" { cpus } else { held };
+                format!("n{nth} cpus={cpus} weight={weight} held={held} mem=4000 {state}")
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let cluster = Cluster::new(&lines);
+        let mut jobs = Vec::new();
+        for batch in 0..12 {
+            let (tasks, cpus, mib) = (1 + below(2), 1 + below(3), 100 * below(12));
+            for _ in 0..1 + below(12) {
+                let job_id = u32::try_from(jobs.len()).unwrap() + 1;
+                let mut job = sbatch(&job_id.to_string());
+                job.priority = 10_000 - batch;
+                (job.num_tasks, job.cpus_per_task) = (tasks, cpus);
+                job.pn_min_memory = mib.into();
+                jobs.push(job);
+            }
+        }
+        let found = cluster.count_records(jobs);
+        assert!(found.jobs.values().any(|job| job.why.is_counted()), "{lines:?}");
+    }
+}
+
+#[test]
+fn what_no_node_can_serve_is_said_of_each_job_that_asks_for_it() {
+    let cluster = Cluster::new(&["n[1-2] cpus=2"]);
+    let found = cluster.count(&["1 -n=9", "2 -n=9", "3 -n=1", "4 -n=9"]);
+    let words: Vec<String> = found.jobs.values().map(|job| job.why.word()).collect();
+    assert_eq!(words, ["impossible", "impossible", "counted", "impossible"]);
+}

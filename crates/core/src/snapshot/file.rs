@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::listed::{self, NAMES_MAX};
 use super::words::seconds;
 use super::{
     Asg, Job, License, Lifecycle, Machine, MachineFacts, Member, Node, Partition, Queue,
@@ -35,9 +36,10 @@ pub struct File {
     /// All nodes, in slurmctld's order.
     pub nodes: Vec<Node>,
     /// All partitions. Without one, all nodes are in the one that each job names.
+    #[serde(deserialize_with = "listed::read")]
     pub partitions: Vec<Partition>,
     /// Reservations, if they are known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "listed::read_option")]
     pub reservations: Option<Vec<Reservation>>,
     /// Licenses, if they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,13 +191,28 @@ fn number_and_check(file: &mut File) -> Result<(), FileError> {
             return twice("nodes", at, node.name.as_str());
         }
     }
+    let mut names = BTreeSet::new();
+    let mut listed = 0_usize;
     for (at, partition) in file.partitions.iter_mut().enumerate() {
         if partition.name.is_empty() {
             return missing("partitions", at, "name");
         }
+        if !names.insert(Arc::clone(&partition.name)) {
+            return twice("partitions", at, &partition.name);
+        }
         if matches!(partition.nodes.as_slice(), [all] if all.as_str() == "ALL") {
+            listed = listed.saturating_add(file.nodes.len());
+            if listed > NAMES_MAX {
+                return Err(FileError::new(&format!(
+                    "partitions[{at}]: so many partitions have `ALL` nodes that these are more \
+                     than {NAMES_MAX} in all"
+                )));
+            }
             partition.nodes = file.nodes.iter().map(|node| node.name.clone()).collect();
         }
+    }
+    if file.partitions.is_empty() {
+        check_partitions_of_jobs(file)?;
     }
     let mut ids = BTreeSet::new();
     for (at, job) in file.jobs.iter().enumerate() {
@@ -205,6 +222,18 @@ fn number_and_check(file: &mut File) -> Result<(), FileError> {
         if !ids.insert(job.job_id) {
             return twice("jobs", at, &job.job_id.to_string());
         }
+    }
+    Ok(())
+}
+
+/// Without partitions all nodes are in each that a job names.
+fn check_partitions_of_jobs(file: &File) -> Result<(), FileError> {
+    let names: BTreeSet<&str> = file.jobs.iter().flat_map(|job| job.partition.split(',')).collect();
+    if names.len().saturating_mul(file.nodes.len()) > NAMES_MAX {
+        return Err(FileError::new(&format!(
+            "jobs are in {} partitions, and none of them is described; write `partitions`",
+            names.len()
+        )));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 mod facts;
 pub mod file;
 mod job;
+mod listed;
 mod node;
 mod partition;
 mod reason;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::facts::SlurmFacts;
 use super::job::{Job, number};
+use super::listed;
 use super::words::{PartitionState, seconds};
 use crate::hostlist;
 use crate::ids::NodeName;
@@ -207,6 +208,7 @@ impl<'de> Visitor<'de> for NodeList {
         let mut nodes = Vec::new();
         while let Some(text) = list.next_element::<String>()? {
             nodes.extend(Self::expand(&text)?);
+            listed::check(nodes.len())?;
         }
         Ok(nodes)
     }

@@ -159,6 +159,17 @@ impl Scheduler for Slurmctld {
         self.set_state(nodes, NodeState::POWER_DOWN).await
     }
 
+    async fn drain(&mut self, nodes: &[NodeName], reason: &str) -> Result<(), SchedulerError> {
+        self.update(NodeUpdate {
+            names: hostlist::compress(nodes),
+            // `scontrol update state=POWER_DOWN_ASAP` (src/scontrol/update_node.c, 22.05.8).
+            state: Some(NodeState::POWER_DOWN | NodeState::POWER_DRAIN),
+            reason: Some(reason.to_owned()),
+            ..NodeUpdate::default()
+        })
+        .await
+    }
+
     async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         self.set_state(nodes, NodeState::POWER_UP).await
     }

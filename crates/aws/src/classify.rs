@@ -131,6 +131,16 @@ impl Failure {
                 || self.words.contains("No managed instance found"))
     }
 
+    /// A life-cycle hook that holds the instance no more: completed, run out, or never begun.
+    pub fn is_no_longer_held(&self) -> bool {
+        self.code == "ValidationError" && self.words.contains("No active Lifecycle Action found")
+    }
+
+    /// The request does not fit one of its instances, or is wrong.
+    pub fn is_invalid_or_conflict(&self) -> bool {
+        self.is_gone() || self.is_invalid() || self.error.kind == CloudErrorKind::Conflict
+    }
+
     /// The request as such was refused, not the state of the group.
     pub fn is_invalid(&self) -> bool {
         self.code == "ValidationError" && self.error.kind == CloudErrorKind::Other

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance};
+use slurm_asg_core::advice::AZ_REBALANCE;
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::snapshot::{Asg, Lifecycle, Member};
 use slurm_asg_engine::CloudError;
@@ -74,6 +75,12 @@ fn parse(group: &AutoScalingGroup) -> Result<(AsgName, Asg), String> {
         max: size(group.max_size(), "MaxSize")?,
         desired: size(group.desired_capacity(), "DesiredCapacity")?,
         instances: members.collect::<Result<_, _>>()?,
+        protects_new: group.new_instances_protected_from_scale_in().unwrap_or(false),
+        suspends_az_rebalance: group
+            .suspended_processes()
+            .iter()
+            .any(|process| process.process_name() == Some(AZ_REBALANCE)),
+        hooks: None,
     };
     Ok((AsgName::new(name), asg))
 }
@@ -154,7 +161,7 @@ mod tests {
             protected,
         };
         assert_eq!(member("i-1"), expect(Lifecycle::InService, true, true));
-        assert_eq!(member("i-2"), expect(Lifecycle::Pending, false, false));
+        assert_eq!(member("i-2"), expect(Lifecycle::PendingWait, false, false));
         assert_eq!(member("i-3"), expect(Lifecycle::Other("Warmed:Running".into()), true, false));
     }
 

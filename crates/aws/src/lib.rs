@@ -9,17 +9,21 @@ mod at_once;
 mod classify;
 mod client;
 mod groups;
+mod hooks;
 mod instances;
 mod metrics;
 mod pace;
+mod settings;
 mod tags;
 mod terminate;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
+use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
-use slurm_asg_core::snapshot::{Asg, Machine};
+use slurm_asg_core::plan::AnswerHook;
+use slurm_asg_core::snapshot::{Asg, Hook, Machine};
 use slurm_asg_engine::{Cloud, CloudError, Publication, TerminateRequest};
 
 pub use client::{Settings, loader};
@@ -106,6 +110,26 @@ impl Cloud for AwsCloud {
         request: &TerminateRequest,
     ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
         terminate::terminate(self, request).await
+    }
+
+    async fn protect(
+        &self,
+        asg: &AsgName,
+        instances: &[InstanceId],
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        settings::protect(self, asg, instances).await
+    }
+
+    async fn describe_hooks(&self, asg: &AsgName) -> Result<Vec<Hook>, CloudError> {
+        hooks::describe(self, asg).await
+    }
+
+    async fn answer_hooks(&self, answers: &[AnswerHook]) -> Vec<Result<(), CloudError>> {
+        hooks::answer(self, answers).await
+    }
+
+    async fn follow(&self, advice: &Advice) -> Result<(), CloudError> {
+        settings::follow(self, advice).await
     }
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {

@@ -143,7 +143,12 @@ async fn going(cloud: &AwsCloud, request: &TerminateRequest, ids: &Ids) -> Resul
     let machines = instances::describe(cloud, &absent).await?;
     let is_going = |id: &&InstanceId| match member(id).map(|member| &member.lifecycle) {
         Some(Lifecycle::Terminating | Lifecycle::TerminatingWait) => true,
-        Some(Lifecycle::Pending | Lifecycle::InService | Lifecycle::Other(_)) => false,
+        Some(
+            Lifecycle::Pending
+            | Lifecycle::PendingWait
+            | Lifecycle::InService
+            | Lifecycle::Other(_),
+        ) => false,
         None => machines.get(*id).and_then(Machine::facts).is_none_or(|facts| facts.dead),
     };
     Ok(ids.iter().filter(is_going).cloned().collect())

@@ -9,10 +9,11 @@ use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::Memory;
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
-    Action, Bind, Plan, PowerDownCause, READ_LAG_MAX, SetDesired, SetSizes, Terminate, is_gone,
+    Action, AnswerHook, Bind, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX, SetDesired,
+    SetSizes, Terminate, is_gone,
 };
 use crate::policy::{GroupPolicy, Policy, ScaleIn, ScaleOut};
-use crate::snapshot::{Machine, Node, Snapshot};
+use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
 
 /// An action that must not be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +112,9 @@ impl<'a> Checker<'a> {
         match action {
             Action::SetSizes(sizes) => self.judge_sizes(sizes),
             Action::PowerUp(up) => self.judge_power_up(&up.node),
+            Action::Drain(drain) => self.judge_drain(&drain.node),
+            Action::Protect(protect) => self.judge_protect(protect),
+            Action::AnswerHook(answer) => self.judge_answer(answer),
             Action::SetDesired(raise) => self.judge_raise(raise),
             Action::Terminate(terminate) => self.judge_terminate(terminate),
             Action::Bind(bind) => self.judge_bind(bind),
@@ -283,10 +287,7 @@ impl<'a> Checker<'a> {
                 return Err("Slurm has not released the node");
             }
         }
-        let address = self.snapshot.address(&terminate.instance).map(|address| address.to_string());
-        if address.is_some_and(|address| self.working.contains(address.as_str())) {
-            return Err("a node with work has the instance's address");
-        }
+        self.nobody_works_at_its_address(&terminate.instance)?;
         if self.named.contains(&terminate.instance) {
             return Err("an instance is not named and terminated at once");
         }
@@ -306,6 +307,85 @@ impl<'a> Checker<'a> {
             return Err("an instance is terminated once");
         }
         Ok(())
+    }
+
+    /// A node may be closed to jobs while someone else is about to end its instance.
+    fn judge_drain(&self, name: &NodeName) -> Verdict {
+        self.node(name)?;
+        let mut instances = self.serves.iter().filter(|(_, served)| **served == name);
+        let is_going = |id: &InstanceId| {
+            let member = self.member(id);
+            member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
+        };
+        if instances.any(|(id, _)| is_going(id)) {
+            Ok(())
+        } else {
+            Err("only nodes whose instance is about to be terminated are drained")
+        }
+    }
+
+    fn judge_protect(&self, protect: &Protect) -> Verdict {
+        let member = self.member(&protect.instance).ok_or("the instance is unknown")?;
+        if member.lifecycle != Lifecycle::InService {
+            return Err("only instances in service are protected");
+        }
+        if !self.serves.contains_key(&protect.instance) {
+            return Err("only instances that serve a node are protected");
+        }
+        Ok(())
+    }
+
+    /// A hook may hold an instance for longer whatever there is; it is told to let go only if no
+    /// job can be harmed.
+    fn judge_answer(&self, told: &AnswerHook) -> Verdict {
+        let member = self.member(&told.instance).ok_or("the instance is unknown")?;
+        let at = member.lifecycle.held_at().ok_or("no hook holds the instance")?;
+        let node = match self.serves.get(&told.instance) {
+            Some(name) => Some(self.node(name)?),
+            None => None,
+        };
+        let leaves = self.memory.releases.contains_key(&told.instance)
+            || self.terminated.contains(&told.instance);
+        match (told.answer, at) {
+            (HookAnswer::Wait, _) => Ok(()),
+            (HookAnswer::Continue, Transition::Launching) => match node {
+                Some(node) if node.state.phase() == Phase::Up => Ok(()),
+                _ => Err("a launch is completed when its node is up"),
+            },
+            (HookAnswer::Abandon, Transition::Launching) if leaves => Ok(()),
+            (HookAnswer::Abandon, _) => Err("only what is terminated anyway is abandoned"),
+            (HookAnswer::Continue, Transition::Terminating) => {
+                let waits =
+                    |node: &Node| matches!(node.state.phase(), Phase::Wanted | Phase::Booting);
+                if node.is_some_and(|node| node.state.has_work() && !waits(node)) {
+                    return Err("the node has work");
+                }
+                let open = NodeState::DRAIN | NodeState::POWER_DOWN;
+                let is_open = |node: &Node| {
+                    node.state.phase() == Phase::Up
+                        && !node.state.is_down()
+                        && !node.state.has(open)
+                };
+                if node.is_some_and(is_open) {
+                    return Err("Slurm may give the node a job");
+                }
+                self.nobody_works_at_its_address(&told.instance)
+            }
+        }
+    }
+
+    fn nobody_works_at_its_address(&self, instance: &InstanceId) -> Verdict {
+        let address = self.snapshot.address(instance).map(|address| address.to_string());
+        if address.is_some_and(|address| self.working.contains(address.as_str())) {
+            return Err("a node with work has the instance's address");
+        }
+        Ok(())
+    }
+
+    /// The instance in the list of its group.
+    fn member(&self, id: &InstanceId) -> Option<&'a Member> {
+        let mut asgs = self.snapshot.asgs.values().filter_map(Seen::known);
+        asgs.find_map(|asg| asg.instances.get(id))
     }
 
     fn judge_bind(&mut self, bind: &Bind) -> Verdict {

@@ -9,6 +9,7 @@
 //! as data, and deadlines go out as data.
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod array;
 pub mod check;
 pub mod demand;

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::node_state::{NodeState, Phase};
-use crate::plan::{Action, POWER_UP_REST, Plan, SIZES_REST, TerminateCause, is_gone};
-use crate::snapshot::{Machine, Snapshot};
+use crate::plan::{
+    ANSWER_REST, Action, HookAnswer, POWER_UP_REST, Plan, SIZES_REST, TerminateCause, is_gone,
+};
+use crate::snapshot::{Machine, Member, Seen, Snapshot, Transition};
 use crate::time::Timestamp;
 
 /// The first wait after a failed call; it doubles with each further failure.
@@ -45,6 +47,26 @@ pub struct Memory {
     /// Groups whose sizes were written a moment ago, and when that may be repeated.
     #[serde(default)]
     pub sizes_retry: BTreeMap<AsgName, Retry>,
+    /// Groups whose instances were protected a moment ago, and when that may be repeated.
+    #[serde(default)]
+    pub protect_retry: BTreeMap<AsgName, Retry>,
+    /// Instances that a life-cycle hook holds.
+    #[serde(default)]
+    pub held: BTreeMap<InstanceId, Held>,
+}
+
+/// An instance that a life-cycle hook holds, as long as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// At which transition.
+    pub at: Transition,
+    /// When it was seen first.
+    pub since: Timestamp,
+    /// When the hook was last told to wait.
+    pub beaten_at: Option<Timestamp>,
+    /// When it may be answered again, after an answer that may not show yet or that failed.
+    pub retry: Option<Retry>,
 }
 
 /// A desired capacity that was asked for, whether or not an answer came.
@@ -169,6 +191,16 @@ impl Outcome {
             Self::Failed { .. } => Retry::after_failure(earlier, now),
         }
     }
+
+    /// The same where several actions share a pause: one failure is what counts, and it counts
+    /// once.
+    fn retry_of_several(&self, earlier: Option<Retry>, now: Timestamp) -> Retry {
+        match earlier.filter(|retry| retry.not_before > now) {
+            // Of an action of the same plan: before that time there is no other.
+            Some(noted) if noted.failures > 0 || *self == Self::Done => noted,
+            _ => self.retry(earlier, now, ANSWER_REST),
+        }
+    }
 }
 
 impl Memory {
@@ -177,10 +209,12 @@ impl Memory {
         self.notice_successors(snapshot);
         self.notice_missing(snapshot);
         self.notice_outdated(snapshot);
+        self.notice_held(snapshot);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
         self.powered_up.retain(|_, retry| retry.counts(snapshot.now));
         self.sizes_retry.retain(|_, retry| retry.counts(snapshot.now));
+        self.protect_retry.retain(|_, retry| retry.counts(snapshot.now));
     }
 
     /// Writes down what is about to be done. Saved before anything is done, so that a crash
@@ -220,7 +254,10 @@ impl Memory {
                 Action::SetSizes(_)
                 | Action::MarkDown(_)
                 | Action::PowerDown(_)
-                | Action::PowerUp(_) => {}
+                | Action::Drain(_)
+                | Action::PowerUp(_)
+                | Action::Protect(_)
+                | Action::AnswerHook(_) => {}
             }
         }
         self.begun.extend(plan.begun.iter().cloned());
@@ -270,8 +307,24 @@ impl Memory {
                     let retry = outcome.retry(earlier, now, POWER_UP_REST);
                     self.powered_up.insert(up.node.clone(), retry);
                 }
+                (Action::Protect(protect), outcome) => {
+                    let earlier = self.protect_retry.get(&protect.asg).copied();
+                    let retry = outcome.retry_of_several(earlier, now);
+                    self.protect_retry.insert(protect.asg.clone(), retry);
+                }
+                (Action::AnswerHook(told), outcome) => {
+                    let Some(held) = self.held.get_mut(&told.instance) else { continue };
+                    let is_beat = told.answer == HookAnswer::Wait && *outcome == Outcome::Done;
+                    if is_beat {
+                        held.beaten_at = Some(now);
+                    }
+                    held.retry = Some(outcome.retry_of_several(held.retry, now));
+                }
                 // Slurm's own state shows whether these were done.
-                (Action::Bind(_) | Action::MarkDown(_) | Action::PowerDown(_), _) => {}
+                (
+                    Action::Bind(_) | Action::MarkDown(_) | Action::PowerDown(_) | Action::Drain(_),
+                    _,
+                ) => {}
             }
         }
     }
@@ -326,6 +379,22 @@ impl Memory {
             } else if node.state.phase() == Phase::Up {
                 binding.outdated = false;
             }
+        }
+    }
+
+    /// Which instances hooks hold. What could not be seen is as it was.
+    fn notice_held(&mut self, snapshot: &Snapshot) {
+        let known = snapshot.asgs.values().filter_map(Seen::known);
+        let members = known.flat_map(|asg| &asg.instances);
+        let at = |member: &Member| member.lifecycle.held_at();
+        let now: BTreeMap<_, _> =
+            members.filter_map(|(id, member)| at(member).map(|at| (id, at))).collect();
+        if snapshot.asgs.values().all(|seen| seen.known().is_some()) {
+            self.held.retain(|id, held| now.get(id) == Some(&held.at));
+        }
+        for (id, at) in now {
+            let held = Held { at, since: snapshot.now, beaten_at: None, retry: None };
+            self.held.entry(id.clone()).or_insert(held);
         }
     }
 

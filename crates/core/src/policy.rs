@@ -21,6 +21,9 @@ pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
 
 /// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
+/// AWS holds an instance no longer, however often its hook is told to wait (API reference of
+/// RecordLifecycleActionHeartbeat: 48 hours, or 100 times the heartbeat timeout).
+const DRAIN_LIMIT_MAX_SECS: u64 = 172_800;
 const METRICS_PERIOD_SECS: u64 = 60;
 /// The longest name of a namespace, in characters (PutMetricData).
 const NAMESPACE_CHARS_MAX: usize = 255;
@@ -63,6 +66,8 @@ pub struct GroupPolicy {
     pub scale_in: ScaleIn,
     /// How long an instance that serves no node and is not wanted may live.
     pub orphan_grace: Duration,
+    /// For how long a life-cycle hook is told to wait for the jobs of an instance.
+    pub drain_limit: Duration,
     /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
     pub sizes: Sizes,
 }
@@ -160,6 +165,7 @@ struct FileGroup {
     billing_period: Option<toml::Spanned<u64>>,
     billing_window_percent: Option<toml::Spanned<u64>>,
     orphan_grace: Option<toml::Spanned<u64>>,
+    drain_limit: Option<toml::Spanned<u64>>,
     min_size: sizes::Key,
     initial_size: sizes::Key,
     max_size: sizes::Key,
@@ -345,15 +351,27 @@ impl Source<'_> {
         let nodes = self.nodes(&name, &raw.nodes, taken)?;
         let asgs = self.asgs(&name, raw.asg, taken)?;
         let scale_out = self.scale_out(raw.scale_out, &asgs)?;
-        let orphan_grace = match raw.orphan_grace {
-            None => 300,
-            Some(secs) => self.within("orphan_grace", "in seconds", secs, 1..=86_400)?,
+        let seconds = |name, key: Option<_>, default, max| match key {
+            None => Ok(Duration::from_secs(default)),
+            Some(secs) => self.within(name, "in seconds", secs, 1..=max).map(Duration::from_secs),
         };
-        let orphan_grace = Duration::from_secs(orphan_grace);
+        let orphan_grace = seconds("orphan_grace", raw.orphan_grace, 300, 86_400)?;
+        let drain_limit =
+            seconds("drain_limit", raw.drain_limit, DRAIN_LIMIT_MAX_SECS, DRAIN_LIMIT_MAX_SECS)?;
         let prelaunch = raw.prelaunch.unwrap_or(true);
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
-        Ok((name, GroupPolicy { nodes, asgs, prelaunch, scale_out, scale_in, orphan_grace, sizes }))
+        let group = GroupPolicy {
+            nodes,
+            asgs,
+            prelaunch,
+            scale_out,
+            scale_in,
+            orphan_grace,
+            drain_limit,
+            sizes,
+        };
+        Ok((name, group))
     }
 
     fn scale_out(
@@ -491,6 +509,10 @@ mod tests {
             (
                 "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = 3",
                 "asg.toml:4: expected a name in quotes, or a list of names",
+            ),
+            (
+                "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"\ndrain_limit = 172801",
+                "asg.toml:5: drain_limit is in seconds, from 1 to 172800",
             ),
             (
                 "[[group]]\nname = \"c\"\nnodes = \"c1\"\nasg = \"a\"\norphan_grace = 0",

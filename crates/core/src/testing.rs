@@ -13,10 +13,11 @@ use crate::check;
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory, Outcome};
 use crate::node_state::NodeState;
-use crate::plan::{Action, Plan, PowerDownCause, plan};
+use crate::plan::{Action, AnswerHook, HookAnswer, Plan, PowerDownCause, plan};
 use crate::policy::{self, Policy};
 use crate::snapshot::{
-    Asg, Job, Lifecycle, Machine, MachineFacts, Member, Node, Partition, Seen, Snapshot,
+    Asg, Hook, Job, Lifecycle, Machine, MachineFacts, Member, Node, Partition, Seen, Snapshot,
+    Transition,
 };
 use crate::time::Timestamp;
 
@@ -138,7 +139,7 @@ impl World {
     }
 
     pub fn launch(&mut self, id: &str, lifecycle: Lifecycle) {
-        let member = Member { lifecycle, healthy: true, zone: "z".into(), protected: false };
+        let member = Member { lifecycle, healthy: true, zone: "z".into(), protected: true };
         self.asg_mut().instances.insert(id.into(), member);
         let facts = MachineFacts {
             dead: false,
@@ -165,6 +166,38 @@ impl World {
         queue.partitions.insert("p".into(), partition);
         let job_id = u32::try_from(queue.jobs.len()).unwrap() + 1;
         queue.jobs.push(Job { job_id, partition: "p".into(), num_nodes: nodes, ..Job::default() });
+    }
+
+    /// The group does not protect its instances from scale-in.
+    pub fn unprotect(&mut self) {
+        for member in self.asg_mut().instances.values_mut() {
+            member.protected = false;
+        }
+    }
+
+    /// The group has a hook of ours at each transition.
+    pub fn hook(&mut self, timeout_s: u64) {
+        let timeout = std::time::Duration::from_secs(timeout_s);
+        let hooks = [Transition::Launching, Transition::Terminating].map(|transition| Hook {
+            name: format!("{}-{transition:?}", Hook::PREFIX).to_lowercase(),
+            transition,
+            timeout,
+        });
+        self.asg_mut().hooks = Some(hooks.into());
+    }
+
+    /// An instance comes to where a hook holds it, or further.
+    pub fn comes_to(&mut self, id: &str, lifecycle: Lifecycle) {
+        self.asg_mut().instances.get_mut(&InstanceId::new(id)).unwrap().lifecycle = lifecycle;
+    }
+
+    fn answer_hook(&mut self, told: &AnswerHook) {
+        let Some(member) = self.asg_mut().instances.get_mut(&told.instance) else { return };
+        member.lifecycle = match (told.answer, member.lifecycle.held_at()) {
+            (HookAnswer::Continue, Some(Transition::Launching)) => Lifecycle::InService,
+            (HookAnswer::Wait, _) | (_, None) => return,
+            _ => Lifecycle::Terminating,
+        };
     }
 
     /// The instance loses power, and EC2 knows.
@@ -213,6 +246,17 @@ impl World {
                     let node = self.node_mut(up.node.as_str());
                     node.state = NodeState(node.state.0 | NodeState::POWER_UP);
                 }
+                Action::Drain(drain) => {
+                    let node = self.node_mut(drain.node.as_str());
+                    let closed = NodeState::DRAIN | NodeState::POWER_DOWN;
+                    node.state = NodeState(node.state.0 | closed);
+                    node.reason.clone_from(&drain.reason);
+                }
+                Action::Protect(protect) => {
+                    let member = self.asg_mut().instances.get_mut(&protect.instance);
+                    member.unwrap().protected = true;
+                }
+                Action::AnswerHook(told) => self.answer_hook(told),
                 Action::Bind(bind) => {
                     self.node_mut(bind.node.as_str()).address = bind.address.to_string();
                 }
@@ -252,6 +296,9 @@ pub fn tell(action: &Action) -> String {
         Action::Bind(bind) => format!("bind {} {}", bind.node, bind.instance),
         Action::MarkDown(down) => format!("down {}", down.node),
         Action::PowerDown(down) => format!("power_down {}", down.node),
+        Action::Drain(drain) => format!("drain {}", drain.node),
+        Action::Protect(protect) => format!("protect {}", protect.instance),
+        Action::AnswerHook(told) => format!("{:?} {}", told.answer, told.instance).to_lowercase(),
         Action::Terminate(terminate) if terminate.decrement => {
             format!("terminate {}", terminate.instance)
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::demand::JobVerdict;
 use crate::ids::{GroupName, InstanceId, NodeName};
-use crate::plan::{Action, Plan, PowerDownCause, TerminateCause};
+use crate::plan::{Action, HookAnswer, Plan, PowerDownCause, TerminateCause};
 use crate::policy::{GroupPolicy, Policy};
 use crate::time::Timestamp;
 
@@ -168,7 +168,10 @@ fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
             | Action::Terminate(_)
             | Action::MarkDown(_)
             | Action::PowerDown(_)
+            | Action::Drain(_)
             | Action::PowerUp(_)
+            | Action::Protect(_)
+            | Action::AnswerHook(_)
             | Action::SetSizes(_)
             | Action::Bind(_) => 0,
         })
@@ -195,6 +198,16 @@ pub fn action(action: &Action) -> String {
                 format!("power node {} down: idle, and its hour ends", down.node)
             }
         },
+        Action::Drain(drain) => format!("drain node {}: {}", drain.node, drain.reason),
+        Action::Protect(protect) => format!("protect {} from scale-in", protect.instance),
+        Action::AnswerHook(told) => {
+            let what = match told.answer {
+                HookAnswer::Wait => "wait",
+                HookAnswer::Continue => "continue",
+                HookAnswer::Abandon => "abandon",
+            };
+            format!("tell hook {} of {} to {what}", told.hook, told.instance)
+        }
         Action::PowerUp(up) => format!("power node {} up: the group keeps it", up.node),
         Action::SetSizes(sizes) => {
             format!("give {} the minimum {} and the maximum {}", sizes.asg, sizes.min, sizes.max)

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::metrics::Figure;
-use slurm_asg_core::snapshot::{Asg, Machine};
+use slurm_asg_core::plan::AnswerHook;
+use slurm_asg_core::snapshot::{Asg, Hook, Machine};
 use slurm_asg_core::time::Timestamp;
 
 /// AWS, as far as the loop needs it. Calls may be made twice: "already so" is success.
@@ -59,6 +61,32 @@ pub trait Cloud {
         &self,
         request: &TerminateRequest,
     ) -> impl Future<Output = BTreeMap<InstanceId, Result<(), CloudError>>>;
+
+    /// Protects instances of one group from scale-in. The answer has every id of the request.
+    fn protect(
+        &self,
+        asg: &AsgName,
+        instances: &[InstanceId],
+    ) -> impl Future<Output = BTreeMap<InstanceId, Result<(), CloudError>>>;
+
+    /// The life-cycle hooks of a group.
+    ///
+    /// # Errors
+    /// If they could not be read.
+    fn describe_hooks(&self, asg: &AsgName) -> impl Future<Output = Result<Vec<Hook>, CloudError>>;
+
+    /// Answers life-cycle hooks; an answer for each, in their order. A hook that holds the
+    /// instance no more is a success.
+    fn answer_hooks(
+        &self,
+        answers: &[AnswerHook],
+    ) -> impl Future<Output = Vec<Result<(), CloudError>>>;
+
+    /// Gives a group a setting that was advised.
+    ///
+    /// # Errors
+    /// If AWS refused, or did not answer.
+    fn follow(&self, advice: &Advice) -> impl Future<Output = Result<(), CloudError>>;
 
     /// Writes the node names on instances (tags `Name` and `slurm-asg:node`). Returns at once;
     /// the writing goes on in the background, and nothing depends on it.

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use slurm_asg_core::check::{self, check};
 use slurm_asg_core::event::Event;
-use slurm_asg_core::ids::AsgName;
+use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome};
-use slurm_asg_core::plan::{Action, Bind, Plan, SetDesired, SetSizes, Terminate, plan};
+use slurm_asg_core::plan::{
+    Action, AnswerHook, Bind, Drain, Plan, Protect, SetDesired, SetSizes, Terminate, plan,
+};
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
 
 use crate::Clock;
-use crate::cloud::{Cloud, TerminateRequest};
+use crate::cloud::{Cloud, CloudError, TerminateRequest};
 use crate::journal::Journal;
 use crate::observe::CloudView;
 use crate::publish::Publisher;
@@ -201,12 +203,27 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             self.refresh().await;
             return true;
         }
+        let hooks = self.look_up_hooks(plan, now).await;
+        self.look_up_instances(plan, now).await || hooks
+    }
+
+    async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {
         let due = self.view.due(&plan.look_up, now);
         if due.is_empty() {
             return false;
         }
         let looked = self.view.look_up(&self.cloud, &due, now).await;
         self.troubles.note(&About::Instances, now, looked.as_ref().err());
+        looked.is_ok()
+    }
+
+    async fn look_up_hooks(&mut self, plan: &Plan, now: Timestamp) -> bool {
+        let due = self.view.hooks_due(&plan.look_up_hooks, now);
+        if due.is_empty() {
+            return false;
+        }
+        let looked = self.view.look_up_hooks(&self.cloud, &due, now).await;
+        self.troubles.note(&About::Hooks, now, looked.as_ref().err());
         looked.is_ok()
     }
 
@@ -361,10 +378,17 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let change_capacity = async {
             let mut changed = set_sizes(&self.cloud, &work.sizes).await;
             changed.extend(raise(&self.cloud, &work.raises).await);
-            (changed, terminate(&self.cloud, &work.terminates).await)
+            let mut gone = terminate(&self.cloud, &work.terminates).await;
+            // What is abandoned has been terminated before, so that it is not replaced.
+            gone.extend(answer_hooks(&self.cloud, &work.answers).await);
+            (changed, gone)
         };
-        let ((changed, gone), told) =
-            tokio::join!(change_capacity, tell_slurm(&mut self.scheduler, &work));
+        let ((mut changed, gone), told, protected) = tokio::join!(
+            change_capacity,
+            tell_slurm(&mut self.scheduler, &work),
+            protect(&self.cloud, &work.protects)
+        );
+        changed.extend(protected);
         let done = |outcome: &(Action, Outcome)| matches!(outcome.1, Outcome::Done);
         let names: Vec<_> = told
             .iter()
@@ -419,6 +443,9 @@ struct Work {
     power_ups: Vec<slurm_asg_core::plan::PowerUp>,
     binds: Vec<Bind>,
     terminates: Vec<Terminate>,
+    drains: Vec<Drain>,
+    protects: Vec<Protect>,
+    answers: Vec<AnswerHook>,
 }
 
 impl Work {
@@ -433,6 +460,9 @@ impl Work {
                 Action::PowerUp(up) => work.power_ups.push(up),
                 Action::Bind(bind) => work.binds.push(bind),
                 Action::Terminate(terminate) => work.terminates.push(terminate),
+                Action::Drain(drain) => work.drains.push(drain),
+                Action::Protect(protect) => work.protects.push(protect),
+                Action::AnswerHook(answer) => work.answers.push(answer),
             }
         }
         work
@@ -483,6 +513,10 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
         let result = scheduler.mark_down(std::slice::from_ref(&down.node), &down.reason).await;
         outcomes.push((Action::MarkDown(down.clone()), outcome(&result)));
     }
+    for drain in &work.drains {
+        let result = scheduler.drain(std::slice::from_ref(&drain.node), &drain.reason).await;
+        outcomes.push((Action::Drain(drain.clone()), outcome(&result)));
+    }
     if !work.power_downs.is_empty() {
         let nodes: Vec<_> = work.power_downs.iter().map(|down| down.node.clone()).collect();
         let told = outcome(&scheduler.power_down(&nodes).await);
@@ -498,6 +532,40 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
     outcomes
 }
 
+async fn protect<C: Cloud>(cloud: &C, protects: &[Protect]) -> Vec<(Action, Outcome)> {
+    let mut by_asg: BTreeMap<AsgName, Vec<&Protect>> = BTreeMap::new();
+    for protect in protects {
+        by_asg.entry(protect.asg.clone()).or_default().push(protect);
+    }
+    let mut outcomes = Vec::new();
+    for (asg, members) in by_asg {
+        let instances: Vec<_> = members.iter().map(|protect| protect.instance.clone()).collect();
+        let results = cloud.protect(&asg, &instances).await;
+        outcomes.extend(members.into_iter().map(|member| {
+            (Action::Protect(member.clone()), outcome_of(&results, &member.instance))
+        }));
+    }
+    outcomes
+}
+
+async fn answer_hooks<C: Cloud>(cloud: &C, answers: &[AnswerHook]) -> Vec<(Action, Outcome)> {
+    if answers.is_empty() {
+        return Vec::new();
+    }
+    let results = cloud.answer_hooks(answers).await;
+    let actions = answers.iter().cloned().map(Action::AnswerHook);
+    actions.zip(results.iter().map(outcome)).collect()
+}
+
+/// What AWS said of one instance of several.
+fn outcome_of(
+    results: &BTreeMap<InstanceId, Result<(), CloudError>>,
+    instance: &InstanceId,
+) -> Outcome {
+    let silent = || Outcome::Failed { why: "AWS did not answer for it".to_owned() };
+    results.get(instance).map_or_else(silent, outcome)
+}
+
 async fn terminate<C: Cloud>(cloud: &C, terminates: &[Terminate]) -> Vec<(Action, Outcome)> {
     let mut by_call: BTreeMap<(AsgName, bool), Vec<&Terminate>> = BTreeMap::new();
     for terminate in terminates {
@@ -508,10 +576,7 @@ async fn terminate<C: Cloud>(cloud: &C, terminates: &[Terminate]) -> Vec<(Action
         let instances = members.iter().map(|terminate| terminate.instance.clone()).collect();
         let results = cloud.terminate(&TerminateRequest { asg, instances, decrement }).await;
         for member in members {
-            let result = results.get(&member.instance).map_or_else(
-                || Outcome::Failed { why: "AWS did not answer for it".to_owned() },
-                outcome,
-            );
+            let result = outcome_of(&results, &member.instance);
             outcomes.push((Action::Terminate(member.clone()), result));
         }
     }

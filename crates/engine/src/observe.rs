@@ -6,7 +6,7 @@ use std::time::Duration;
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::memory::{Memory, Retry};
 use slurm_asg_core::policy::Policy;
-use slurm_asg_core::snapshot::{Asg, Machine, Seen};
+use slurm_asg_core::snapshot::{Asg, Hook, Machine, Seen};
 use slurm_asg_core::time::Timestamp;
 
 use crate::cloud::{Cloud, CloudError};
@@ -15,6 +15,8 @@ use crate::cloud::{Cloud, CloudError};
 const ASK_NEW_AGAIN: Duration = Duration::from_millis(500);
 /// An instance that EC2 has described is asked about again after this time, if it seems ill.
 const ASK_KNOWN_AGAIN: Duration = Duration::from_secs(10);
+/// Life-cycle hooks are asked for again after this time, if they are needed.
+const HOOKS_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// The last look at AWS.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub struct CloudView {
     pub asgs: BTreeMap<AsgName, Seen<Asg>>,
     pub machines: BTreeMap<InstanceId, Machine>,
     asked: BTreeMap<InstanceId, Timestamp>,
+    /// The groups' life-cycle hooks, and when they were asked for; none after a failure.
+    hooks: BTreeMap<AsgName, (Timestamp, Option<Vec<Hook>>)>,
     read_at: Option<Timestamp>,
     retry: Option<Retry>,
 }
@@ -70,6 +74,7 @@ impl CloudView {
                         (name, seen)
                     })
                     .collect();
+                self.add_hooks(now);
                 Ok(())
             }
             Err(error) => {
@@ -80,6 +85,43 @@ impl CloudView {
                     .map(|name| (name, Seen::Unknown { why: why.clone() }))
                     .collect();
                 Err(error)
+            }
+        }
+    }
+
+    /// Which of `wanted` are to be asked for their hooks now.
+    pub fn hooks_due(&self, wanted: &BTreeSet<AsgName>, now: Timestamp) -> Vec<AsgName> {
+        let is_due = |name: &&AsgName| {
+            self.hooks.get(*name).is_none_or(|(at, found)| {
+                let pause = if found.is_some() { HOOKS_AGE_MAX } else { ASK_KNOWN_AGAIN };
+                now.since(*at) >= pause
+            })
+        };
+        wanted.iter().filter(is_due).cloned().collect()
+    }
+
+    /// Asks for the life-cycle hooks of groups.
+    pub async fn look_up_hooks<C: Cloud>(
+        &mut self,
+        cloud: &C,
+        names: &[AsgName],
+        now: Timestamp,
+    ) -> Result<(), CloudError> {
+        for name in names {
+            self.hooks.insert(name.clone(), (now, None));
+            let found = cloud.describe_hooks(name).await?;
+            self.hooks.insert(name.clone(), (now, Some(found)));
+        }
+        self.add_hooks(now);
+        Ok(())
+    }
+
+    /// Hooks change seldom: what was found a moment ago holds for every look at the group.
+    fn add_hooks(&mut self, now: Timestamp) {
+        for (name, (at, found)) in &self.hooks {
+            let is_young = now.since(*at) < HOOKS_AGE_MAX;
+            if let Some(Seen::Known(asg)) = self.asgs.get_mut(name) {
+                asg.hooks = found.clone().filter(|_| is_young);
             }
         }
     }

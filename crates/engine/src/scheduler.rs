@@ -53,6 +53,17 @@ pub trait Scheduler {
         nodes: &[NodeName],
     ) -> impl Future<Output = Result<(), SchedulerError>>;
 
+    /// Asks for `state=POWER_DOWN_ASAP`: no job is placed on them any more, and they are powered
+    /// down when theirs have ended.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn drain(
+        &mut self,
+        nodes: &[NodeName],
+        reason: &str,
+    ) -> impl Future<Output = Result<(), SchedulerError>>;
+
     /// Asks for `state=POWER_UP`, all in one update.
     ///
     /// # Errors

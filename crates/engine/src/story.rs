@@ -11,7 +11,7 @@ use slurm_asg_core::event::{Event, EventName, counted_jobs, dropped_jobs, heartb
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Memory, Outcome};
-use slurm_asg_core::plan::{Action, Plan, READ_LAG_MAX};
+use slurm_asg_core::plan::{Action, HookAnswer, Plan, READ_LAG_MAX};
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::time::Timestamp;
 
@@ -43,6 +43,9 @@ enum Deed {
     PowerUp(NodeName),
     Bind(NodeName, InstanceId),
     Terminate(InstanceId),
+    Drain(NodeName),
+    Protect(InstanceId),
+    AnswerHook(InstanceId, String, HookAnswer),
 }
 
 #[derive(Debug)]
@@ -62,6 +65,11 @@ impl Deed {
             Action::PowerUp(up) => Self::PowerUp(up.node.clone()),
             Action::Bind(bind) => Self::Bind(bind.node.clone(), bind.instance.clone()),
             Action::Terminate(terminate) => Self::Terminate(terminate.instance.clone()),
+            Action::Drain(drain) => Self::Drain(drain.node.clone()),
+            Action::Protect(protect) => Self::Protect(protect.instance.clone()),
+            Action::AnswerHook(told) => {
+                Self::AnswerHook(told.instance.clone(), told.hook.clone(), told.answer)
+            }
         }
     }
 
@@ -72,12 +80,15 @@ impl Deed {
                 memory.bindings.get(node).is_some_and(|binding| binding.instance == *instance)
             }
             Self::Terminate(instance) => memory.releases.contains_key(instance),
+            Self::AnswerHook(instance, ..) => memory.held.contains_key(instance),
             // Slurm and AWS show it after this time at the latest.
             Self::Sizes(..)
             | Self::Raise(..)
             | Self::Down(..)
             | Self::PowerDown(_)
-            | Self::PowerUp(_) => now.since(told_at) < READ_LAG_MAX,
+            | Self::PowerUp(_)
+            | Self::Drain(_)
+            | Self::Protect(_) => now.since(told_at) < READ_LAG_MAX,
         }
     }
 }

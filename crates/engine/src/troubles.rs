@@ -26,6 +26,8 @@ pub enum About {
     Groups,
     /// Reading instances.
     Instances,
+    /// Reading life-cycle hooks.
+    Hooks,
     /// Publishing metrics.
     Metrics,
     /// Writing events.
@@ -49,6 +51,7 @@ impl About {
             | Self::SlurmQueue
             | Self::Groups
             | Self::Instances
+            | Self::Hooks
             | Self::Metrics
             | Self::Events => (None, None),
             Self::Asg(asg) => (None, Some(asg.clone())),

@@ -7,7 +7,7 @@ use crate::demand::{JobVerdict, JobWhy};
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 use crate::memory::{Memory, Outcome};
-use crate::plan::{Action, Plan, PowerDownCause, PowerUpCause, TerminateCause, Why};
+use crate::plan::{Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, TerminateCause, Why};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 use crate::word::variant_name;
@@ -75,6 +75,28 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
             let event = of_node(EventName::NodePowerDown, &down.node);
             Event { reason: Some(reason), ..event }
         }
+        Action::Drain(drain) => Event {
+            reason: Some(drain.reason.clone()),
+            ..of_node(EventName::NodeDrained, &drain.node)
+        },
+        Action::Protect(protect) => Event {
+            instance: Some(protect.instance.clone()),
+            ..of_asg(EventName::InstanceProtected, &protect.asg)
+        },
+        Action::AnswerHook(told) => {
+            let (name, reason) = match told.answer {
+                HookAnswer::Wait => (EventName::HookHeld, None),
+                HookAnswer::Continue => (EventName::HookCompleted, Some("continue")),
+                HookAnswer::Abandon => (EventName::HookCompleted, Some("abandon")),
+            };
+            Event {
+                node: told.node.clone(),
+                instance: Some(told.instance.clone()),
+                hook: Some(told.hook.clone()),
+                reason: reason.map(str::to_owned),
+                ..of_asg(name, &told.asg)
+            }
+        }
         Action::PowerUp(up) => Event {
             reason: Some(power_up_word(up.cause).to_owned()),
             ..of_node(EventName::NodePowerUp, &up.node)
@@ -102,6 +124,12 @@ const fn failed(action: &Action) -> EventName {
         Action::MarkDown(_) => EventName::NodeDownFailed,
         Action::PowerDown(_) => EventName::NodePowerDownFailed,
         Action::PowerUp(_) => EventName::NodePowerUpFailed,
+        Action::Drain(_) => EventName::NodeDrainedFailed,
+        Action::Protect(_) => EventName::InstanceProtectedFailed,
+        Action::AnswerHook(told) => match told.answer {
+            HookAnswer::Wait => EventName::HookHeldFailed,
+            HookAnswer::Continue | HookAnswer::Abandon => EventName::HookCompletedFailed,
+        },
         Action::Bind(_) => EventName::NodeBoundFailed,
         Action::Terminate(_) => EventName::InstanceTerminatedFailed,
     }

@@ -54,6 +54,9 @@ pub struct Event {
     /// The jobs, where they may be several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<u32>,
+    /// The life-cycle hook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
     /// Why it was decided: a stable word, or the line that the log has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -119,6 +122,7 @@ impl Event {
             address: None,
             job: None,
             jobs: Vec::new(),
+            hook: None,
             reason: None,
             error: None,
             from: None,

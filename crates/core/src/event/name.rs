@@ -65,10 +65,26 @@ names! {
     NodePowerDown = "node_power_down",
     /// It could not be.
     NodePowerDownFailed = "node_power_down_failed",
+    /// A node gives no job any more: its instance is about to be terminated by someone else.
+    NodeDrained = "node_drained",
+    /// Slurm did not take that.
+    NodeDrainedFailed = "node_drained_failed",
     /// Nodes are up without work.
     Heartbeat = "heartbeat",
     /// Slurm called the SuspendProgram or the ResumeFailProgram.
     NodesSuspended = "nodes_suspended",
+    /// An instance that serves a node was protected from scale-in.
+    InstanceProtected = "instance_protected",
+    /// It could not be.
+    InstanceProtectedFailed = "instance_protected_failed",
+    /// A life-cycle hook was told to go on holding an instance.
+    HookHeld = "hook_held",
+    /// AWS did not take that.
+    HookHeldFailed = "hook_held_failed",
+    /// A life-cycle hook was told to let an instance go on.
+    HookCompleted = "hook_completed",
+    /// AWS did not take that.
+    HookCompletedFailed = "hook_completed_failed",
     /// AWS took the call that terminates an instance.
     InstanceTerminated = "instance_terminated",
     /// It did not.

@@ -92,6 +92,19 @@ impl Event {
                     "power down asked, to make it available again"
                 })
             }
+            EventName::NodeDrained | EventName::NodeDrainedFailed => {
+                write!(f, "drained, to be powered down after its jobs: {reason}")
+            }
+            EventName::InstanceProtected | EventName::InstanceProtectedFailed => {
+                f.write_str("protected from scale-in")
+            }
+            EventName::HookHeld | EventName::HookHeldFailed => {
+                write!(f, "hook {} told to wait", self.hook.as_deref().unwrap_or("?"))
+            }
+            EventName::HookCompleted | EventName::HookCompletedFailed => {
+                let hook = self.hook.as_deref().unwrap_or("?");
+                write!(f, "hook {hook} completed: {reason}")
+            }
             EventName::Heartbeat => {
                 write!(f, "{} idle", number(self.idle))?;
                 match self.oldest_idle_s {

@@ -71,6 +71,8 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     pass.raise();
     pass.let_orphans_go();
     pass.replace_for_unserved();
+    pass.protect();
+    pass.answer_hooks();
     pass.finish();
 }
 
@@ -103,7 +105,9 @@ impl<'a> Pass<'a, '_> {
                     self.report.desired += asg.desired;
                     for member in asg.instances.values() {
                         match member.lifecycle {
-                            Lifecycle::Pending => self.report.pending += 1,
+                            Lifecycle::Pending | Lifecycle::PendingWait => {
+                                self.report.pending += 1;
+                            }
                             Lifecycle::InService => self.report.in_service += 1,
                             Lifecycle::Terminating | Lifecycle::TerminatingWait => {
                                 self.report.releasing += 1;
@@ -367,10 +371,13 @@ impl<'a> Pass<'a, '_> {
         if node.state.has(NodeState::NO_RESPOND) || node.state.is_down() {
             self.plan.look_up.insert(binding.instance.clone());
         }
-        let held = self.lifecycle(binding) == Some(&Lifecycle::TerminatingWait);
-        let idle = if held {
-            Why::HeldByHook
-        } else if self.base.keeps(name) {
+        if super::is_being_ended(binding, self.scene.snapshot) {
+            self.drain(name, node, &binding.instance);
+            // Its numbers count; the reason is the hook.
+            self.in_service(node);
+            return Why::HeldByHook;
+        }
+        let idle = if self.base.keeps(name) {
             Why::Base { since: node.idle_since }
         } else {
             Why::Idle { since: node.idle_since }

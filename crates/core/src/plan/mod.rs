@@ -6,6 +6,8 @@
 mod base;
 mod capacity;
 mod group;
+mod hooks;
+mod protection;
 mod report;
 mod sizes;
 mod supply;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use hooks::is_closed;
 pub use report::{GroupReport, NodeReport, Why};
 pub use sizes::SizesProblem;
 
@@ -38,6 +41,8 @@ pub const READ_LAG_MAX: Duration = Duration::from_secs(30);
 pub const POWER_UP_REST: Duration = Duration::from_secs(60);
 /// Sizes that were written may not show in a read for this long.
 pub const SIZES_REST: Duration = Duration::from_secs(5);
+/// Protection that was set, and a hook that was answered, may not show in a read for this long.
+pub const ANSWER_REST: Duration = Duration::from_secs(5);
 /// After this time a terminate call that was taken but shows no effect is made again.
 pub const TERMINATE_REPEAT: Duration = Duration::from_secs(60);
 
@@ -68,6 +73,9 @@ pub struct Plan {
     pub advice: BTreeSet<String>,
     /// Instances about which EC2 is to be asked with the next look.
     pub look_up: BTreeSet<InstanceId>,
+    /// Auto Scaling groups whose life-cycle hooks are to be asked for with the next look.
+    #[serde(skip)]
+    pub look_up_hooks: BTreeSet<AsgName>,
     /// AWS is at work: the next look at it may show something new.
     pub watch_cloud: bool,
     /// Slurm is at work: nodes boot, or power down.
@@ -88,12 +96,18 @@ pub enum Action {
     MarkDown(MarkDown),
     /// Ask Slurm to power a node down, which makes it available again.
     PowerDown(PowerDown),
+    /// Have a node give no job any more, and power it down when its jobs have ended.
+    Drain(Drain),
     /// Ask Slurm to power a node up without a job.
     PowerUp(PowerUp),
     /// Give an instance its node name, and Slurm the instance's address.
     Bind(Bind),
+    /// Protect an instance from scale-in.
+    Protect(Protect),
     /// Terminate an instance, by id.
     Terminate(Terminate),
+    /// Answer a life-cycle hook that holds an instance.
+    AnswerHook(AnswerHook),
 }
 
 /// Write MinSize and MaxSize of a group.
@@ -150,6 +164,15 @@ pub enum PowerDownCause {
     BillingHour,
 }
 
+/// Let a node's jobs end and power it down then (`POWER_DOWN_ASAP`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drain {
+    /// The node.
+    pub node: NodeName,
+    /// Its reason, for `sinfo -R`.
+    pub reason: String,
+}
+
 /// Power a node up through Slurm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PowerUp {
@@ -180,6 +203,42 @@ pub struct Bind {
     pub asg: AsgName,
     /// The instance's private address.
     pub address: IpAddr,
+}
+
+/// Protect an instance from scale-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Protect {
+    /// The instance: it is in service and serves a node.
+    pub instance: InstanceId,
+    /// Its Auto Scaling group.
+    pub asg: AsgName,
+}
+
+/// Answer a life-cycle hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AnswerHook {
+    /// The instance that it holds.
+    pub instance: InstanceId,
+    /// Its Auto Scaling group.
+    pub asg: AsgName,
+    /// The node it serves, if any.
+    pub node: Option<NodeName>,
+    /// LifecycleHookName.
+    pub hook: String,
+    /// What it is told.
+    pub answer: HookAnswer,
+}
+
+/// What a life-cycle hook is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HookAnswer {
+    /// Go on holding the instance (RecordLifecycleActionHeartbeat).
+    Wait,
+    /// Let it into service, or let it be terminated (`CONTINUE`).
+    Continue,
+    /// It is not to come into service (`ABANDON`).
+    Abandon,
 }
 
 /// Terminate an instance.
@@ -273,7 +332,7 @@ pub(crate) fn look<'a>(
         .iter()
         // One that boots gets another instance; one that was up is set down.
         .filter(|(node, _)| nodes.get(*node).is_some_and(|it| it.state.phase() == Phase::Up))
-        .filter(|(_, binding)| is_gone(binding, snapshot))
+        .filter(|(_, binding)| is_gone(binding, snapshot) || is_being_ended(binding, snapshot))
         .map(|(node, _)| node)
         .collect();
     Look {
@@ -322,12 +381,20 @@ impl Action {
             Self::SetSizes(_) => 0,
             Self::SetDesired(_) => 1,
             Self::MarkDown(_) => 2,
-            Self::PowerDown(_) => 3,
+            Self::PowerDown(_) | Self::Drain(_) => 3,
             Self::PowerUp(_) => 4,
             Self::Bind(_) => 5,
-            Self::Terminate(_) => 6,
+            Self::Protect(_) => 6,
+            Self::Terminate(_) => 7,
+            Self::AnswerHook(_) => 8,
         }
     }
+}
+
+/// Whether someone else ends a bound instance, and a hook still holds it: its node drains.
+fn is_being_ended(binding: &Binding, snapshot: &Snapshot) -> bool {
+    let member = snapshot.asg(&binding.asg).and_then(|asg| asg.instances.get(&binding.instance));
+    member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
 }
 
 /// Whether a bound instance is certainly gone. What was not seen is not gone.

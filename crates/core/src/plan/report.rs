@@ -136,7 +136,8 @@ pub enum Why {
     PowerDownAsked,
     /// Slurm released it, but its group does not count its instance: missing, detached, standby.
     NotInGroup,
-    /// The group is about to take its instance; a life-cycle hook still holds it.
+    /// Its instance is about to be terminated, not by slurm-asg; a life-cycle hook still holds it.
+    /// The node drains.
     HeldByHook,
 }
 
@@ -190,7 +191,9 @@ impl fmt::Display for Why {
             Self::BillingHourEnds { .. } => "idle, and the next hour is about to be billed",
             Self::PowerDownAsked => "waits for Slurm to power it down",
             Self::NotInGroup => "released by Slurm; its instance is not in its group",
-            Self::HeldByHook => "its instance is being terminated; a life-cycle hook holds it",
+            Self::HeldByHook => {
+                "its instance is being terminated; a life-cycle hook holds it while jobs run"
+            }
         })
     }
 }

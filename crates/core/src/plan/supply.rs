@@ -7,7 +7,6 @@ use super::{Action, Bind, NodeReport, READ_LAG_MAX, SetDesired, TerminateCause, 
 use crate::ids::{InstanceId, NodeName};
 use crate::node_state::Phase;
 use crate::policy::ScaleOut;
-use crate::snapshot::Lifecycle;
 use crate::time::Timestamp;
 
 impl Pass<'_, '_> {
@@ -16,7 +15,7 @@ impl Pass<'_, '_> {
         let mut ready = Vec::new();
         for book in &self.books {
             for (id, member) in &book.spares {
-                let usable = matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService);
+                let usable = member.lifecycle.is_capacity();
                 if let Some(address) = self.scene.snapshot.address(id)
                     && usable
                     && is_nameless(id, self.scene.snapshot)

@@ -383,7 +383,10 @@ impl World<'_> {
         let max = max.unwrap_or_else(|| size(group.nodes.len().max(living)));
         let min = held.min.or(group.sizes.min).unwrap_or(0);
         let desired = held.desired.unwrap_or_else(|| size(living)).max(min);
-        self.asgs.insert(name.clone(), Seen::Known(Asg { min, max, desired, instances }));
+        self.asgs.insert(
+            name.clone(),
+            Seen::Known(Asg { min, max, desired, instances, ..Asg::default() }),
+        );
     }
 
     fn take_instance(&mut self, asg: &AsgName, instance: &Instance) {

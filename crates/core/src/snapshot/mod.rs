@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,47 @@ pub struct Asg {
     pub desired: u32,
     /// The instances it lists, by id.
     pub instances: BTreeMap<InstanceId, Member>,
+    /// NewInstancesProtectedFromScaleIn.
+    #[serde(default)]
+    pub protects_new: bool,
+    /// SuspendedProcesses has `AZRebalance`.
+    #[serde(default)]
+    pub suspends_az_rebalance: bool,
+    /// Its life-cycle hooks; `None` if it was not asked for them.
+    #[serde(skip)]
+    pub hooks: Option<Vec<Hook>>,
+}
+
+/// A life-cycle hook of a group (DescribeLifecycleHooks).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// LifecycleHookName.
+    pub name: String,
+    /// LifecycleTransition.
+    pub transition: Transition,
+    /// HeartbeatTimeout: for how long it holds an instance if nobody says anything.
+    pub timeout: Duration,
+}
+
+/// When a life-cycle hook holds an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transition {
+    /// `autoscaling:EC2_INSTANCE_LAUNCHING`: before it is in service.
+    Launching,
+    /// `autoscaling:EC2_INSTANCE_TERMINATING`: before it is terminated.
+    Terminating,
+}
+
+impl Hook {
+    /// How the names of hooks begin that slurm-asg answers. Others are left to who made them.
+    pub const PREFIX: &str = "slurm-asg";
+
+    /// Whether slurm-asg answers it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.name.starts_with(Self::PREFIX)
+    }
 }
 
 /// An instance in the list of its group.
@@ -107,8 +149,10 @@ pub struct Member {
 /// LifecycleState, as far as decisions depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifecycle {
-    /// `Pending`, `Pending:Wait`, `Pending:Proceed`: on its way, may have an address already.
+    /// `Pending`, `Pending:Proceed`: on its way, may have an address already.
     Pending,
+    /// `Pending:Wait`: the same, and a hook holds it before it is in service.
+    PendingWait,
     /// `InService`.
     InService,
     /// `Terminating:Wait`: the group has given it up, a hook still holds it.
@@ -124,7 +168,8 @@ impl Lifecycle {
     #[must_use]
     pub fn parse(word: &str) -> Self {
         match word {
-            "Pending" | "Pending:Wait" | "Pending:Proceed" => Self::Pending,
+            "Pending" | "Pending:Proceed" => Self::Pending,
+            "Pending:Wait" => Self::PendingWait,
             "InService" => Self::InService,
             "Terminating:Wait" => Self::TerminatingWait,
             "Terminating" | "Terminating:Proceed" | "Terminated" => Self::Terminating,
@@ -137,6 +182,7 @@ impl Lifecycle {
     pub fn word(&self) -> &str {
         match self {
             Self::Pending => "Pending",
+            Self::PendingWait => "Pending:Wait",
             Self::InService => "InService",
             Self::TerminatingWait => "Terminating:Wait",
             Self::Terminating => "Terminating",
@@ -147,7 +193,17 @@ impl Lifecycle {
     /// Whether the instance counts towards the group's capacity.
     #[must_use]
     pub const fn is_capacity(&self) -> bool {
-        matches!(self, Self::Pending | Self::InService)
+        matches!(self, Self::Pending | Self::PendingWait | Self::InService)
+    }
+
+    /// At which transition a life-cycle hook holds the instance, if one does.
+    #[must_use]
+    pub const fn held_at(&self) -> Option<Transition> {
+        match self {
+            Self::PendingWait => Some(Transition::Launching),
+            Self::TerminatingWait => Some(Transition::Terminating),
+            Self::Pending | Self::InService | Self::Terminating | Self::Other(_) => None,
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::node_state::Phase;
-use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member};
+use slurm_asg_core::plan::{AnswerHook, HookAnswer};
+use slurm_asg_core::snapshot::{Asg, Hook, Lifecycle, Machine, MachineFacts, Member, Transition};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
 
@@ -33,9 +35,17 @@ pub struct Instance {
     /// From when on DescribeInstances finds it, and shows its address.
     found: Millis,
     addressed: Millis,
+    /// From when on a hook holds it before it is in service; never without one.
+    launch_held: Millis,
     in_service: Millis,
     unhealthy: Millis,
+    /// From when on the group does not count it. A hook may hold it first.
     pub terminating: Millis,
+    /// Since when no hook holds it any more.
+    let_go: Millis,
+    /// When the hook that holds it gives up waiting.
+    hold_until: Millis,
+    protected: Millis,
     /// `shutting-down` or worse: nothing runs any more.
     pub dead: Millis,
     gone: Millis,
@@ -58,15 +68,20 @@ impl Instance {
     fn member(&self, at: Millis) -> Option<Member> {
         let lifecycle = if at < self.listed || self.gone <= at {
             return None;
+        } else if self.terminating <= at && at < self.let_go {
+            Lifecycle::TerminatingWait
         } else if self.terminating <= at {
             Lifecycle::Terminating
         } else if self.in_service <= at {
             Lifecycle::InService
+        } else if self.launch_held <= at {
+            Lifecycle::PendingWait
         } else {
             Lifecycle::Pending
         };
         let healthy = at < self.unhealthy;
-        Some(Member { lifecycle, healthy, zone: "z".to_owned(), protected: false })
+        let protected = self.protected <= at;
+        Some(Member { lifecycle, healthy, zone: "z".to_owned(), protected })
     }
 
     fn machine(&self, at: Millis) -> Machine {
@@ -97,6 +112,8 @@ pub struct Aws {
     pub addresses_rest: Millis,
     /// Every call fails before this time.
     pub down_until: Millis,
+    /// Timeout of the group's life-cycle hooks at either end; none has none.
+    pub hooks: Option<Millis>,
     /// Another actor has raised last.
     pub raised_by_other: Millis,
 }
@@ -118,7 +135,7 @@ impl Aws {
         let instances = instances.filter_map(|(id, i)| Some((id.clone(), i.member(at)?))).collect();
         let desired = self.levels.iter().rev().find(|(since, _)| *since <= desired_at);
         let desired = desired.or(self.levels.first()).map_or(0, |(_, desired)| *desired);
-        Asg { min: self.min, max: self.max, desired, instances }
+        Asg { min: self.min, max: self.max, desired, instances, ..Asg::default() }
     }
 
     pub fn capacity(&self, at: Millis) -> u32 {
@@ -148,8 +165,12 @@ impl World {
         }
         for _ in desired..capacity {
             // No call of ours lets this happen: it would take any instance.
-            let ids = self.aws.instances.iter().filter(|(_, i)| i.is_capacity(now));
+            let is_bare = |i: &Instance| i.is_capacity(now) && now < i.protected;
+            let ids = self.aws.instances.iter().filter(|(_, i)| is_bare(i));
             let ids: Vec<_> = ids.map(|(id, _)| id.clone()).collect();
+            if ids.is_empty() {
+                break;
+            }
             let id = ids[self.rng.usize(0..ids.len())].clone();
             self.say(|| format!("{id} taken by the group, to shrink"));
             self.is_terminated(&id);
@@ -180,14 +201,19 @@ impl World {
             return;
         }
         let address = free[self.rng.usize(0..free.len())];
+        let held = self.aws.hooks.is_some();
         let instance = Instance {
             address,
             listed: now,
             found,
             addressed,
-            in_service,
+            launch_held: if held { in_service } else { NEVER },
+            in_service: if held { NEVER } else { in_service },
             unhealthy: NEVER,
             terminating: NEVER,
+            let_go: NEVER,
+            hold_until: NEVER,
+            protected: NEVER,
             dead: NEVER,
             gone: NEVER,
             tag: None,
@@ -197,6 +223,9 @@ impl World {
         };
         self.aws.instances.insert(id.clone(), instance);
         self.say(|| format!("{id} launched, {address}"));
+        if let Some(timeout) = self.aws.hooks {
+            self.hold(&id, in_service + timeout);
+        }
         let rate = self.faults.never_boots;
         if !self.strikes(rate, "never boots") {
             self.timeline.at(boots, Event::Bootstrap(id));
@@ -230,12 +259,85 @@ impl World {
 
     fn end_instance(&mut self, id: &InstanceId) {
         let now = self.now;
+        let instance = self.aws.instances.get_mut(id).unwrap();
+        if instance.terminating <= now {
+            return;
+        }
+        instance.terminating = now;
+        match self.aws.hooks {
+            // A launch that a hook holds has not got as far as the other hook.
+            Some(timeout) if instance.in_service <= now => self.hold(id, now + timeout),
+            _ => self.let_go(id),
+        }
+        self.scale_soon();
+    }
+
+    /// A hook holds an instance until then, unless it is told something else.
+    fn hold(&mut self, id: &InstanceId, until: Millis) {
+        self.aws.instances.get_mut(id).unwrap().hold_until = until;
+        self.timeline.at(until, Event::HookEnds(id.clone()));
+    }
+
+    /// Nothing holds an instance any more.
+    fn let_go(&mut self, id: &InstanceId) {
+        let now = self.now;
         let (dead, gone) = (self.rng.u64(0..5 * SECOND), self.rng.u64(10..60) * SECOND);
         let instance = self.aws.instances.get_mut(id).unwrap();
-        instance.terminating = instance.terminating.min(now);
+        instance.let_go = instance.let_go.min(now);
         instance.dead = instance.dead.min(now + dead);
         instance.gone = instance.gone.min(now + gone);
         self.scale_soon();
+    }
+
+    /// At which transition a hook holds an instance.
+    fn held_at(&self, id: &InstanceId) -> Option<Transition> {
+        let member = self.aws.instances.get(id)?.member(self.now)?;
+        member.lifecycle.held_at()
+    }
+
+    /// A hook's time is over: a launch is abandoned, and the rest goes its way.
+    pub fn hook_ends(&mut self, id: &InstanceId) {
+        let Some(instance) = self.aws.instances.get(id) else { return };
+        if self.now < instance.hold_until {
+            return;
+        }
+        match self.held_at(id) {
+            Some(Transition::Launching) => {
+                self.say(|| format!("{id}: launch abandoned, nobody has completed it"));
+                self.faults.count("hook ran out at a launch");
+                self.end_instance(id);
+            }
+            Some(Transition::Terminating) => {
+                self.say(|| format!("{id}: hook ran out"));
+                self.hook_ran_out(id);
+                self.let_go(id);
+            }
+            None => {}
+        }
+    }
+
+    fn answer_hook(&mut self, told: &AnswerHook) {
+        let (id, now) = (&told.instance, self.now);
+        let (Some(at), Some(timeout)) = (self.held_at(id), self.aws.hooks) else { return };
+        if told.hook != hook_name(at) {
+            // What the engine read was old: that hook holds nothing any more.
+            return;
+        }
+        self.say(|| format!("engine: hook of {id}, {at:?}: {:?}", told.answer));
+        match (told.answer, at) {
+            (HookAnswer::Wait, _) => self.hold(id, now + timeout),
+            (HookAnswer::Continue, Transition::Launching) => {
+                self.aws.instances.get_mut(id).unwrap().in_service = now;
+            }
+            (HookAnswer::Abandon, Transition::Launching) => {
+                self.is_terminated(id);
+                self.end_instance(id);
+            }
+            (_, Transition::Terminating) => {
+                self.is_terminated(id);
+                self.let_go(id);
+            }
+        }
     }
 
     fn any_instance(&mut self) -> Option<InstanceId> {
@@ -253,7 +355,8 @@ impl World {
         let instance = self.aws.instances.get_mut(&id).unwrap();
         instance.dead = self.now;
         instance.unhealthy = noticed;
-        instance.terminating = noticed + 3 * SECOND;
+        instance.terminating = instance.terminating.min(noticed + 3 * SECOND);
+        instance.let_go = instance.let_go.min(noticed + 3 * SECOND);
         instance.gone = noticed + 20 * SECOND;
         self.timeline.at(noticed + 5 * SECOND, Event::Scale(false));
         self.say(|| format!("FAULT {id} dies"));
@@ -323,6 +426,10 @@ impl World {
         self.end_instance(id);
         Ok(())
     }
+}
+
+fn hook_name(transition: Transition) -> String {
+    format!("{}-{transition:?}", Hook::PREFIX)
 }
 
 fn error(operation: &'static str, kind: CloudErrorKind, message: &str) -> CloudError {
@@ -470,6 +577,63 @@ impl Cloud for Ec2 {
             Ok(()) => results,
             Err(error) => all(Err(error)),
         }
+    }
+
+    async fn protect(
+        &self,
+        _: &AsgName,
+        instances: &[InstanceId],
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        let all = |result: Result<(), CloudError>| {
+            instances.iter().map(|id| (id.clone(), result.clone())).collect()
+        };
+        let way = match self.begin("SetInstanceProtection").await {
+            Ok(way) => way,
+            Err(error) => return all(Err(error)),
+        };
+        {
+            let mut world = self.0.world();
+            let now = world.now;
+            for id in instances {
+                if let Some(instance) = world.aws.instances.get_mut(id) {
+                    instance.protected = instance.protected.min(now);
+                }
+            }
+        }
+        all(self.end("SetInstanceProtection", way).await)
+    }
+
+    async fn describe_hooks(&self, _: &AsgName) -> Result<Vec<Hook>, CloudError> {
+        let way = self.begin("DescribeLifecycleHooks").await?;
+        let timeout = self.0.world().aws.hooks;
+        self.end("DescribeLifecycleHooks", way).await?;
+        let hook = |timeout, transition| Hook {
+            name: hook_name(transition),
+            transition,
+            timeout: std::time::Duration::from_millis(timeout),
+        };
+        let ends = [Transition::Launching, Transition::Terminating];
+        Ok(timeout.iter().flat_map(|ms| ends.map(|end| hook(*ms, end))).collect())
+    }
+
+    async fn answer_hooks(&self, answers: &[AnswerHook]) -> Vec<Result<(), CloudError>> {
+        let mut results = Vec::new();
+        for told in answers {
+            let result = match self.begin("LifecycleAction").await {
+                Ok(way) => {
+                    self.0.world().answer_hook(told);
+                    self.end("LifecycleAction", way).await
+                }
+                Err(error) => Err(error),
+            };
+            results.push(result);
+        }
+        results
+    }
+
+    // Nobody asks for it.
+    async fn follow(&self, advice: &Advice) -> Result<(), CloudError> {
+        panic!("followed unasked: {advice:?}");
     }
 
     // No group of the simulation has alarms, and nothing is to be published.

@@ -59,6 +59,18 @@ impl World {
         }
     }
 
+    /// Nobody has told a hook to wait any longer, and a job may run there.
+    pub fn hook_ran_out(&mut self, id: &InstanceId) {
+        let nodes = self.slurm.now.nodes.values();
+        let serves = |node: &Node| node.registered.as_ref() == Some(id) && node.job.is_some();
+        if nodes.filter(|node| node.phase() == Phase::Up).any(serves) {
+            self.faults.count("hook ran out under a job");
+            if self.faults.are_harmless() {
+                self.violation(format!("9: {id} ended under a job that its hook could wait for"));
+            }
+        }
+    }
+
     pub fn is_set_down(&mut self, name: &NodeName) {
         let (now, node) = (self.now, &self.slurm.now.nodes[name]);
         let Some(id) = node.registered.clone().filter(|_| node.job.is_some()) else { return };

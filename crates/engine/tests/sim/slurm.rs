@@ -353,8 +353,10 @@ impl World {
                 if idle || asked {
                     // idle_on_node_suspend
                     node.set_base(NodeState::IDLE);
-                    let over =
-                        NodeState::POWER_DOWN | NodeState::POWERED_DOWN | NodeState::POWERING_UP;
+                    let over = NodeState::POWER_DOWN
+                        | NodeState::DRAIN
+                        | NodeState::POWERED_DOWN
+                        | NodeState::POWERING_UP;
                     node.clear(over);
                     node.set(NodeState::POWERING_DOWN | NodeState::NO_RESPOND);
                     node.suspend_at = now;
@@ -615,6 +617,16 @@ impl Scheduler for Slurmctld {
             for node in nodes {
                 world.say(|| format!("engine: {node} power down"));
                 world.node(node).set(NodeState::POWER_DOWN);
+            }
+        })
+        .await
+    }
+
+    async fn drain(&mut self, nodes: &[NodeName], reason: &str) -> Result<(), SchedulerError> {
+        self.call("drain", |world| {
+            for name in nodes {
+                world.say(|| format!("engine: {name} drains, {reason}"));
+                world.node(name).set(NodeState::POWER_DOWN | NodeState::DRAIN);
             }
         })
         .await

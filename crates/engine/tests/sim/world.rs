@@ -28,6 +28,7 @@ pub enum Event {
     SlurmSaves,
     Register(InstanceId),
     Scale(bool),
+    HookEnds(InstanceId),
     Bootstrap(InstanceId),
     Tag(InstanceId, NodeName, u32),
     Strike(Fault, Millis),
@@ -121,6 +122,7 @@ impl World {
         }
         slurm.saved = slurm.now.clone();
         let prelaunch = rng.bool();
+        aws.hooks = (rng.u8(0..3) == 0).then(|| rng.u64(60..600) * SECOND);
         let mut world = Self {
             now: START,
             rng,
@@ -243,6 +245,7 @@ impl World {
             }
             Event::Register(id) => self.register(&id),
             Event::Scale(regularly) => self.scale(regularly),
+            Event::HookEnds(id) => self.hook_ends(&id),
             Event::Bootstrap(id) => self.bootstrap(&id),
             // The queue of names dies with the process.
             Event::Tag(id, node, life) if life == self.engine_life => self.write_tag(&id, &node),

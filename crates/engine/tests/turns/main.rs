@@ -22,12 +22,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use slurm_asg_core::advice::{Advice, Setting};
 use slurm_asg_core::event::Event;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Binding, Memory};
 use slurm_asg_core::node_state::NodeState;
+use slurm_asg_core::plan::AnswerHook;
 use slurm_asg_core::policy::{self, Policy};
-use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts, Member, Node, Queue};
+use slurm_asg_core::snapshot::{
+    Asg, Hook, Lifecycle, Machine, MachineFacts, Member, Node, Queue, Transition,
+};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
     AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE,
@@ -98,7 +102,7 @@ impl Fake {
         let mut state = self.state();
         let id = InstanceId::new(&format!("i-{nth}"));
         let (lifecycle, zone) = (Lifecycle::InService, "z".to_owned());
-        let member = Member { lifecycle, healthy: true, zone, protected: false };
+        let member = Member { lifecycle, healthy: true, zone, protected: true };
         let asg = state.asgs.get_mut(&AsgName::new(asg)).unwrap();
         asg.instances.insert(id.clone(), member);
         asg.desired = asg.desired.max(u32::try_from(asg.instances.len()).unwrap());
@@ -249,6 +253,51 @@ impl Cloud for Fake {
         request.instances.iter().map(|id| (id.clone(), result.clone())).collect()
     }
 
+    async fn protect(
+        &self,
+        asg: &AsgName,
+        instances: &[InstanceId],
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        let result = self.cloud("protect", format!("protect {asg} {}", joined(instances)));
+        if result.is_ok() {
+            let mut state = self.state();
+            let members = &mut state.asgs.get_mut(asg).unwrap().instances;
+            for id in instances {
+                members.get_mut(id).unwrap().protected = true;
+            }
+        }
+        instances.iter().map(|id| (id.clone(), result.clone())).collect()
+    }
+
+    async fn describe_hooks(&self, asg: &AsgName) -> Result<Vec<Hook>, CloudError> {
+        self.cloud("hooks", format!("hooks {asg}"))?;
+        let timeout = Duration::from_secs(120);
+        let hook = |name: &str, transition| Hook { name: name.to_owned(), transition, timeout };
+        Ok(vec![
+            hook("slurm-asg-terminating", Transition::Terminating),
+            hook("logs", Transition::Terminating),
+        ])
+    }
+
+    async fn answer_hooks(&self, answers: &[AnswerHook]) -> Vec<Result<(), CloudError>> {
+        let tell = |told: &AnswerHook| {
+            self.cloud("answer", format!("{:?} {} {}", told.answer, told.hook, told.instance))
+        };
+        answers.iter().map(tell).collect()
+    }
+
+    async fn follow(&self, advice: &Advice) -> Result<(), CloudError> {
+        let (asg, setting) = (&advice.asg, advice.setting);
+        self.cloud("follow", format!("follow {asg} {}", setting.word()))?;
+        let mut state = self.state();
+        let asg = state.asgs.get_mut(asg).unwrap();
+        match setting {
+            Setting::ProtectNew => asg.protects_new = true,
+            Setting::SuspendAzRebalance => asg.suspends_az_rebalance = true,
+        }
+        Ok(())
+    }
+
     fn publish_later(&self, publication: Publication) {
         let figures = publication.figures.iter().map(|figure| {
             let group = figure.group.as_ref().map_or("*", GroupName::as_str);
@@ -305,6 +354,15 @@ impl Scheduler for Fake {
     async fn power_down(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         let nodes: Vec<_> = nodes.iter().map(NodeName::as_str).collect();
         self.slurm("power_down", format!("power_down {}", nodes.join(",")))
+    }
+
+    async fn drain(&mut self, nodes: &[NodeName], reason: &str) -> Result<(), SchedulerError> {
+        self.slurm("drain", format!("drain {} {reason}", nodes[0]))?;
+        let closed = NodeState::DRAIN | NodeState::POWER_DOWN;
+        for node in nodes {
+            self.state().nodes.get_mut(node).unwrap().state.0 |= closed;
+        }
+        Ok(())
     }
 
     async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
@@ -775,4 +833,85 @@ fn what_cannot_be_seen_is_not_published_until_it_can() {
         fake.pass(2000);
         assert!(publishes(), "{word}");
     }
+}
+
+#[test]
+fn an_instance_that_someone_else_ends_drains_its_node_and_is_let_go_after_the_job() {
+    let fake = Fake::new();
+    fake.launch("a", 1);
+    fake.node("n1", NodeState::ALLOCATED);
+    fake.bind("n1", "a", 1);
+    fake.state().asgs.get_mut(&AsgName::new("a")).unwrap().desired = 1;
+    let comes_to = |lifecycle: Lifecycle| {
+        let mut state = fake.state();
+        let members = &mut state.asgs.get_mut(&AsgName::new("a")).unwrap().instances;
+        members.get_mut(&InstanceId::new("i-1")).unwrap().lifecycle = lifecycle;
+    };
+    comes_to(Lifecycle::TerminatingWait);
+    let mut engine = fake.engine();
+    turn(&mut engine);
+    let log = deeds(&fake);
+    let told = log.iter().filter(|line| {
+        ["hooks", "drain", "Wait", "Continue"].iter().any(|word| line.starts_with(word))
+    });
+    let told: Vec<_> = told.map(String::as_str).collect();
+    let drained = "drain n1 (Code:InstanceTerminating) i-1 is being terminated, not by slurm-asg";
+    assert_eq!(told, ["hooks a", "Wait slurm-asg-terminating i-1", drained]);
+    // The hook's timeout is 120 s, and the loop comes back by itself before that.
+    let look = turn(&mut engine);
+    assert!(look.pause <= Duration::from_secs(60), "{:?}", look.pause);
+    fake.log();
+    fake.pass(60_000);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["Wait slurm-asg-terminating i-1"], "hooks are not asked for again");
+    fake.state().nodes.get_mut(&NodeName::new("n1")).unwrap().state = NodeState(RELEASED);
+    fake.pass(10_000);
+    turn(&mut engine);
+    assert_eq!(deeds(&fake), ["Continue slurm-asg-terminating i-1"]);
+}
+
+#[test]
+fn hooks_that_cannot_be_read_are_asked_for_again_and_stop_nothing() {
+    let fake = Fake::new();
+    fake.launch("a", 1);
+    fake.state().fail.insert("hooks");
+    let asg = |state: &mut State, lifecycle| {
+        let members = &mut state.asgs.get_mut(&AsgName::new("a")).unwrap().instances;
+        members.get_mut(&InstanceId::new("i-1")).unwrap().lifecycle = lifecycle;
+    };
+    asg(&mut fake.state(), Lifecycle::TerminatingWait);
+    fake.node("n1", BOOTING);
+    let mut engine = fake.engine();
+    turn(&mut engine);
+    let log = fake.log();
+    assert!(log.iter().any(|line| line.starts_with("address n1")), "{log:?}");
+    assert_eq!(log.iter().filter(|line| *line == "hooks a").count(), 1, "{log:?}");
+    fake.state().fail.clear();
+    fake.pass(10_000);
+    turn(&mut engine);
+    let log = fake.log();
+    assert!(log.iter().any(|line| line == "Continue slurm-asg-terminating i-1"), "{log:?}");
+}
+
+#[test]
+fn what_serves_a_node_is_protected_in_one_call_per_group() {
+    let fake = Fake::new();
+    for nth in [1, 2] {
+        fake.launch("a", nth);
+        let node = format!("n{nth}");
+        fake.node(&node, NodeState::ALLOCATED);
+        fake.bind(&node, "a", nth);
+    }
+    for member in fake.state().asgs.get_mut(&AsgName::new("a")).unwrap().instances.values_mut() {
+        member.protected = false;
+    }
+    let mut engine = fake.engine();
+    turn(&mut engine);
+    let protects = |fake: &Fake| -> Vec<String> {
+        fake.log().into_iter().filter(|line| line.starts_with("protect")).collect()
+    };
+    assert_eq!(protects(&fake), ["protect a i-1,i-2"]);
+    fake.pass(60_000);
+    turn(&mut engine);
+    assert_eq!(protects(&fake), Vec::<String>::new());
 }

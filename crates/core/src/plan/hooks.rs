@@ -1,0 +1,324 @@
+//! Life-cycle hooks: an instance that someone else ends, or that a hook holds before it is in
+//! service.
+//!
+//! A hook is told to wait while a job runs on the instance or while it boots, and to let go once
+//! Slurm gives the node no job any more. No answer ends a machine that runs a job: after
+//! `drain_limit` nothing is said, and the hook's own timeout decides. Only hooks whose names begin
+//! with [`Hook::PREFIX`] are answered.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::group::Pass;
+use super::{Action, AnswerHook, Drain, HookAnswer};
+use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::node_state::{NodeState, Phase};
+use crate::snapshot::{Hook, Node, Transition};
+use crate::time::Timestamp;
+
+/// Answers of one group in one plan: each is a call of its own. The rest comes with the next plan.
+const ANSWERS_MAX: usize = 50;
+
+/// Whether Slurm will give a node no job any more and none runs on it.
+#[must_use]
+pub fn is_closed(node: &Node) -> bool {
+    match node.state.phase() {
+        Phase::Off | Phase::Releasing => !node.state.has_work(),
+        // Nothing can have begun on a machine that has not registered.
+        Phase::Wanted | Phase::Booting => true,
+        Phase::Up => {
+            let no_more_jobs = NodeState::DRAIN | NodeState::POWER_DOWN;
+            !node.state.has_work() && (node.state.is_down() || node.state.has(no_more_jobs))
+        }
+    }
+}
+
+impl Pass<'_, '_> {
+    /// Has a node drained whose instance is about to be terminated; Slurm powers it down then.
+    pub(super) fn drain(&mut self, name: &NodeName, node: &Node, instance: &InstanceId) {
+        self.plan.watch_slurm = true;
+        if node.state.has(NodeState::POWER_DOWN) && node.state.has(NodeState::DRAIN) {
+            return;
+        }
+        let reason =
+            format!("(Code:InstanceTerminating) {instance} is being terminated, not by slurm-asg");
+        self.plan.actions.push(Action::Drain(Drain { node: name.clone(), reason }));
+    }
+
+    /// Answers the hooks that hold instances of the group.
+    pub(super) fn answer_hooks(&mut self) {
+        let mut answers = Vec::new();
+        for at in 0..self.books.len() {
+            let Some(book) = self.books.get(at) else { continue };
+            let (name, asg) = (book.name, book.asg);
+            for (id, member) in &asg.instances {
+                let Some(transition) = member.lifecycle.held_at() else { continue };
+                let Some(hooks) = &asg.hooks else {
+                    self.plan.look_up_hooks.insert(name.clone());
+                    continue;
+                };
+                let is_meant = |hook: &&Hook| hook.is_ours() && hook.transition == transition;
+                let hooks: Vec<&Hook> = hooks.iter().filter(is_meant).collect();
+                answers.extend(self.answer(name, id, transition, &hooks));
+            }
+        }
+        // Whoever waits has a deadline.
+        answers.sort_by_key(|answer| answer.answer != HookAnswer::Wait);
+        if answers.len() > ANSWERS_MAX {
+            answers.truncate(ANSWERS_MAX);
+            self.plan.wake(self.scene.snapshot.now);
+        }
+        self.plan.actions.extend(answers.into_iter().map(Action::AnswerHook));
+    }
+
+    /// What the hooks of one instance are told now.
+    fn answer(
+        &mut self,
+        asg: &AsgName,
+        id: &InstanceId,
+        transition: Transition,
+        hooks: &[&Hook],
+    ) -> Vec<AnswerHook> {
+        let Some(timeout) = hooks.iter().map(|hook| hook.timeout).min() else { return Vec::new() };
+        let node = self.node_of(id).cloned();
+        let answer = match transition {
+            Transition::Terminating => self.answer_terminating(id, node.as_ref()),
+            Transition::Launching => self.answer_launching(id, node.as_ref()),
+        };
+        let due = match answer {
+            HookAnswer::Wait => self.next_beat(id, timeout),
+            HookAnswer::Continue | HookAnswer::Abandon => {
+                self.plan.watch_cloud = true;
+                Some(self.not_before(id))
+            }
+        };
+        let now = self.scene.snapshot.now;
+        match due {
+            Some(due) if due <= now => {}
+            Some(due) => {
+                self.plan.wake(due);
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        }
+        let told = |hook: &&Hook| AnswerHook {
+            instance: id.clone(),
+            asg: asg.clone(),
+            node: node.clone(),
+            hook: hook.name.clone(),
+            answer,
+        };
+        hooks.iter().map(told).collect()
+    }
+
+    fn answer_terminating(&self, id: &InstanceId, node: Option<&NodeName>) -> HookAnswer {
+        let may_go = match node {
+            // A node that Slurm does not show may have work.
+            Some(name) => self.scene.nodes.get(name).is_some_and(is_closed),
+            None => !self.has_work_at_its_address(id),
+        };
+        if may_go { HookAnswer::Continue } else { HookAnswer::Wait }
+    }
+
+    fn answer_launching(&self, id: &InstanceId, node: Option<&NodeName>) -> HookAnswer {
+        let node = node.and_then(|name| self.scene.nodes.get(name));
+        if self.scene.memory.releases.contains_key(id) || self.leaving().contains(id) {
+            HookAnswer::Abandon
+        } else if node.is_some_and(|node| node.state.phase() == Phase::Up) {
+            HookAnswer::Continue
+        } else {
+            HookAnswer::Wait
+        }
+    }
+
+    /// The node that an instance serves.
+    pub(super) fn node_of(&self, id: &InstanceId) -> Option<&NodeName> {
+        let adopted = self.plan.adopted.iter().find(|(_, binding)| binding.instance == *id);
+        self.scene.bound.get(id).copied().or_else(|| adopted.map(|(name, _)| name))
+    }
+
+    fn has_work_at_its_address(&self, id: &InstanceId) -> bool {
+        let Some(address) = self.scene.snapshot.address(id) else { return false };
+        let address = address.to_string();
+        let mut nodes = self.scene.nodes.values();
+        nodes.any(|node| {
+            node.address == address
+                && node.state.has_work()
+                && !matches!(node.state.phase(), Phase::Wanted | Phase::Booting)
+        })
+    }
+
+    /// Instances that this plan terminates.
+    pub(super) fn leaving(&self) -> BTreeSet<&InstanceId> {
+        let terminated = self.plan.actions.iter().filter_map(Action::terminate);
+        terminated.map(|terminate| &terminate.instance).collect()
+    }
+
+    /// When the hooks of an instance are to be told to wait again; `None` if not any more.
+    fn next_beat(&self, id: &InstanceId, timeout: Duration) -> Option<Timestamp> {
+        let now = self.scene.snapshot.now;
+        let Some(held) = self.scene.memory.held.get(id) else { return Some(now) };
+        if now.since(held.since) >= self.scene.group.drain_limit {
+            return None;
+        }
+        // How long it has been held when it is first seen is not known.
+        let beat = held.beaten_at.map_or(held.since, |at| at.after(timeout / 2));
+        Some(beat.max(self.not_before(id)))
+    }
+
+    fn not_before(&self, id: &InstanceId) -> Timestamp {
+        let retry = self.scene.memory.held.get(id).and_then(|held| held.retry);
+        retry.map_or(self.scene.snapshot.now, |retry| retry.not_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Lifecycle;
+    use crate::testing::{World, told};
+
+    /// A group with hooks whose timeout is 100 s, and nothing else to be done.
+    fn world(lines: &[&str]) -> World {
+        let mut world = World::new(0, 8, lines);
+        world.hook(100);
+        world
+    }
+
+    /// What one plan does, carried out.
+    fn turn(world: &mut World) -> Vec<String> {
+        let plan = world.plan();
+        world.carry_out(&plan);
+        told(&plan)
+    }
+
+    #[test]
+    fn a_busy_node_drains_and_its_hook_waits_until_slurm_has_powered_it_down() {
+        let mut world = world(&["n1 alloc on=i-1"]);
+        world.comes_to("i-1", Lifecycle::TerminatingWait);
+        assert_eq!(turn(&mut world), ["drain n1", "wait i-1"]);
+        world.pass(49);
+        assert_eq!(turn(&mut world), Vec::<String>::new());
+        world.pass(1);
+        assert_eq!(turn(&mut world), ["wait i-1"]);
+        // The job ends; Slurm has closed the node already.
+        world.node_mut("n1").state =
+            NodeState(NodeState::IDLE | NodeState::DRAIN | NodeState::POWER_DOWN);
+        world.pass(10);
+        assert_eq!(turn(&mut world), ["continue i-1"]);
+        world.node_mut("n1").state = NodeState(NodeState::IDLE | NodeState::POWERED_DOWN);
+        world.asg_mut().instances.clear();
+        world.asg_mut().desired = 0;
+        world.die("i-1");
+        assert_eq!(turn(&mut world), Vec::<String>::new());
+        assert!(world.memory.bindings.is_empty() && world.memory.held.is_empty());
+    }
+
+    #[test]
+    fn an_idle_node_is_closed_before_its_hook_lets_go() {
+        let mut world = world(&["n1 idle on=i-1"]);
+        world.comes_to("i-1", Lifecycle::TerminatingWait);
+        // A job may land on it in this moment.
+        assert_eq!(turn(&mut world), ["drain n1", "wait i-1"]);
+        world.pass(10);
+        assert_eq!(turn(&mut world), ["continue i-1"]);
+    }
+
+    #[test]
+    fn after_the_limit_nothing_is_said_and_the_busy_machine_is_not_let_go() {
+        let mut world = world(&["n1 alloc on=i-1"]);
+        world.policy = crate::testing::policy_with("drain_limit = 120");
+        world.comes_to("i-1", Lifecycle::TerminatingWait);
+        assert_eq!(turn(&mut world), ["drain n1", "wait i-1"]);
+        world.pass(119);
+        assert_eq!(turn(&mut world), ["wait i-1"]);
+        world.pass(1000);
+        assert_eq!(turn(&mut world), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_instance_that_serves_nobody_is_let_go_at_once_unless_a_busy_node_has_its_address() {
+        let mut world = world(&["i-1 spare", "n2 alloc", "i-3 spare"]);
+        for id in ["i-1", "i-3"] {
+            world.comes_to(id, Lifecycle::TerminatingWait);
+        }
+        world.node_mut("n2").address = crate::testing::address("i-3").to_string();
+        assert_eq!(turn(&mut world), ["wait i-3", "continue i-1"]);
+    }
+
+    #[test]
+    fn what_slurm_released_is_let_go_at_once() {
+        let mut world = world(&["n1 powering_down on=i-1"]);
+        assert_eq!(turn(&mut world), ["terminate i-1"]);
+        world.launch("i-1", Lifecycle::TerminatingWait);
+        world.pass(1);
+        assert_eq!(turn(&mut world), ["continue i-1"]);
+    }
+
+    #[test]
+    fn a_launch_waits_for_its_node_and_is_completed_when_that_is_up() {
+        let mut world = world(&["n1 alloc_powering_up"]);
+        world.launch("i-1", Lifecycle::PendingWait);
+        world.asg_mut().desired = 1;
+        assert_eq!(turn(&mut world), ["bind n1 i-1", "wait i-1"]);
+        world.pass(50);
+        assert_eq!(turn(&mut world), ["wait i-1"]);
+        world.node_mut("n1").state = NodeState(NodeState::ALLOCATED);
+        world.pass(6);
+        assert_eq!(turn(&mut world), ["continue i-1"]);
+    }
+
+    #[test]
+    fn a_launch_whose_node_never_registered_is_terminated_and_then_abandoned() {
+        let mut world = world(&["n1 down_off reason=ResumeTimeout_reached"]);
+        world.launch("i-1", Lifecycle::PendingWait);
+        world.asg_mut().desired = 1;
+        world.bind("n1", "i-1");
+        assert_eq!(turn(&mut world), ["power_down n1", "terminate i-1", "abandon i-1"]);
+        assert_eq!(world.asg_mut().desired, 0, "it is not replaced");
+    }
+
+    #[test]
+    fn hooks_of_others_and_hooks_that_are_not_known_are_not_answered() {
+        let mut world = world(&["i-1 spare"]);
+        world.comes_to("i-1", Lifecycle::TerminatingWait);
+        for hook in world.asg_mut().hooks.iter_mut().flatten() {
+            hook.name = "logs".to_owned();
+        }
+        let plan = world.plan();
+        assert_eq!((told(&plan), plan.look_up_hooks.len()), (Vec::new(), 0));
+        world.asg_mut().hooks = None;
+        let plan = world.plan();
+        assert_eq!((told(&plan), plan.look_up_hooks.len()), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn a_failed_answer_is_repeated_at_growing_pauses() {
+        let mut world = world(&["i-1 spare"]);
+        world.comes_to("i-1", Lifecycle::TerminatingWait);
+        for pause in [1, 2, 4] {
+            let plan = world.plan();
+            assert_eq!(told(&plan), ["continue i-1"]);
+            let failed = crate::memory::Outcome::Failed { why: "throttled".to_owned() };
+            let outcomes: Vec<_> =
+                plan.actions.iter().map(|action| (action.clone(), failed.clone())).collect();
+            world.memory.settle(&outcomes, world.snapshot.now);
+            world.pass(pause - 1);
+            assert_eq!(told(&world.plan()), Vec::<String>::new());
+            world.pass(1);
+        }
+    }
+
+    #[test]
+    fn one_plan_has_a_bounded_number_of_answers_and_those_that_wait_come_first() {
+        let spares: Vec<_> = (1..=70).map(|nth| format!("i-{nth} spare")).collect();
+        let mut lines: Vec<&str> = spares.iter().map(String::as_str).collect();
+        lines.push("n1 alloc on=i-99");
+        let mut world = world(&lines);
+        for nth in (1..=70).chain([99]) {
+            world.comes_to(&format!("i-{nth}"), Lifecycle::TerminatingWait);
+        }
+        let plan = told(&world.plan());
+        assert_eq!((plan.len(), plan[1].as_str()), (1 + ANSWERS_MAX, "wait i-99"));
+    }
+}

@@ -30,11 +30,7 @@ pub fn handle(
         "UpdateAutoScalingGroup" => update_group(world, params, now_ms),
         "TerminateInstanceInAutoScalingGroup" => terminate(world, params, now_ms),
         "SetInstanceProtection" => protect(world, params, now_ms),
-        _ => Err(ApiError::new(
-            400,
-            "InvalidAction",
-            format!("Could not find operation {action} for version {VERSION}"),
-        )),
+        _ => Err(ApiError::unknown_operation(action, VERSION)),
     }
 }
 

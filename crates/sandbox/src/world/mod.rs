@@ -2,6 +2,8 @@
 //! `now_ms`, and what is to be done to processes comes out of [`World::step`] as [`Effect`]s.
 
 mod alarms;
+mod hook_actions;
+mod hooks;
 mod model;
 pub(crate) mod operations;
 mod scaling;
@@ -9,6 +11,8 @@ mod scaling;
 mod tests;
 
 pub use alarms::{Alarm, AlarmState, MetricKey, Metrics, POINTS_MAX, Point};
+pub use hook_actions::ActionKey;
+pub use hooks::{HOOKS_MAX, Hook, HookAction, HookChange, HookResult, Transition};
 pub use model::{ACTIVITIES_MAX, Activity, Cloud, Ec2State, Group, Instance, Lifecycle};
 pub use operations::{BATCH_MAX, GroupChange, PROTECTION_MAX};
 
@@ -94,6 +98,7 @@ impl World {
             time_text(now_ms)
         );
         let protects_new = config.new_instances_protected;
+        let hooks = config.hooks.iter().map(|hook| (hook.name.clone(), hook.clone())).collect();
         let name = config.name.clone();
         let group = Group {
             config,
@@ -101,6 +106,7 @@ impl World {
             max,
             desired,
             protects_new,
+            hooks,
             created_at_ms: now_ms,
             launch_at_ms: None,
             cooldown_ms: 0,
@@ -140,7 +146,7 @@ impl World {
         self.make_due_transitions(now_ms);
         self.evaluate_alarms(now_ms);
         self.settle(now_ms);
-        let instances = self.cloud.instances.values().filter_map(|instance| instance.next_at_ms);
+        let instances = self.cloud.instances.values().filter_map(Instance::wake_at_ms);
         let launches = self.cloud.groups.values().filter_map(|group| group.launch_at_ms);
         let alarms = self.alarms.iter().map(Alarm::next_at_ms);
         Step {

@@ -245,7 +245,10 @@ impl World {
             return false;
         };
         instance.alive = false;
-        instance.next_at_ms = Some(notice_at_ms);
+        // One that waits for its terminating hooks waits on, whatever became of its machine.
+        if instance.counts() {
+            instance.next_at_ms = Some(notice_at_ms);
+        }
         self.effects.push(Effect::Kill(id.into()));
         true
     }
@@ -270,7 +273,7 @@ impl World {
         self.settle(now_ms);
     }
 
-    fn group_mut(&mut self, name: &str) -> Result<&mut Group, ApiError> {
+    pub(super) fn group_mut(&mut self, name: &str) -> Result<&mut Group, ApiError> {
         let missing = || {
             ApiError::validation(format!(
                 "AutoScalingGroup name not found - AutoScalingGroup {name} not found"

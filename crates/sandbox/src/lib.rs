@@ -29,7 +29,7 @@ pub mod xml;
 pub use calls::Call;
 pub use client::{ClientError, SandboxClient};
 pub use config::{AlarmConfig, Comparison, Config, GroupConfig, Statistic};
-pub use control::{AlarmView, GroupState, InstanceState, MetricState, State};
+pub use control::{ActionState, AlarmView, GroupState, InstanceState, MetricState, State};
 pub use faults::{Fault, FaultInForce};
 pub use server::Sandbox;
 pub use world::{AlarmState, GroupChange, Point};

@@ -1,6 +1,7 @@
 //! The Auto Scaling API: awsQuery, version 2011-01-01. Element names are those the AWS SDK reads.
 
 use crate::error::ApiError;
+use crate::lifecycle_api;
 use crate::query::{Params, page, parse_time};
 use crate::world::{Activity, Group, GroupChange, Instance, World, time_text};
 use crate::xml::{Xml, query_answer};
@@ -30,6 +31,11 @@ pub fn handle(
         "UpdateAutoScalingGroup" => update_group(world, params, now_ms),
         "TerminateInstanceInAutoScalingGroup" => terminate(world, params, now_ms),
         "SetInstanceProtection" => protect(world, params, now_ms),
+        "PutLifecycleHook" => lifecycle_api::put_hook(world, params, now_ms),
+        "DeleteLifecycleHook" => lifecycle_api::delete_hook(world, params, now_ms),
+        "DescribeLifecycleHooks" => lifecycle_api::describe_hooks(world, params, now_ms),
+        "CompleteLifecycleAction" => lifecycle_api::complete_action(world, params, now_ms),
+        "RecordLifecycleActionHeartbeat" => lifecycle_api::record_heartbeat(world, params, now_ms),
         _ => Err(ApiError::unknown_operation(action, VERSION)),
     }
 }
@@ -258,7 +264,7 @@ fn protect(world: &mut World, params: &Params, now_ms: u64) -> Result<String, Ap
     Ok(answer("SetInstanceProtection", &world.fresh_id(), |_| {}))
 }
 
-fn answer(action: &str, request_id: &str, result: impl FnOnce(&mut Xml)) -> String {
+pub(crate) fn answer(action: &str, request_id: &str, result: impl FnOnce(&mut Xml)) -> String {
     query_answer(NAMESPACE, action, request_id, Some(result))
 }
 
@@ -280,7 +286,7 @@ fn page_size(params: &Params, (default, max): (u32, u32)) -> Result<u32, ApiErro
     Err(ApiError::validation(format!("MaxRecords {asked}: must be between 1 and {max}")))
 }
 
-fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
+pub(crate) fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
     if count <= max {
         return Ok(());
     }
@@ -290,7 +296,7 @@ fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
 }
 
 /// A parameter whose silent neglect would answer wrongly.
-fn refuse(params: &Params, prefix: &str) -> Result<(), ApiError> {
+pub(crate) fn refuse(params: &Params, prefix: &str) -> Result<(), ApiError> {
     if params.flat().keys().any(|key| key.starts_with(prefix)) {
         return Err(ApiError::validation(format!("{prefix} is not supported by the sandbox")));
     }

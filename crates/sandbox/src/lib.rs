@@ -20,6 +20,7 @@ pub mod error;
 pub mod faults;
 pub mod frontend;
 pub mod imds;
+mod lifecycle_api;
 pub mod process;
 pub mod query;
 pub mod server;

@@ -2,6 +2,7 @@
 
 use super::hooks::{Hook, HookAction};
 use crate::config::GroupConfig;
+use crate::error::ApiError;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
@@ -31,6 +32,11 @@ impl Cloud {
         members
     }
 
+    /// A group that must be there.
+    pub fn group(&self, name: &str) -> Result<&Group, ApiError> {
+        self.groups.get(name).ok_or_else(|| no_group(name))
+    }
+
     /// How many instances count towards a group's desired capacity.
     #[must_use]
     pub fn size(&self, group: &str) -> u32 {
@@ -47,6 +53,13 @@ impl Cloud {
     pub fn managed(&self, id: &str) -> Option<&Instance> {
         self.instances.get(id).filter(|instance| instance.lifecycle != Lifecycle::Gone)
     }
+}
+
+/// AWS's error for a group that it does not know.
+pub(super) fn no_group(name: &str) -> ApiError {
+    ApiError::validation(format!(
+        "AutoScalingGroup name not found - AutoScalingGroup {name} not found"
+    ))
 }
 
 /// An Auto Scaling group.

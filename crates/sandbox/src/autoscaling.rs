@@ -3,6 +3,7 @@
 use crate::error::ApiError;
 use crate::lifecycle_api;
 use crate::query::{Params, page, parse_time};
+use crate::suspension_api;
 use crate::world::{Activity, Group, GroupChange, Instance, World, time_text};
 use crate::xml::{Xml, query_answer};
 
@@ -31,6 +32,8 @@ pub fn handle(
         "UpdateAutoScalingGroup" => update_group(world, params, now_ms),
         "TerminateInstanceInAutoScalingGroup" => terminate(world, params, now_ms),
         "SetInstanceProtection" => protect(world, params, now_ms),
+        "SuspendProcesses" => suspension_api::suspend(world, params, now_ms),
+        "ResumeProcesses" => suspension_api::resume(world, params, now_ms),
         "PutLifecycleHook" => lifecycle_api::put_hook(world, params, now_ms),
         "DeleteLifecycleHook" => lifecycle_api::delete_hook(world, params, now_ms),
         "DescribeLifecycleHooks" => lifecycle_api::describe_hooks(world, params, now_ms),
@@ -76,9 +79,7 @@ fn group_xml(xml: &mut Xml, name: &str, group: &Group, members: &[&Instance], re
     xml.leaf("HealthCheckType", "EC2").leaf("HealthCheckGracePeriod", 0);
     xml.list("Instances", "member", members, |xml, instance| instance_xml(xml, instance));
     xml.leaf("CreatedTime", time_text(group.created_at_ms));
-    xml.list("SuspendedProcesses", "member", &group.config.suspended_processes, |xml, name| {
-        xml.leaf("ProcessName", name).leaf("SuspensionReason", "configured");
-    });
+    xml.list("SuspendedProcesses", "member", &group.suspended, suspension_api::suspension_xml);
     xml.texts("TerminationPolicies", "member", ["Default"]);
     xml.leaf("NewInstancesProtectedFromScaleIn", group.protects_new);
     xml.node("Tags", |_| {});
@@ -268,7 +269,7 @@ pub(crate) fn answer(action: &str, request_id: &str, result: impl FnOnce(&mut Xm
     query_answer(NAMESPACE, action, request_id, Some(result))
 }
 
-fn empty_answer(action: &str, request_id: &str) -> String {
+pub(crate) fn empty_answer(action: &str, request_id: &str) -> String {
     query_answer(NAMESPACE, action, request_id, None::<fn(&mut Xml)>)
 }
 

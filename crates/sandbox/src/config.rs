@@ -1,6 +1,6 @@
 //! `sandbox.toml`: which groups there are, how long things take, and what an instance runs.
 
-use crate::world::{HOOKS_MAX, Hook};
+use crate::world::{GroupProcess, HOOKS_MAX, Hook};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -78,9 +78,9 @@ pub struct GroupConfig {
     /// Life-cycle hooks, e.g. `{ name = "drain", transition = "terminating", heartbeat_timeout_s = 60 }`.
     #[serde(default)]
     pub hooks: Vec<Hook>,
-    /// Processes shown as suspended. The sandbox never rebalances zones, so `AZRebalance` by default.
+    /// Processes that are suspended at the start. The sandbox never rebalances zones, so `AZRebalance` by default.
     #[serde(default = "default_suspended")]
-    pub suspended_processes: Vec<String>,
+    pub suspended_processes: Vec<GroupProcess>,
 }
 
 /// One `[[alarm]]`: a CloudWatch alarm, and the scaling policy (SimpleScaling, ChangeInCapacity) that it carries out.
@@ -149,8 +149,8 @@ fn default_region() -> String {
 fn default_instance_type() -> String {
     "c5.large".into()
 }
-fn default_suspended() -> Vec<String> {
-    vec!["AZRebalance".into()]
+fn default_suspended() -> Vec<GroupProcess> {
+    vec![GroupProcess::AZRebalance]
 }
 const fn yes() -> bool {
     true
@@ -334,6 +334,7 @@ mod tests {
         check(&hooks(&hook(", heartbeat_timeout_s = 0")), "must be 1 to 7200 s");
         check(&hooks(&format!("{0}, {0}", hook(""))), "group \"g\": hook \"h\": every hook");
         check(&hooks(&hook(", default_result = \"RETRY\"")), "s.toml:6: unknown variant");
+        check("suspended_processes = [\"Lunch\"]\n", "s.toml:6: unknown variant `Lunch`");
         let many: Vec<_> =
             (0..51).map(|n| hook("").replace("\"h\"", &format!("\"h{n}\""))).collect();
         check(&hooks(&many.join(", ")), "51 hooks: at most 50");

@@ -24,6 +24,7 @@ mod lifecycle_api;
 pub mod process;
 pub mod query;
 pub mod server;
+mod suspension_api;
 pub mod world;
 pub mod xml;
 

@@ -7,6 +7,7 @@ mod hooks;
 mod model;
 pub(crate) mod operations;
 mod scaling;
+mod suspension;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ pub use hook_actions::ActionKey;
 pub use hooks::{HOOKS_MAX, Hook, HookAction, HookChange, HookResult, Transition};
 pub use model::{ACTIVITIES_MAX, Activity, Cloud, Ec2State, Group, Instance, Lifecycle};
 pub use operations::{BATCH_MAX, GroupChange, PROTECTION_MAX};
+pub use suspension::{GroupProcess, Suspension};
 
 use crate::calls::Calls;
 use crate::config::{Config, GroupConfig};
@@ -99,6 +101,9 @@ impl World {
         );
         let protects_new = config.new_instances_protected;
         let hooks = config.hooks.iter().map(|hook| (hook.name.clone(), hook.clone())).collect();
+        let configured =
+            |process: &GroupProcess| Suspension { process: *process, reason: "configured".into() };
+        let suspended = config.suspended_processes.iter().map(configured).collect();
         let name = config.name.clone();
         let group = Group {
             config,
@@ -106,6 +111,7 @@ impl World {
             max,
             desired,
             protects_new,
+            suspended,
             hooks,
             created_at_ms: now_ms,
             launch_at_ms: None,
@@ -254,9 +260,16 @@ pub const fn scramble(number: u64) -> u64 {
 /// A time as AWS writes it.
 #[must_use]
 pub fn time_text(at_ms: u64) -> String {
+    time_as("%Y-%m-%dT%H:%M:%S.%3fZ", at_ms)
+}
+
+/// A time as AWS writes it in some texts: without milliseconds.
+fn time_text_s(at_ms: u64) -> String {
+    time_as("%Y-%m-%dT%H:%M:%SZ", at_ms)
+}
+
+fn time_as(form: &str, at_ms: u64) -> String {
     let millis = i64::try_from(at_ms).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .unwrap_or(jiff::Timestamp::MAX)
-        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-        .to_string()
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime(form).to_string()
 }

@@ -1,6 +1,7 @@
 //! What there is: groups, instances, activities.
 
 use super::hooks::{Hook, HookAction};
+use super::suspension::Suspension;
 use crate::config::GroupConfig;
 use crate::error::ApiError;
 use std::collections::{BTreeMap, VecDeque};
@@ -75,6 +76,8 @@ pub struct Group {
     pub desired: u32,
     /// Whether new instances are protected from scale-in.
     pub protects_new: bool,
+    /// What it does not do by itself for now.
+    pub suspended: Vec<Suspension>,
     /// Life-cycle hooks, by name.
     pub hooks: BTreeMap<String, Hook>,
     /// Creation, Unix epoch milliseconds.

@@ -2,6 +2,7 @@
 
 use super::hooks::Transition;
 use super::model::{Activity, Group, Instance, Lifecycle};
+use super::suspension::GroupProcess;
 use super::{Effect, TERMINATED_SHOWN_MS, World, scramble, time_text};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -89,10 +90,10 @@ impl World {
     }
 
     fn notice_death(&mut self, id: &str, now_ms: u64) {
-        if let Some(instance) = self.cloud.instances.get_mut(id) {
-            instance.healthy = false;
-        }
-        self.begin_termination(id, Reason::Health, now_ms);
+        let Some(instance) = self.cloud.instances.get_mut(id) else { return };
+        instance.healthy = false;
+        let name = instance.group.clone();
+        self.end_unhealthy(&name, now_ms);
     }
 
     fn leave_group(&mut self, id: &str, now_ms: u64) {
@@ -164,12 +165,15 @@ impl World {
     pub(super) fn reconcile(&mut self, name: &str, now_ms: u64) {
         let size = self.cloud.size(name);
         let Some(group) = self.cloud.groups.get_mut(name) else { return };
-        if size < group.desired {
+        if size < group.desired && !group.suspends(GroupProcess::Launch) {
             group.launch_at_ms.get_or_insert(now_ms + self.config.launch_delay_ms);
             return;
         }
         group.launch_at_ms = None;
-        let surplus = usize::try_from(size - group.desired).unwrap_or(0);
+        if group.suspends(GroupProcess::Terminate) {
+            return;
+        }
+        let surplus = usize::try_from(size.saturating_sub(group.desired)).unwrap_or(0);
         let victims: Vec<String> = self
             .cloud
             .members(name)

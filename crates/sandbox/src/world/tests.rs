@@ -6,6 +6,7 @@ use crate::faults::Fault;
 use proptest::prelude::*;
 
 mod hooks;
+mod suspension;
 
 const GROUP: &str = "g";
 
@@ -345,12 +346,13 @@ const SHORT_HOOKS: &str = r#"hooks = [
 ]"#;
 
 proptest! {
-    /// Whatever is asked in whatever order, with hooks and without: bounds hold at all times, what waits is what has
-    /// something to wait for, and left alone the group reaches its desired size.
+    /// Whatever is asked in whatever order, with hooks and without, whatever is suspended: bounds hold at all times, what waits is what has
+    /// something to wait for, and left alone with all
+    /// its processes the group reaches its desired size.
     #[test]
     fn bounds_hold_and_the_group_settles(
         has_hooks: bool,
-        moves in prop::collection::vec((0u8..7, 0u32..8, 0u64..200), 1..40),
+        moves in prop::collection::vec((0u8..9, 0u32..8, 0u64..200), 1..40),
     ) {
         let hooks = if has_hooks { SHORT_HOOKS } else { "" };
         let mut bench = Bench::with_group(1, 6, 2, "", hooks);
@@ -360,6 +362,7 @@ proptest! {
             let now_ms = bench.now_ms;
             let key = ActionKey::Instance(&victim);
             let hook = ["up", "down", "later"][number as usize % 3];
+            let process = ["Launch", "Terminate", "ReplaceUnhealthy"][number as usize % 3];
             let result = if number % 2 == 0 { HookResult::Continue } else { HookResult::Abandon };
             let _refused = match kind {
                 0 => bench.world.set_desired(GROUP, number, now_ms),
@@ -368,6 +371,8 @@ proptest! {
                 3 => { bench.world.die(&victim, now_ms); Ok(()) }
                 4 => bench.world.complete_action(GROUP, hook, key, result, now_ms),
                 5 => bench.world.record_heartbeat(GROUP, hook, key, now_ms),
+                6 => bench.world.suspend(GROUP, &[process], now_ms),
+                7 => bench.world.resume(GROUP, &[process], now_ms),
                 _ => bench.world.update_group(GROUP, GroupChange { max: Some(number), ..GroupChange::default() }, None, now_ms),
             };
             bench.pass(ms);
@@ -378,6 +383,7 @@ proptest! {
                 prop_assert_eq!(waits, !instance.actions.is_empty());
             }
         }
+        bench.world.resume(GROUP, &[], bench.now_ms).unwrap();
         bench.pass(9_000);
         let protected = bench.world.cloud().members(GROUP).iter().filter(|instance| instance.protected).count();
         let size = bench.world.cloud().size(GROUP) as usize;

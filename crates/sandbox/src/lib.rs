@@ -1,5 +1,5 @@
 //! An AWS endpoint on loopback whose instances are processes on this machine: Auto Scaling, EC2, CloudWatch and instance metadata,
-//! enough for an autoscaler to be shown and tested without an account, with faults to inject.
+//! enough for an autoscaler to be shown and tested without an account, with life-cycle hooks and with faults to inject.
 //!
 //! It checks no signatures and bills nobody, so it listens on loopback addresses only.
 //!

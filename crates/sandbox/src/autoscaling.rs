@@ -1,7 +1,9 @@
 //! The Auto Scaling API: awsQuery, version 2011-01-01. Element names are those the AWS SDK reads.
 
 use crate::error::ApiError;
+use crate::lifecycle_api;
 use crate::query::{Params, page, parse_time};
+use crate::suspension_api;
 use crate::world::{Activity, Group, GroupChange, Instance, World, time_text};
 use crate::xml::{Xml, query_answer};
 
@@ -30,11 +32,14 @@ pub fn handle(
         "UpdateAutoScalingGroup" => update_group(world, params, now_ms),
         "TerminateInstanceInAutoScalingGroup" => terminate(world, params, now_ms),
         "SetInstanceProtection" => protect(world, params, now_ms),
-        _ => Err(ApiError::new(
-            400,
-            "InvalidAction",
-            format!("Could not find operation {action} for version {VERSION}"),
-        )),
+        "SuspendProcesses" => suspension_api::suspend(world, params, now_ms),
+        "ResumeProcesses" => suspension_api::resume(world, params, now_ms),
+        "PutLifecycleHook" => lifecycle_api::put_hook(world, params, now_ms),
+        "DeleteLifecycleHook" => lifecycle_api::delete_hook(world, params, now_ms),
+        "DescribeLifecycleHooks" => lifecycle_api::describe_hooks(world, params, now_ms),
+        "CompleteLifecycleAction" => lifecycle_api::complete_action(world, params, now_ms),
+        "RecordLifecycleActionHeartbeat" => lifecycle_api::record_heartbeat(world, params, now_ms),
+        _ => Err(ApiError::unknown_operation(action, VERSION)),
     }
 }
 
@@ -74,9 +79,7 @@ fn group_xml(xml: &mut Xml, name: &str, group: &Group, members: &[&Instance], re
     xml.leaf("HealthCheckType", "EC2").leaf("HealthCheckGracePeriod", 0);
     xml.list("Instances", "member", members, |xml, instance| instance_xml(xml, instance));
     xml.leaf("CreatedTime", time_text(group.created_at_ms));
-    xml.list("SuspendedProcesses", "member", &group.config.suspended_processes, |xml, name| {
-        xml.leaf("ProcessName", name).leaf("SuspensionReason", "configured");
-    });
+    xml.list("SuspendedProcesses", "member", &group.suspended, suspension_api::suspension_xml);
     xml.texts("TerminationPolicies", "member", ["Default"]);
     xml.leaf("NewInstancesProtectedFromScaleIn", group.protects_new);
     xml.node("Tags", |_| {});
@@ -262,11 +265,11 @@ fn protect(world: &mut World, params: &Params, now_ms: u64) -> Result<String, Ap
     Ok(answer("SetInstanceProtection", &world.fresh_id(), |_| {}))
 }
 
-fn answer(action: &str, request_id: &str, result: impl FnOnce(&mut Xml)) -> String {
+pub(crate) fn answer(action: &str, request_id: &str, result: impl FnOnce(&mut Xml)) -> String {
     query_answer(NAMESPACE, action, request_id, Some(result))
 }
 
-fn empty_answer(action: &str, request_id: &str) -> String {
+pub(crate) fn empty_answer(action: &str, request_id: &str) -> String {
     query_answer(NAMESPACE, action, request_id, None::<fn(&mut Xml)>)
 }
 
@@ -284,7 +287,7 @@ fn page_size(params: &Params, (default, max): (u32, u32)) -> Result<u32, ApiErro
     Err(ApiError::validation(format!("MaxRecords {asked}: must be between 1 and {max}")))
 }
 
-fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
+pub(crate) fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
     if count <= max {
         return Ok(());
     }
@@ -294,7 +297,7 @@ fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
 }
 
 /// A parameter whose silent neglect would answer wrongly.
-fn refuse(params: &Params, prefix: &str) -> Result<(), ApiError> {
+pub(crate) fn refuse(params: &Params, prefix: &str) -> Result<(), ApiError> {
     if params.flat().keys().any(|key| key.starts_with(prefix)) {
         return Err(ApiError::validation(format!("{prefix} is not supported by the sandbox")));
     }

@@ -74,6 +74,12 @@ impl SandboxClient {
         self.json("POST", &format!("/sandbox/instances/{id}/die"), "")
     }
 
+    /// The group is told to terminate the instance, as somebody would at the console: it passes the terminating hooks, and
+    /// is replaced, as the desired capacity stays.
+    pub fn terminate(&self, id: &str) -> Result<(), ClientError> {
+        self.json("POST", &format!("/sandbox/instances/{id}/terminate"), "")
+    }
+
     /// Changes a group's sizes, as another actor would.
     pub fn set_group(&self, name: &str, change: GroupChange) -> Result<(), ClientError> {
         self.json("POST", &format!("/sandbox/groups/{name}"), &serde_json::to_string(&change)?)

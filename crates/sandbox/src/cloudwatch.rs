@@ -29,11 +29,7 @@ pub fn handle(
 ) -> Result<(), ApiError> {
     match action {
         "PutMetricData" => put_metric_data(world, params, now_ms),
-        _ => Err(ApiError::new(
-            400,
-            "InvalidAction",
-            format!("Could not find operation {action} for version {VERSION}"),
-        )),
+        _ => Err(ApiError::unknown_operation(action, VERSION)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `sandbox.toml`: which groups there are, how long things take, and what an instance runs.
 
+use crate::world::{GroupProcess, HOOKS_MAX, Hook};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -74,9 +75,12 @@ pub struct GroupConfig {
     /// Whether new instances are protected from scale-in.
     #[serde(default)]
     pub new_instances_protected: bool,
-    /// Processes shown as suspended. The sandbox never rebalances zones, so `AZRebalance` by default.
+    /// Life-cycle hooks, e.g. `{ name = "drain", transition = "terminating", heartbeat_timeout_s = 60 }`.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
+    /// Processes that are suspended at the start. The sandbox never rebalances zones, so `AZRebalance` by default.
     #[serde(default = "default_suspended")]
-    pub suspended_processes: Vec<String>,
+    pub suspended_processes: Vec<GroupProcess>,
 }
 
 /// One `[[alarm]]`: a CloudWatch alarm, and the scaling policy (SimpleScaling, ChangeInCapacity) that it carries out.
@@ -145,8 +149,8 @@ fn default_region() -> String {
 fn default_instance_type() -> String {
     "c5.large".into()
 }
-fn default_suspended() -> Vec<String> {
-    vec!["AZRebalance".into()]
+fn default_suspended() -> Vec<GroupProcess> {
+    vec![GroupProcess::AZRebalance]
 }
 const fn yes() -> bool {
     true
@@ -243,6 +247,7 @@ impl Config {
                     group.name
                 ));
             }
+            check_hooks(group)?;
         }
         self.alarm.iter().try_for_each(|alarm| self.check_alarm(alarm))
     }
@@ -264,6 +269,24 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn check_hooks(group: &GroupConfig) -> Result<(), String> {
+    let in_group = |message: String| format!("group \"{}\": {message}", group.name);
+    let mut seen = BTreeSet::new();
+    for hook in &group.hooks {
+        hook.check(1).map_err(in_group)?;
+        if !seen.insert(&hook.name) {
+            return Err(in_group(format!(
+                "hook \"{}\": every hook needs a name of its own",
+                hook.name
+            )));
+        }
+    }
+    if group.hooks.len() > HOOKS_MAX {
+        return Err(in_group(format!("{} hooks: at most {HOOKS_MAX}", group.hooks.len())));
+    }
+    Ok(())
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -306,5 +329,14 @@ mod tests {
             "s.toml:13: unknown variant",
         );
         check("[[group]]\nname = \"g\"\nmax = 1\n", "name of its own");
+        let hook = |rest: &str| format!("{{ name = \"h\", transition = \"launching\"{rest} }}");
+        let hooks = |list: &str| format!("hooks = [{list}]\n");
+        check(&hooks(&hook(", heartbeat_timeout_s = 0")), "must be 1 to 7200 s");
+        check(&hooks(&format!("{0}, {0}", hook(""))), "group \"g\": hook \"h\": every hook");
+        check(&hooks(&hook(", default_result = \"RETRY\"")), "s.toml:6: unknown variant");
+        check("suspended_processes = [\"Lunch\"]\n", "s.toml:6: unknown variant `Lunch`");
+        let many: Vec<_> =
+            (0..51).map(|n| hook("").replace("\"h\"", &format!("\"h{n}\""))).collect();
+        check(&hooks(&many.join(", ")), "51 hooks: at most 50");
     }
 }

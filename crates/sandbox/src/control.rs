@@ -2,7 +2,7 @@
 
 use crate::faults::{Fault, FaultInForce};
 use crate::server::Shared;
-use crate::world::{Alarm, AlarmState, GroupChange, Instance, MetricKey, Point, World};
+use crate::world::{Alarm, AlarmState, GroupChange, HookAction, Instance, MetricKey, Point, World};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,8 +69,10 @@ pub struct InstanceState {
     pub id: String,
     /// Private address.
     pub ip: Ipv4Addr,
-    /// `Pending`, `InService` or `Terminating`.
+    /// AWS's word: `Pending`, `Pending:Wait`, `InService`, `Terminating:Wait`, `Terminating`, …
     pub lifecycle: String,
+    /// The actions of life-cycle hooks that it waits for, by the hooks' names.
+    pub actions: Vec<ActionState>,
     /// Availability zone.
     pub zone: String,
     /// Protected from scale-in.
@@ -83,6 +85,17 @@ pub struct InstanceState {
     pub launched_at_ms: u64,
     /// Whether the machine has power.
     pub alive: bool,
+}
+
+/// What an instance waits for before it enters service or is terminated.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ActionState {
+    /// The hook's name.
+    pub hook: String,
+    /// For LifecycleActionToken.
+    pub token: String,
+    /// When it runs out, Unix epoch milliseconds.
+    pub until_ms: u64,
 }
 
 impl State {
@@ -135,11 +148,15 @@ pub fn handle(shared: &Shared, method: &Method, path: &[&str], body: &[u8]) -> (
             true => json(&()),
             false => Err((404, format!("{id}: no living instance"))),
         },
+        (&Method::POST, ["instances", id, "terminate"]) => {
+            let done = world.terminate(None, &[id], false, now_ms);
+            done.map_err(|error| (404, error.message)).and_then(|_| json(&()))
+        }
         (&Method::POST, ["groups", name]) => parse::<GroupChange>(body).and_then(|change| {
             world.update_group(name, change, None, now_ms).map_err(|error| bad(error.message))?;
             json(&())
         }),
-        _ => Err((404, "known: GET state, GET|DELETE calls, GET|POST|DELETE faults, POST instances/ID/die, POST groups/NAME".into())),
+        _ => Err((404, "known: GET state, GET|DELETE calls, GET|POST|DELETE faults, POST instances/ID/die|terminate, POST groups/NAME".into())),
     };
     drop(world);
     shared.changed();
@@ -193,6 +210,7 @@ fn instance(instance: &Instance) -> InstanceState {
         id: instance.id.clone(),
         ip: instance.ip,
         lifecycle: instance.lifecycle.name().into(),
+        actions: instance.actions.iter().map(action).collect(),
         zone: instance.zone.clone(),
         protected: instance.protected,
         tags: instance.tags.clone(),
@@ -200,4 +218,9 @@ fn instance(instance: &Instance) -> InstanceState {
         launched_at_ms: instance.launched_at_ms,
         alive: instance.alive,
     }
+}
+
+fn action(action: &HookAction) -> ActionState {
+    let HookAction { hook, token, until_ms, .. } = action.clone();
+    ActionState { hook, token, until_ms }
 }

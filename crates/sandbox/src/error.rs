@@ -33,4 +33,11 @@ impl ApiError {
             "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
         ))
     }
+
+    /// What the query protocols' services answer to an action that they do not have in an API's `version`.
+    #[must_use]
+    pub fn unknown_operation(action: &str, version: &str) -> Self {
+        let message = format!("Could not find operation {action} for version {version}");
+        Self::new(400, "InvalidAction", message)
+    }
 }

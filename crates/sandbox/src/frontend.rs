@@ -142,11 +142,7 @@ impl Service {
 
 fn sts(world: &mut World, action: &str) -> Result<String, ApiError> {
     if action != "GetCallerIdentity" {
-        return Err(ApiError::new(
-            400,
-            "InvalidAction",
-            format!("Could not find operation {action} for version {STS_VERSION}"),
-        ));
+        return Err(ApiError::unknown_operation(action, STS_VERSION));
     }
     let identity = |xml: &mut Xml| {
         xml.leaf("Arn", "arn:aws:iam::123456789012:user/sandbox")

@@ -1,5 +1,5 @@
 //! An AWS endpoint on loopback whose instances are processes on this machine: Auto Scaling, EC2, CloudWatch and instance metadata,
-//! enough for an autoscaler to be shown and tested without an account, with faults to inject.
+//! enough for an autoscaler to be shown and tested without an account, with life-cycle hooks and with faults to inject.
 //!
 //! It checks no signatures and bills nobody, so it listens on loopback addresses only.
 //!
@@ -20,16 +20,18 @@ pub mod error;
 pub mod faults;
 pub mod frontend;
 pub mod imds;
+mod lifecycle_api;
 pub mod process;
 pub mod query;
 pub mod server;
+mod suspension_api;
 pub mod world;
 pub mod xml;
 
 pub use calls::Call;
 pub use client::{ClientError, SandboxClient};
 pub use config::{AlarmConfig, Comparison, Config, GroupConfig, Statistic};
-pub use control::{AlarmView, GroupState, InstanceState, MetricState, State};
+pub use control::{ActionState, AlarmView, GroupState, InstanceState, MetricState, State};
 pub use faults::{Fault, FaultInForce};
 pub use server::Sandbox;
 pub use world::{AlarmState, GroupChange, Point};

@@ -20,11 +20,13 @@ Example:
   [[group]]
   name = \"hpc-compute\"
   max = 8
+  hooks = [{ name = \"drain\", transition = \"terminating\", heartbeat_timeout_s = 60 }]
   END
   slurm-asg-sandbox --config sandbox.toml --port-file port &
   export AWS_ENDPOINT_URL=http://127.0.0.1:$(cat port)
   curl -s $AWS_ENDPOINT_URL/sandbox/state
-  curl -s $AWS_ENDPOINT_URL/sandbox/faults -d '{\"kind\":\"no_capacity\",\"group\":\"hpc-compute\"}'";
+  curl -s $AWS_ENDPOINT_URL/sandbox/faults -d '{\"kind\":\"no_capacity\",\"group\":\"hpc-compute\"}'
+  curl -s -X POST $AWS_ENDPOINT_URL/sandbox/instances/i-0123456789abcdef0/terminate";
 
 /// Auto Scaling and EC2 on loopback; its instances are processes on this machine.
 #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@
 //! due at once the one holds that adds most.
 
 use super::World;
-use super::model::Lifecycle;
+use super::suspension::GroupProcess;
 use crate::config::{AlarmConfig, Comparison, Statistic};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -190,11 +190,12 @@ impl World {
             .cloud
             .members(&group_name)
             .iter()
-            .any(|instance| instance.lifecycle == Lifecycle::Pending);
+            .any(|instance| instance.lifecycle.is_launching());
         let Some(group) = self.cloud.groups.get_mut(&group_name) else { return };
         let to = group.desired.saturating_add(adjustment).min(group.max);
+        let deaf = group.suspends(GroupProcess::AlarmNotification);
         let busy = launches || size < group.desired || now_ms < group.cooldown_until_ms;
-        if busy || to == group.desired {
+        if deaf || busy || to == group.desired {
             return;
         }
         group.cooldown_ms = cooldown_ms;

@@ -2,15 +2,21 @@
 //! `now_ms`, and what is to be done to processes comes out of [`World::step`] as [`Effect`]s.
 
 mod alarms;
+mod hook_actions;
+mod hooks;
 mod model;
 pub(crate) mod operations;
 mod scaling;
+mod suspension;
 #[cfg(test)]
 mod tests;
 
 pub use alarms::{Alarm, AlarmState, MetricKey, Metrics, POINTS_MAX, Point};
+pub use hook_actions::ActionKey;
+pub use hooks::{HOOKS_MAX, Hook, HookAction, HookChange, HookResult, Transition};
 pub use model::{ACTIVITIES_MAX, Activity, Cloud, Ec2State, Group, Instance, Lifecycle};
 pub use operations::{BATCH_MAX, GroupChange, PROTECTION_MAX};
+pub use suspension::{GroupProcess, Suspension};
 
 use crate::calls::Calls;
 use crate::config::{Config, GroupConfig};
@@ -94,6 +100,10 @@ impl World {
             time_text(now_ms)
         );
         let protects_new = config.new_instances_protected;
+        let hooks = config.hooks.iter().map(|hook| (hook.name.clone(), hook.clone())).collect();
+        let configured =
+            |process: &GroupProcess| Suspension { process: *process, reason: "configured".into() };
+        let suspended = config.suspended_processes.iter().map(configured).collect();
         let name = config.name.clone();
         let group = Group {
             config,
@@ -101,6 +111,8 @@ impl World {
             max,
             desired,
             protects_new,
+            suspended,
+            hooks,
             created_at_ms: now_ms,
             launch_at_ms: None,
             cooldown_ms: 0,
@@ -140,7 +152,7 @@ impl World {
         self.make_due_transitions(now_ms);
         self.evaluate_alarms(now_ms);
         self.settle(now_ms);
-        let instances = self.cloud.instances.values().filter_map(|instance| instance.next_at_ms);
+        let instances = self.cloud.instances.values().filter_map(Instance::wake_at_ms);
         let launches = self.cloud.groups.values().filter_map(|group| group.launch_at_ms);
         let alarms = self.alarms.iter().map(Alarm::next_at_ms);
         Step {
@@ -248,9 +260,16 @@ pub const fn scramble(number: u64) -> u64 {
 /// A time as AWS writes it.
 #[must_use]
 pub fn time_text(at_ms: u64) -> String {
+    time_as("%Y-%m-%dT%H:%M:%S.%3fZ", at_ms)
+}
+
+/// A time as AWS writes it in some texts: without milliseconds.
+fn time_text_s(at_ms: u64) -> String {
+    time_as("%Y-%m-%dT%H:%M:%SZ", at_ms)
+}
+
+fn time_as(form: &str, at_ms: u64) -> String {
     let millis = i64::try_from(at_ms).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .unwrap_or(jiff::Timestamp::MAX)
-        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-        .to_string()
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime(form).to_string()
 }

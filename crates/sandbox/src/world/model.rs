@@ -1,6 +1,9 @@
 //! What there is: groups, instances, activities.
 
+use super::hooks::{Hook, HookAction};
+use super::suspension::Suspension;
 use crate::config::GroupConfig;
+use crate::error::ApiError;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
@@ -30,6 +33,11 @@ impl Cloud {
         members
     }
 
+    /// A group that must be there.
+    pub fn group(&self, name: &str) -> Result<&Group, ApiError> {
+        self.groups.get(name).ok_or_else(|| no_group(name))
+    }
+
     /// How many instances count towards a group's desired capacity.
     #[must_use]
     pub fn size(&self, group: &str) -> u32 {
@@ -48,6 +56,13 @@ impl Cloud {
     }
 }
 
+/// AWS's error for a group that it does not know.
+pub(super) fn no_group(name: &str) -> ApiError {
+    ApiError::validation(format!(
+        "AutoScalingGroup name not found - AutoScalingGroup {name} not found"
+    ))
+}
+
 /// An Auto Scaling group.
 #[derive(Debug, Clone)]
 pub struct Group {
@@ -61,6 +76,10 @@ pub struct Group {
     pub desired: u32,
     /// Whether new instances are protected from scale-in.
     pub protects_new: bool,
+    /// What it does not do by itself for now.
+    pub suspended: Vec<Suspension>,
+    /// Life-cycle hooks, by name.
+    pub hooks: BTreeMap<String, Hook>,
     /// Creation, Unix epoch milliseconds.
     pub created_at_ms: u64,
     /// When missing instances are launched.
@@ -78,8 +97,16 @@ pub struct Group {
 pub enum Lifecycle {
     /// Launched, not yet up.
     Pending,
+    /// Up, and waiting for its launching hooks.
+    PendingWait,
+    /// About to enter service, its launching hooks being done.
+    PendingProceed,
     /// Up, as far as the group knows.
     InService,
+    /// Chosen to go, still running, and waiting for its terminating hooks.
+    TerminatingWait,
+    /// Going, its terminating hooks being done.
+    TerminatingProceed,
     /// Going.
     Terminating,
     /// Left its group.
@@ -92,10 +119,20 @@ impl Lifecycle {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
+            Self::PendingWait => "Pending:Wait",
+            Self::PendingProceed => "Pending:Proceed",
             Self::InService => "InService",
+            Self::TerminatingWait => "Terminating:Wait",
+            Self::TerminatingProceed => "Terminating:Proceed",
             Self::Terminating => "Terminating",
             Self::Gone => "Terminated",
         }
+    }
+
+    /// Whether it is launched and not yet in service.
+    #[must_use]
+    pub const fn is_launching(self) -> bool {
+        matches!(self, Self::Pending | Self::PendingWait | Self::PendingProceed)
     }
 }
 
@@ -135,15 +172,23 @@ pub struct Instance {
     pub boots: bool,
     /// Launch, Unix epoch milliseconds.
     pub launched_at_ms: u64,
-    /// When its next transition is due: InService, death noticed, gone, forgotten.
+    /// When its next transition is due: up, InService, death noticed, gone, forgotten.
     pub next_at_ms: Option<u64>,
+    /// What it waits for before its next transition.
+    pub actions: Vec<HookAction>,
 }
 
 impl Instance {
     /// Whether it counts towards the desired capacity.
     #[must_use]
     pub fn counts(&self) -> bool {
-        matches!(self.lifecycle, Lifecycle::Pending | Lifecycle::InService)
+        self.lifecycle.is_launching() || self.lifecycle == Lifecycle::InService
+    }
+
+    /// When something is due: its next transition, or the end of an action's time. Unix epoch milliseconds.
+    #[must_use]
+    pub fn wake_at_ms(&self) -> Option<u64> {
+        self.actions.iter().map(|action| action.until_ms).chain(self.next_at_ms).min()
     }
 
     /// EC2's code and name of its state.
@@ -151,12 +196,22 @@ impl Instance {
     pub fn ec2_state(&self) -> Ec2State {
         match self.lifecycle {
             Lifecycle::Gone => (48, "terminated"),
-            Lifecycle::Terminating => (32, "shutting-down"),
-            Lifecycle::Pending | Lifecycle::InService if self.ec2_terminating => {
+            Lifecycle::Terminating | Lifecycle::TerminatingProceed => (32, "shutting-down"),
+            // Its group may keep it for hours after its machine is gone.
+            Lifecycle::TerminatingWait if !self.alive => (48, "terminated"),
+            Lifecycle::Pending
+            | Lifecycle::PendingWait
+            | Lifecycle::PendingProceed
+            | Lifecycle::InService
+                if self.ec2_terminating =>
+            {
                 (32, "shutting-down")
             }
             Lifecycle::Pending => (0, "pending"),
-            Lifecycle::InService => (16, "running"),
+            Lifecycle::PendingWait
+            | Lifecycle::PendingProceed
+            | Lifecycle::InService
+            | Lifecycle::TerminatingWait => (16, "running"),
         }
     }
 
@@ -184,10 +239,18 @@ pub struct Activity {
     pub start_ms: u64,
     /// End, Unix epoch milliseconds.
     pub end_ms: Option<u64>,
-    /// `InProgress`, `Successful` or `Failed`.
+    /// `InProgress`, `MidLifecycleAction`, `Successful`, `Failed` or `Cancelled`.
     pub status: &'static str,
     /// Why it failed.
     pub message: Option<String>,
     /// JSON text naming subnet and zone.
     pub details: String,
+}
+
+impl Activity {
+    /// Whether it is about this instance and goes on.
+    #[must_use]
+    pub fn is_open_for(&self, id: &str) -> bool {
+        self.instance.as_deref() == Some(id) && self.end_ms.is_none()
+    }
 }

@@ -1,6 +1,6 @@
 //! What others do to the world: the mutating API calls, and accidents.
 
-use super::model::{Activity, Ec2State, Group, Lifecycle};
+use super::model::{Activity, Cloud, Ec2State, Group, Lifecycle, no_group};
 use super::scaling::Reason;
 use super::{Effect, World, time_text};
 use crate::error::ApiError;
@@ -245,7 +245,10 @@ impl World {
             return false;
         };
         instance.alive = false;
-        instance.next_at_ms = Some(notice_at_ms);
+        // One that waits for its terminating hooks waits on, whatever became of its machine.
+        if instance.counts() {
+            instance.next_at_ms = Some(notice_at_ms);
+        }
         self.effects.push(Effect::Kill(id.into()));
         true
     }
@@ -270,13 +273,8 @@ impl World {
         self.settle(now_ms);
     }
 
-    fn group_mut(&mut self, name: &str) -> Result<&mut Group, ApiError> {
-        let missing = || {
-            ApiError::validation(format!(
-                "AutoScalingGroup name not found - AutoScalingGroup {name} not found"
-            ))
-        };
-        self.cloud.groups.get_mut(name).ok_or_else(missing)
+    pub(super) fn group_mut(&mut self, name: &str) -> Result<&mut Group, ApiError> {
+        self.cloud.groups.get_mut(name).ok_or_else(|| no_group(name))
     }
 }
 
@@ -298,7 +296,7 @@ fn at_minimum(group: &Group) -> ApiError {
 }
 
 /// EC2's error for ids it does not know.
-pub(crate) fn unknown_in(cloud: &super::Cloud, ids: &[&str]) -> Result<(), ApiError> {
+pub(crate) fn unknown_in(cloud: &Cloud, ids: &[&str]) -> Result<(), ApiError> {
     let well_formed = |id: &str| {
         id.strip_prefix("i-").is_some_and(|hex| {
             hex.bytes().all(|b| b.is_ascii_hexdigit()) && matches!(hex.len(), 8 | 17)

@@ -1,6 +1,8 @@
 //! What a group does by itself: launch what is missing, end what is too much, replace what died.
 
-use super::model::{Group, Instance, Lifecycle};
+use super::hooks::Transition;
+use super::model::{Activity, Group, Instance, Lifecycle};
+use super::suspension::GroupProcess;
 use super::{Effect, TERMINATED_SHOWN_MS, World, scramble, time_text};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,10 +16,13 @@ pub(super) enum Reason<'a> {
     ScaleIn,
     /// It died.
     Health,
+    /// A launching hook's action was abandoned.
+    Abandoned,
 }
 
 impl World {
     pub(super) fn make_due_transitions(&mut self, now_ms: u64) {
+        self.expire_actions(now_ms);
         let due = |instance: &&Instance| instance.next_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
         let ids: Vec<String> =
             self.cloud.instances.values().filter(due).map(|instance| instance.id.clone()).collect();
@@ -42,22 +47,40 @@ impl World {
         let Some(instance) = self.cloud.instances.get_mut(id) else { return };
         instance.next_at_ms = None;
         match (instance.lifecycle, instance.alive) {
-            (Lifecycle::Pending, true) => self.enter_service(id, now_ms),
-            (Lifecycle::Pending | Lifecycle::InService, false) => self.notice_death(id, now_ms),
-            (Lifecycle::Terminating, _) => self.leave_group(id, now_ms),
+            (Lifecycle::Pending, true) => self.come_up(id, now_ms),
+            (Lifecycle::PendingProceed, true) => self.enter_service(id, now_ms),
+            (
+                Lifecycle::Pending
+                | Lifecycle::PendingWait
+                | Lifecycle::PendingProceed
+                | Lifecycle::InService,
+                false,
+            ) => self.notice_death(id, now_ms),
+            (Lifecycle::Terminating | Lifecycle::TerminatingProceed, _) => {
+                self.leave_group(id, now_ms)
+            }
             (Lifecycle::Gone, _) => {
                 self.cloud.instances.remove(id);
             }
-            (Lifecycle::InService, true) => {}
+            // Nothing is due: they wait for their hooks, or to be told to go.
+            (Lifecycle::PendingWait | Lifecycle::InService, true)
+            | (Lifecycle::TerminatingWait, _) => {}
+        }
+    }
+
+    /// The machine runs; its group may have hooks to wait for.
+    fn come_up(&mut self, id: &str, now_ms: u64) {
+        if self.cloud.instances.get(id).is_some_and(|instance| instance.boots) {
+            self.effects.push(Effect::Boot(id.into()));
+        }
+        if !self.begin_actions(id, Transition::Launching, now_ms) {
+            self.enter_service(id, now_ms);
         }
     }
 
     fn enter_service(&mut self, id: &str, now_ms: u64) {
         let Some(instance) = self.cloud.instances.get_mut(id) else { return };
         instance.lifecycle = Lifecycle::InService;
-        if instance.boots {
-            self.effects.push(Effect::Boot(id.into()));
-        }
         if let Some(group) = self.cloud.groups.get_mut(&instance.group)
             && group.cooldown_ms > 0
         {
@@ -67,10 +90,10 @@ impl World {
     }
 
     fn notice_death(&mut self, id: &str, now_ms: u64) {
-        if let Some(instance) = self.cloud.instances.get_mut(id) {
-            instance.healthy = false;
-        }
-        self.begin_termination(id, Reason::Health, now_ms);
+        let Some(instance) = self.cloud.instances.get_mut(id) else { return };
+        instance.healthy = false;
+        let name = instance.group.clone();
+        self.end_unhealthy(&name, now_ms);
     }
 
     fn leave_group(&mut self, id: &str, now_ms: u64) {
@@ -82,27 +105,26 @@ impl World {
     }
 
     fn finish_activities(&mut self, id: &str, now_ms: u64) {
-        let open = |activity: &&mut super::Activity| {
-            activity.instance.as_deref() == Some(id) && activity.end_ms.is_none()
-        };
+        let open = |activity: &&mut Activity| activity.is_open_for(id);
         for activity in self.cloud.activities.iter_mut().filter(open) {
             activity.end_ms = Some(now_ms);
             activity.status = "Successful";
         }
     }
 
-    /// Takes an instance out: power off now, out of the group after `terminate_delay_ms`.
+    /// Sets the status of what goes on with an instance.
+    pub(super) fn mark_activities(&mut self, id: &str, status: &'static str) {
+        let open = |activity: &&mut Activity| activity.is_open_for(id);
+        self.cloud.activities.iter_mut().filter(open).for_each(|activity| activity.status = status);
+    }
+
+    /// Takes an instance out: power off now, or when its terminating hooks are done.
     pub(super) fn begin_termination(&mut self, id: &str, reason: Reason<'_>, now_ms: u64) {
         // A launch that is cut short counts as done, as the instance existed.
         self.finish_activities(id, now_ms);
-        let Some(instance) = self.cloud.instances.get_mut(id) else { return };
-        instance.lifecycle = Lifecycle::Terminating;
-        let was_alive = std::mem::replace(&mut instance.alive, false);
-        instance.next_at_ms = Some(now_ms + self.config.terminate_delay_ms);
+        let Some(instance) = self.cloud.instances.get(id) else { return };
+        let was_in_service = instance.lifecycle == Lifecycle::InService;
         let (group, zone) = (instance.group.clone(), instance.zone.clone());
-        if was_alive {
-            self.effects.push(Effect::Kill(id.into()));
-        }
         let at = time_text(now_ms);
         let mut activity = self.activity(&group, Some(id), &zone, now_ms);
         activity.description = format!("Terminating EC2 instance: {id}");
@@ -116,20 +138,42 @@ impl World {
             Reason::Health => format!(
                 "At {at} an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped."
             ),
+            // AWS's words are not documented.
+            Reason::Abandoned => format!(
+                "At {at} instance {id} was taken out of service in response to an abandoned lifecycle action."
+            ),
         };
         self.record(activity);
+        if !(was_in_service && self.begin_actions(id, Transition::Terminating, now_ms)) {
+            self.power_off(id, Lifecycle::Terminating, now_ms);
+        }
+    }
+
+    /// Power off now, out of the group after `terminate_delay_ms`.
+    pub(super) fn power_off(&mut self, id: &str, going: Lifecycle, now_ms: u64) {
+        let Some(instance) = self.cloud.instances.get_mut(id) else { return };
+        instance.lifecycle = going;
+        // Of one that was about to be launched.
+        instance.actions.clear();
+        instance.next_at_ms = Some(now_ms + self.config.terminate_delay_ms);
+        if std::mem::replace(&mut instance.alive, false) {
+            self.effects.push(Effect::Kill(id.into()));
+        }
     }
 
     /// Ends surplus instances and sees to it that missing ones will be launched.
     pub(super) fn reconcile(&mut self, name: &str, now_ms: u64) {
         let size = self.cloud.size(name);
         let Some(group) = self.cloud.groups.get_mut(name) else { return };
-        if size < group.desired {
+        if size < group.desired && !group.suspends(GroupProcess::Launch) {
             group.launch_at_ms.get_or_insert(now_ms + self.config.launch_delay_ms);
             return;
         }
         group.launch_at_ms = None;
-        let surplus = usize::try_from(size - group.desired).unwrap_or(0);
+        if group.suspends(GroupProcess::Terminate) {
+            return;
+        }
+        let surplus = usize::try_from(size.saturating_sub(group.desired)).unwrap_or(0);
         let victims: Vec<String> = self
             .cloud
             .members(name)
@@ -187,6 +231,7 @@ impl World {
             boots,
             launched_at_ms: now_ms,
             next_at_ms: Some(now_ms + boot_delay_ms),
+            actions: Vec::new(),
         };
         self.cloud.instances.insert(id.clone(), instance);
         let mut activity = self.activity(name, Some(&id), &zone, now_ms);

@@ -5,6 +5,9 @@ use crate::error::ApiError;
 use crate::faults::Fault;
 use proptest::prelude::*;
 
+mod hooks;
+mod suspension;
+
 const GROUP: &str = "g";
 
 /// A world whose launches, boots and ends take 10, 100 and 20 ms, deaths are noticed after 50, failures retried after 200.
@@ -15,9 +18,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(min: u32, max: u32, desired: u32, extra: &str) -> Self {
+        Self::with_group(min, max, desired, extra, "")
+    }
+
+    /// Like [`Bench::new`], with further lines of the group's configuration.
+    fn with_group(min: u32, max: u32, desired: u32, extra: &str, group: &str) -> Self {
         let text = format!(
             "boot_command=[\"x\"]\nlog_dir=\"/\"\nlaunch_delay_ms=10\nboot_delay_ms=100\nterminate_delay_ms=20\n\
-             replace_delay_ms=50\nretry_delay_ms=200\n{extra}\n[[group]]\nname=\"{GROUP}\"\nmin={min}\nmax={max}\ndesired={desired}"
+             replace_delay_ms=50\nretry_delay_ms=200\n{extra}\n[[group]]\nname=\"{GROUP}\"\nmin={min}\nmax={max}\ndesired={desired}\n{group}"
         );
         let config = Config::parse(&text, "test").unwrap();
         let mut bench = Self { world: World::new(config, 1_000), now_ms: 1_000 };
@@ -330,27 +338,53 @@ fn tags_are_kept_and_awss_own_are_refused() {
     assert_eq!(bench.world.known(&["x"]).unwrap_err().code, "InvalidInstanceID.Malformed");
 }
 
+/// Short enough to run out in a test; a launching hook that runs out lets the instance in.
+const SHORT_HOOKS: &str = r#"hooks = [
+    { name = "up", transition = "launching", heartbeat_timeout_s = 1, default_result = "CONTINUE" },
+    { name = "down", transition = "terminating", heartbeat_timeout_s = 2 },
+    { name = "later", transition = "terminating", heartbeat_timeout_s = 3, default_result = "CONTINUE" },
+]"#;
+
 proptest! {
-    /// Whatever is asked in whatever order: bounds hold at all times, and left alone the group reaches its desired size.
+    /// Whatever is asked in whatever order, with hooks and without, whatever is suspended: bounds hold at all times, what waits is what has
+    /// something to wait for, and left alone with all
+    /// its processes the group reaches its desired size.
     #[test]
-    fn bounds_hold_and_the_group_settles(moves in prop::collection::vec((0u8..5, 0u32..8, 0u64..200), 1..40)) {
-        let mut bench = Bench::new(1, 6, 2, "");
+    fn bounds_hold_and_the_group_settles(
+        has_hooks: bool,
+        moves in prop::collection::vec((0u8..9, 0u32..8, 0u64..200), 1..40),
+    ) {
+        let hooks = if has_hooks { SHORT_HOOKS } else { "" };
+        let mut bench = Bench::with_group(1, 6, 2, "", hooks);
         for (kind, number, ms) in moves {
             let ids = bench.ids();
             let victim = ids.get(number as usize % ids.len().max(1)).cloned().unwrap_or_default();
             let now_ms = bench.now_ms;
+            let key = ActionKey::Instance(&victim);
+            let hook = ["up", "down", "later"][number as usize % 3];
+            let process = ["Launch", "Terminate", "ReplaceUnhealthy"][number as usize % 3];
+            let result = if number % 2 == 0 { HookResult::Continue } else { HookResult::Abandon };
             let _refused = match kind {
                 0 => bench.world.set_desired(GROUP, number, now_ms),
                 1 => bench.terminate(&[&victim], number % 2 == 0).map(drop),
                 2 => bench.world.protect(GROUP, &[&victim], number % 2 == 0, now_ms),
                 3 => { bench.world.die(&victim, now_ms); Ok(()) }
+                4 => bench.world.complete_action(GROUP, hook, key, result, now_ms),
+                5 => bench.world.record_heartbeat(GROUP, hook, key, now_ms),
+                6 => bench.world.suspend(GROUP, &[process], now_ms),
+                7 => bench.world.resume(GROUP, &[process], now_ms),
                 _ => bench.world.update_group(GROUP, GroupChange { max: Some(number), ..GroupChange::default() }, None, now_ms),
             };
             bench.pass(ms);
             let group = &bench.world.cloud().groups[GROUP];
             prop_assert!(group.min <= group.desired && group.desired <= group.max);
+            for instance in bench.world.cloud().instances.values() {
+                let waits = instance.lifecycle.name().ends_with(":Wait");
+                prop_assert_eq!(waits, !instance.actions.is_empty());
+            }
         }
-        bench.pass(2000);
+        bench.world.resume(GROUP, &[], bench.now_ms).unwrap();
+        bench.pass(9_000);
         let protected = bench.world.cloud().members(GROUP).iter().filter(|instance| instance.protected).count();
         let size = bench.world.cloud().size(GROUP) as usize;
         let desired = bench.desired() as usize;

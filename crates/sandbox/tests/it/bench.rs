@@ -37,8 +37,14 @@ pub fn config_text(dir: &Path, boot: &str, extra: &str) -> String {
 
 impl Bench {
     pub fn new(boot: &str, extra: &str) -> Self {
+        Self::with_group(boot, extra, "")
+    }
+
+    /// Like [`Bench::new`], with further lines of the group's configuration.
+    pub fn with_group(boot: &str, extra: &str, group: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let config = Config::parse(&config_text(dir.path(), boot, extra), "test").unwrap();
+        let text = config_text(dir.path(), boot, extra) + group;
+        let config = Config::parse(&text, "test").unwrap();
         let sandbox = Sandbox::start(config).unwrap();
         Self { client: sandbox.client(), sandbox, dir }
     }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod faults;
+mod hooks;
 mod imds;
 mod node;
 mod processes;

@@ -194,7 +194,7 @@ fn a_service_without_batches_misses_the_instance_id() {
 }
 
 #[test]
-fn protection_and_sizes_are_set_and_activities_filtered_by_time() {
+fn protection_sizes_and_processes_are_set_and_activities_filtered_by_time() {
     let bench = Bench::idle();
     let id = bench.one().id;
     let protect = format!(
@@ -211,6 +211,18 @@ fn protection_and_sizes_are_set_and_activities_filtered_by_time() {
     let state = bench.state().unwrap();
     let group = state.group(GROUP).unwrap();
     assert_eq!((group.min, group.max, group.desired), (1, 3, 1));
+    let processes = |action: &str, rest: &str| {
+        let (status, _) =
+            bench.call(AUTOSCALING, &format!("{action}&AutoScalingGroupName=g{rest}"));
+        let (_, xml) = bench.call(AUTOSCALING, "DescribeAutoScalingGroups");
+        (status, element(&xml, "SuspendedProcesses").unwrap().to_owned())
+    };
+    let (status, suspended) = processes("SuspendProcesses", "&ScalingProcesses.member.1=Launch");
+    assert_eq!((status, suspended.matches("<member>").count()), (200, 2), "{suspended}");
+    let launch = "<ProcessName>Launch</ProcessName><SuspensionReason>User suspended at 20";
+    assert!(suspended.contains(launch), "{suspended}");
+    assert_eq!(processes("ResumeProcesses", ""), (200, String::new()));
+    assert_eq!(processes("SuspendProcesses", "&ScalingProcesses.member.1=Lunch").0, 400);
     let filtered = |name: &str, value: &str| {
         let filter =
             format!("&Filters.member.1.Name={name}&Filters.member.1.Values.member.1={value}");

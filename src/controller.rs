@@ -14,8 +14,9 @@ use std::time::Duration;
 use slurm_asg_aws::{AwsCloud, Settings};
 use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_core::policy::{EventsPolicy, Policy};
-use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Recorder};
-use tokio::sync::Notify;
+use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Followed, Journal, Recorder};
+use slurm_asg_wire::Response;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clock::SystemClock;
@@ -24,15 +25,17 @@ use crate::guard::text_of;
 use crate::lock::{StateLock, try_lock};
 use crate::pace::Pace;
 use crate::scheduler::Slurmctld;
-use crate::server::{Desk, serve};
+use crate::server::{Desk, Order, serve};
 use crate::slurm::{HostFacts, Slurm, built_for, is_active};
-use crate::status::Board;
+use crate::status::{Board, advised};
 use crate::{hook, logging};
 
 /// How often it is looked whether this slurmctld has become the active one.
 const STANDBY_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether asg.toml has changed.
 const CONFIG_PAUSE: Duration = Duration::from_secs(2);
+/// Orders that wait for the loop; whoever has more waits.
+const ORDERS_MAX: usize = 16;
 /// The pause before a thread that died is started again; it doubles up to the maximum.
 const RESTART_FIRST: Duration = Duration::from_secs(1);
 const RESTART_MAX: Duration = Duration::from_secs(60);
@@ -167,9 +170,11 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     let masters = host.slurm_user.into_iter().collect();
     let journal = open_journal(&policy, &state_dir, board);
     let recorder = journal.as_ref().map(FileJournal::recorder);
+    let (orders, mut ordered) = mpsc::channel(ORDERS_MAX);
     let desk = Desk {
         board: Arc::clone(board),
         look_now: Arc::clone(&look_now),
+        orders,
         masters,
         recorder: recorder.clone(),
     };
@@ -197,7 +202,8 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     let cluster = host.cluster.clone().unwrap_or_default();
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
-    turn_until_changed(engine, config, policy, board, &look_now, &told).await;
+    let calls = Calls { look_now: &look_now, orders: &mut ordered };
+    turn_until_changed(engine, config, policy, board, calls, &told).await;
     if let Some(server) = server {
         server.abort();
     }
@@ -232,7 +238,7 @@ async fn turn_until_changed(
     config: &mut Config,
     mut policy: Arc<Policy>,
     board: &Board,
-    look_now: &Notify,
+    mut calls: Calls<'_>,
     told: &Told,
 ) {
     let mut pace = Pace::default();
@@ -243,8 +249,13 @@ async fn turn_until_changed(
         pace.looked(now, look.pause);
         let rest = now + look.rest;
         board.show(&policy, look);
-        if !wait(&mut pace, look_now, config).await {
-            match config.read() {
+        match wait(&mut pace, &mut calls, config).await {
+            Call::Look => {}
+            Call::Order(Order::FollowAdvice(answer)) => {
+                // Whoever asked may be gone.
+                drop(answer.send(follow_advice(&mut engine).await));
+            }
+            Call::Configuration => match config.read() {
                 Ok(new) if needs_restart(&policy, &new) => return,
                 Ok(new) => {
                     tracing::info!("{} read again", config.path().display());
@@ -259,7 +270,7 @@ async fn turn_until_changed(
                     told.configuration(Some(&kept));
                     board.update(|status| status.problem = Some(kept));
                 }
-            }
+            },
         }
         sleep_until(rest).await;
     }
@@ -324,18 +335,53 @@ impl Told {
     }
 }
 
-/// Waits until the next look is due. `false` if the configuration file has changed.
-async fn wait(pace: &mut Pace, look_now: &Notify, config: &Config) -> bool {
+/// What calls the loop.
+struct Calls<'a> {
+    /// Rung by whoever wants a look at once.
+    look_now: &'a Notify,
+    orders: &'a mut mpsc::Receiver<Order>,
+}
+
+/// What the loop was called for.
+enum Call {
+    /// The next look.
+    Look,
+    /// The configuration file has changed.
+    Configuration,
+    /// Something else.
+    Order(Order),
+}
+
+/// Has the settings changed that are advised.
+async fn follow_advice<J: Journal>(
+    engine: &mut Engine<AwsCloud, Slurmctld, SystemClock, FileStore, J>,
+) -> Response {
+    match engine.follow_advice().await {
+        Ok(followed) => {
+            let line = |it: Followed| advised(&it.advice, it.result.err().map(|e| e.to_string()));
+            let lines: Vec<_> = followed.into_iter().map(line).collect();
+            match serde_json::to_value(lines) {
+                Ok(content) => Response::Document { content },
+                Err(error) => Response::Refused { why: error.to_string() },
+            }
+        }
+        Err(why) => Response::Refused { why },
+    }
+}
+
+/// Waits until the next look is due, or until something else is to be done.
+async fn wait(pace: &mut Pace, calls: &mut Calls<'_>, config: &Config) -> Call {
     let mut next_check = Instant::now() + CONFIG_PAUSE;
     loop {
         let next = pace.next().unwrap_or_else(Instant::now);
         tokio::select! {
-            () = look_now.notified() => return true,
+            () = calls.look_now.notified() => return Call::Look,
+            Some(order) = calls.orders.recv() => return Call::Order(order),
             () = hook::heard() => pace.ring(Instant::now()),
-            () = sleep_until(next) => return true,
+            () = sleep_until(next) => return Call::Look,
             () = sleep_until(next_check) => {
                 if config.has_changed() {
-                    return false;
+                    return Call::Configuration;
                 }
                 next_check = Instant::now() + CONFIG_PAUSE;
             }

@@ -18,7 +18,7 @@ use slurm_asg_engine::{Clock, Recorder};
 use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
@@ -26,12 +26,21 @@ use crate::status::{Board, LastLook};
 
 /// How many clients are served at once; more wait.
 const CONNECTIONS_MAX: usize = 64;
-/// How long one client may take.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(5);
+/// How long one client may take to say what it wants.
+const QUESTION_LIMIT: Duration = Duration::from_secs(5);
+/// How long an answer may take, with all calls to AWS.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
 /// A status older than this is made anew for whoever asks.
 const STATUS_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long that may take.
 const STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Something that the loop is to do beside its turns, and where the answer goes.
+#[derive(Debug)]
+pub enum Order {
+    /// Give the Auto Scaling groups the settings that are advised.
+    FollowAdvice(oneshot::Sender<Response>),
+}
 
 /// What the socket's clients reach.
 pub struct Desk {
@@ -39,6 +48,8 @@ pub struct Desk {
     pub board: Arc<Board>,
     /// Wakes the loop at once.
     pub look_now: Arc<Notify>,
+    /// Takes what the loop is to do beside its turns.
+    pub orders: mpsc::Sender<Order>,
     /// Users who may change something, beside root.
     pub masters: Vec<u32>,
     /// Takes what Slurm's programs ask for, if there is an event log.
@@ -94,7 +105,8 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let (read, mut write) = stream.split();
     let mut line = Vec::new();
     let mut read = BufReader::new(read.take(REQUEST_BYTES_MAX as u64));
-    read.read_until(b'\n', &mut line).await?;
+    let question = read.read_until(b'\n', &mut line);
+    tokio::time::timeout(QUESTION_LIMIT, question).await.map_err(io::Error::other)??;
     let response = if line.ends_with(b"\n") {
         match judge(&line, user, desk) {
             Ok(request) => answer(request, desk).await,
@@ -151,6 +163,17 @@ async fn answer(request: Request, desk: &Desk) -> Response {
         Request::Plan {} => document(desk, Document::Plan).await,
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
+        Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
+    }
+}
+
+/// Has the loop do something, and waits for what comes of it.
+async fn order(desk: &Desk, order: impl FnOnce(oneshot::Sender<Response>) -> Order) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let sent = desk.orders.send(order(answer)).await.is_ok();
+    match answered.await {
+        Ok(response) if sent => response,
+        _ => Response::Refused { why: "the loop has ended; try again".to_owned() },
     }
 }
 
@@ -213,6 +236,7 @@ mod tests {
         Desk {
             board: Arc::default(),
             look_now: Arc::default(),
+            orders: mpsc::channel(1).0,
             masters: vec![64030],
             recorder: None,
         }
@@ -235,6 +259,15 @@ mod tests {
         assert!(matches!(refused, Response::Refused { why } if why.contains("1000")));
         let status = say(1000, "{\"request\":\"status\"}").await;
         assert!(matches!(status, Response::Status(_)));
+    }
+
+    #[tokio::test]
+    async fn only_masters_may_order_and_a_loop_that_has_ended_is_said() {
+        let line = "{\"request\":\"follow_advice\"}";
+        let refused = say(1000, line).await;
+        assert!(matches!(refused, Response::Refused { why } if why.contains("may only read")));
+        let ended = say(0, line).await;
+        assert!(matches!(ended, Response::Refused { why } if why.contains("has ended")));
     }
 
     #[tokio::test]

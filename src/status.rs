@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::demand::JobVerdict;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::{NodeReport, Plan};
@@ -10,7 +11,7 @@ use slurm_asg_core::policy::Policy;
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_core::view::JobView;
 use slurm_asg_engine::Look;
-use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, Status};
+use slurm_asg_wire::{AdviceStatus, GroupStatus, JobStatus, NodeStatus, Status};
 use tokio::sync::Notify;
 
 use crate::hook;
@@ -51,6 +52,8 @@ impl Board {
             status.groups = groups(policy, &look.plan);
             status.nodes = nodes.collect();
             status.jobs = jobs.collect();
+            let advice = advice(policy, &look.snapshot.asgs);
+            status.advice = advice.iter().map(|advice| advised(advice, None)).collect();
         }
         status
     }
@@ -75,6 +78,16 @@ impl Board {
         let last = LastLook { policy: Arc::clone(policy), look };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(last));
         self.looked.notify_waiters();
+    }
+}
+
+/// What should be otherwise, and why it could not be changed.
+pub fn advised(advice: &Advice, error: Option<String>) -> AdviceStatus {
+    AdviceStatus {
+        asg: advice.asg.to_string(),
+        setting: advice.setting.word().to_owned(),
+        text: advice.to_string(),
+        error,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use slurm_asg_lab::{Lab, Options};
+use slurm_asg_lab::{Lab, NodeLine, Options};
 
 use crate::{BACK_TO_ZERO, JOB_RUNS, SOON};
 
@@ -157,6 +157,63 @@ fn a_running_job_is_not_disturbed_while_others_are_suspended() -> Result<()> {
     let done = lab.until_job(long, "COMPLETED", JOB_RUNS)?;
     assert_eq!((done.restarts, lab.output(long).trim()), (0, "whole"));
     lab.until_zero(BACK_TO_ZERO)
+}
+
+#[test]
+fn a_running_job_outlives_fifty_suspensions_of_its_neighbours() -> Result<()> {
+    const NEIGHBOURS: usize = 10;
+    let lab = Lab::start(Options {
+        nodes: 11,
+        max: 11,
+        suspend_time_s: 3,
+        suspend_timeout_s: 2,
+        ..Options::default()
+    })?;
+    let script = "while [ ! -e stop ]; do sleep 0.2; done; echo whole";
+    let long = lab.sbatch(&["--exclusive", "--nodes=1"], script)?;
+    let running = lab.until_job(long, "RUNNING", JOB_RUNS)?;
+    let is_neighbour = |node: &NodeLine| node.name != running.nodes;
+    let machine = lab.node(&running.nodes)?.address;
+    let mut suspended = 0;
+    for round in 0..5 {
+        let names: Vec<_> =
+            lab.nodes()?.into_iter().filter(is_neighbour).map(|node| node.name).collect();
+        assert_eq!(names.len(), NEIGHBOURS);
+        let nodes = format!("nodename={}", names.join(","));
+        lab.command("scontrol", &["update", &nodes, "state=power_up"])?;
+        lab.until(&format!("the neighbours are up, {round}"), JOB_RUNS, |lab| {
+            Ok(lab.instances()?.len() == NEIGHBOURS + 1)
+        })?;
+        lab.until(&format!("the neighbours are gone, {round}"), BACK_TO_ZERO * 2, |lab| {
+            let off = |node: &NodeLine| node.is("POWERED_DOWN") || !is_neighbour(node);
+            Ok(lab.instances()?.len() == 1 && lab.nodes()?.iter().all(off))
+        })?;
+        suspended += NEIGHBOURS;
+        assert_eq!(lab.node(&running.nodes)?.address, machine);
+        assert_eq!(lab.instances()?[0].ip.to_string(), machine);
+    }
+    assert_eq!((suspended, terminated(&lab)?.len()), (50, 50));
+    std::fs::write(lab.path("out").join("stop"), "")?;
+    let done = lab.until_job(long, "COMPLETED", JOB_RUNS)?;
+    assert_eq!((done.restarts, lab.output(long).trim()), (0, "whole"));
+    lab.until_zero(BACK_TO_ZERO)
+}
+
+#[test]
+fn a_late_request_for_a_busy_node_does_nothing() -> Result<()> {
+    let lab = Lab::start(Options::default())?;
+    let job = lab.sbatch(&["--exclusive"], "sleep 12; echo whole")?;
+    let running = lab.until_job(job, "RUNNING", JOB_RUNS)?;
+    // A suspend of the node's life before, held up somewhere, and twice at that.
+    for _ in 0..2 {
+        let program = lab.path("bin/slurm-asg-suspend").display().to_string();
+        lab.command(&program, &[&running.nodes])?;
+    }
+    let done = lab.until_job(job, "COMPLETED", JOB_RUNS)?;
+    assert_eq!((done.restarts, lab.output(job).trim()), (0, "whole"));
+    lab.until_zero(BACK_TO_ZERO)?;
+    assert_eq!(terminated(&lab)?.len(), 1);
+    Ok(())
 }
 
 #[test]

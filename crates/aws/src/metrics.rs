@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
-use slurm_asg_core::metrics::{CLUSTER_DIMENSION, Figure, GROUP_DIMENSION};
+use slurm_asg_core::metrics::{CLUSTER_DIMENSION, Figure, GROUP_DIMENSION, Metric};
 use slurm_asg_engine::{CloudError, CloudErrorKind, Publication};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -100,6 +100,10 @@ async fn send(clients: &Clients, publication: &Publication) -> Outcome {
     Ok(())
 }
 
+const fn unit(metric: Metric) -> StandardUnit {
+    if metric.is_seconds() { StandardUnit::Seconds } else { StandardUnit::Count }
+}
+
 fn datum(publication: &Publication, figure: &Figure) -> MetricDatum {
     let at = UNIX_EPOCH + Duration::from_millis(publication.at.millis());
     let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
@@ -110,6 +114,6 @@ fn datum(publication: &Publication, figure: &Figure) -> MetricDatum {
         .set_dimensions(Some(std::iter::once(cluster).chain(group).collect()))
         .timestamp(DateTime::from(at))
         .value(f64::from(figure.value))
-        .unit(StandardUnit::Count)
+        .unit(unit(figure.metric))
         .build()
 }

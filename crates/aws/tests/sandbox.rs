@@ -14,18 +14,25 @@ use std::time::Duration;
 
 use contract::Endpoint;
 use slurm_asg_aws::AwsCloud;
-use slurm_asg_core::ids::AsgName;
+use slurm_asg_core::ids::{AsgName, InstanceId};
+use slurm_asg_core::plan::{AnswerHook, HookAnswer};
+use slurm_asg_core::snapshot::{Lifecycle, Transition};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{Cloud, CloudErrorKind};
 use slurm_asg_sandbox::{Config, Fault, Sandbox};
 
 /// A sandbox with an empty group, and a cloud that calls it.
 async fn start(options: &str) -> (Sandbox, AwsCloud) {
+    start_with(options, "").await
+}
+
+/// The same, with further lines of the group.
+async fn start_with(options: &str, group: &str) -> (Sandbox, AwsCloud) {
     let logs = tempfile::tempdir().unwrap();
     let text = format!(
         "boot_command = [\"/bin/sleep\", \"600\"]\nlog_dir = {:?}\nisolate = false\n\
          launch_delay_ms = 50\nboot_delay_ms = 100\nterminate_delay_ms = 300\n\
-         replace_delay_ms = 100\n{options}\n[[group]]\nname = \"hpc-compute\"\nmax = 8\n",
+         replace_delay_ms = 100\n{options}\n[[group]]\nname = \"hpc-compute\"\nmax = 8\n{group}",
         logs.path().display().to_string(),
     );
     let sandbox = Sandbox::start(Config::parse(&text, "test").unwrap()).unwrap();
@@ -136,4 +143,87 @@ async fn a_publication_that_cloudwatch_refuses_is_named_with_its_kind() {
     let error = common::published(&cloud).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Other);
     assert!(error.message.starts_with("InvalidParameterValue: The value AWS/ "), "{error}");
+}
+
+#[tokio::test]
+async fn hooks_are_read_told_to_wait_and_completed_and_what_is_over_is_a_success() {
+    let hooks = "hooks = [{ name = \"slurm-asg-up\", transition = \"launching\", \
+                 heartbeat_timeout_s = 30 }, { name = \"slurm-asg-down\", \
+                 transition = \"terminating\", heartbeat_timeout_s = 60 }]\n";
+    let (sandbox, cloud) = start_with("", hooks).await;
+    let asg = AsgName::new("hpc-compute");
+    let mut found = cloud.describe_hooks(&asg).await.unwrap();
+    found.sort_by(|one, other| other.name.cmp(&one.name));
+    let names: Vec<_> = found.iter().map(|hook| (hook.name.as_str(), hook.transition)).collect();
+    let (up, down) = (Transition::Launching, Transition::Terminating);
+    assert_eq!(names, [("slurm-asg-up", up), ("slurm-asg-down", down)]);
+    let timeouts: Vec<_> = found.iter().map(|hook| hook.timeout.as_secs()).collect();
+    assert_eq!(timeouts, [30, 60]);
+    cloud.set_desired(&asg, 1).await.unwrap();
+    let instance = loop {
+        let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
+        let mut members = groups[&asg].instances.iter();
+        if let Some((id, _)) =
+            members.find(|(_, member)| member.lifecycle == Lifecycle::PendingWait)
+        {
+            break id.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let tell = |hook: &str, answer| AnswerHook {
+        instance: instance.clone(),
+        asg: asg.clone(),
+        node: None,
+        hook: hook.to_owned(),
+        answer,
+    };
+    let answers = [
+        tell("slurm-asg-up", HookAnswer::Wait),
+        // It is not that far.
+        tell("slurm-asg-down", HookAnswer::Continue),
+        tell("slurm-asg-up", HookAnswer::Continue),
+    ];
+    for answer in &answers {
+        assert_eq!(cloud.answer_hooks(std::slice::from_ref(answer)).await, [Ok(())]);
+    }
+    // Repeated, as after an answer that got lost.
+    assert_eq!(cloud.answer_hooks(&answers[2..]).await, [Ok(())]);
+    let calls = sandbox.client().calls().unwrap();
+    let meant = calls.iter().filter(|call| call.action.contains("LifecycleAction"));
+    let told: Vec<_> = meant.map(|call| (call.action.as_str(), call.status)).collect();
+    let complete = "CompleteLifecycleAction";
+    let expected = [
+        ("RecordLifecycleActionHeartbeat", 200),
+        (complete, 400),
+        (complete, 200),
+        (complete, 400),
+    ];
+    assert_eq!(told, expected);
+    let nowhere = AsgName::new("nowhere");
+    let error = cloud.describe_hooks(&nowhere).await.unwrap_err();
+    assert_eq!(error.operation, "DescribeLifecycleHooks");
+}
+
+#[tokio::test]
+async fn one_instance_that_cannot_be_protected_does_not_keep_the_others_from_it() {
+    let (_sandbox, cloud) = start("").await;
+    let asg = AsgName::new("hpc-compute");
+    cloud.set_desired(&asg, 2).await.unwrap();
+    let ids = loop {
+        let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
+        let members = groups[&asg].instances.iter();
+        let up = members.filter(|(_, member)| member.lifecycle == Lifecycle::InService);
+        let up: Vec<_> = up.map(|(id, _)| id.clone()).collect();
+        if up.len() == 2 {
+            break up;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let gone = InstanceId::new("i-0123456789abcdef0");
+    let asked = [ids[0].clone(), gone.clone(), ids[1].clone()];
+    let answers = cloud.protect(&asg, &asked).await;
+    assert_eq!(answers.len(), 3);
+    assert!(answers.iter().all(|(id, answer)| answer.is_ok() || *id == gone), "{answers:?}");
+    let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
+    assert!(groups[&asg].instances.values().all(|member| member.protected));
 }

@@ -89,12 +89,16 @@ enum Command {
                       slurm-asg events --json | jq -r 'select(.error) | .error'\n\n\
                       The events are described in docs/events.md.")]
     Events(events::Options),
-    /// Read asg.toml as the plugin would, and say what is wrong with it
-    #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --config ./asg.toml")]
+    /// Read asg.toml as the plugin would, look at the Auto Scaling groups, and say what is wrong
+    #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --fix\n  \
+                      slurm-asg check --config ./asg.toml   only the file")]
     Check {
-        /// The file [default: asg.toml beside slurm.conf]
-        #[arg(long, value_name = "FILE")]
+        /// Another file than the plugin's; then only the file is checked
+        #[arg(long, value_name = "FILE", conflicts_with = "fix")]
         config: Option<PathBuf>,
+        /// Change the settings of Auto Scaling groups that are advised
+        #[arg(long)]
+        fix: bool,
         /// Print the result as JSON, for programs
         #[arg(long)]
         json: bool,
@@ -135,8 +139,10 @@ fn main() -> ExitCode {
         },
         Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
         Command::Events(options) => events::run(&socket, options),
-        Command::Check { config, json } => {
-            check::run(&config.unwrap_or_else(slurm_asg_wire::config_path), json)
+        Command::Check { config, fix, json } => {
+            let is_in_force = config.is_none();
+            let file = &config.unwrap_or_else(slurm_asg_wire::config_path);
+            check::run(&socket, &check::Options { file, is_in_force, fix, json })
         }
     };
     match result {

@@ -129,6 +129,7 @@ mod tests {
             events: None,
             looked_at_ms: Some(1_000_000),
             hook_calls: 3,
+            advice: Vec::new(),
             groups: vec![GroupStatus {
                 name: "compute".into(),
                 max: 8,

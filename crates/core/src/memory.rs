@@ -314,11 +314,13 @@ impl Memory {
                 }
                 (Action::AnswerHook(told), outcome) => {
                     let Some(held) = self.held.get_mut(&told.instance) else { continue };
-                    let is_beat = told.answer == HookAnswer::Wait && *outcome == Outcome::Done;
-                    if is_beat {
+                    if told.answer == HookAnswer::Wait && *outcome == Outcome::Done {
+                        // The next answer, if it is another one, is not to wait.
                         held.beaten_at = Some(now);
+                        held.retry = held.retry.filter(|retry| retry.not_before > now);
+                    } else {
+                        held.retry = Some(outcome.retry_of_several(held.retry, now));
                     }
-                    held.retry = Some(outcome.retry_of_several(held.retry, now));
                 }
                 // Slurm's own state shows whether these were done.
                 (

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::ids::GroupName;
-use crate::plan::{GroupReport, Plan};
+use crate::plan::{GroupReport, Plan, Waiting};
 use crate::policy::{Policy, ScaleOut};
 use crate::time::Timestamp;
 
@@ -18,7 +18,7 @@ pub const CLUSTER_DIMENSION: &str = "Cluster";
 /// The second dimension of a group's figures: its name in asg.toml.
 pub const GROUP_DIMENSION: &str = "Group";
 
-/// A metric. All are counts, of instances or of nodes.
+/// A metric. All but one are counts, of instances or of nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// Instances that pending work needs and that are neither there nor on their way.
@@ -31,6 +31,9 @@ pub enum Metric {
     Busy,
     /// Nodes up without work.
     Idle,
+    /// For how long the first of the nodes has been idle that wait to be let go, seconds; 0 if none
+    /// does.
+    OldestIdle,
 }
 
 impl Metric {
@@ -43,7 +46,14 @@ impl Metric {
             Self::InService => "in_service",
             Self::Busy => "busy",
             Self::Idle => "idle",
+            Self::OldestIdle => "oldest_idle",
         }
+    }
+
+    /// Whether it is a time, in seconds, and not a count.
+    #[must_use]
+    pub const fn is_seconds(self) -> bool {
+        matches!(self, Self::OldestIdle)
     }
 }
 
@@ -68,7 +78,7 @@ pub fn is_wanted(policy: &Policy) -> bool {
 /// What is to be published of a plan, if anything is: `pending` of the cluster and of each group,
 /// and by wish the other metrics of each group too.
 #[must_use]
-pub fn figures(policy: &Policy, plan: &Plan) -> Vec<Figure> {
+pub fn figures(policy: &Policy, plan: &Plan, now: Timestamp) -> Vec<Figure> {
     if !is_wanted(policy) {
         return Vec::new();
     }
@@ -78,7 +88,9 @@ pub fn figures(policy: &Policy, plan: &Plan) -> Vec<Figure> {
     let cluster = all.map(|value| Figure { metric: Metric::Pending, group: None, value });
     let of_group = |(name, report): (&GroupName, &GroupReport)| {
         let pending = report.pending_instances.map(|value| (Metric::Pending, value));
-        let others = policy.metrics.publish.then(|| others(report)).into_iter().flatten();
+        let nodes = policy.groups.get(name).map_or(&[][..], |group| &group.nodes);
+        let waiting = Waiting::of(plan, nodes, now);
+        let others = policy.metrics.publish.then(|| others(report, waiting)).into_iter().flatten();
         let all = pending.into_iter().chain(others);
         let group = Some(name.clone());
         all.map(move |(metric, value)| Figure { metric, group: group.clone(), value })
@@ -89,7 +101,7 @@ pub fn figures(policy: &Policy, plan: &Plan) -> Vec<Figure> {
 }
 
 /// The numbers beside `pending`; none if something of the group could not be seen.
-fn others(report: &GroupReport) -> Vec<(Metric, u32)> {
+fn others(report: &GroupReport, waiting: Waiting) -> Vec<(Metric, u32)> {
     if report.problem.is_some() {
         return Vec::new();
     }
@@ -98,7 +110,13 @@ fn others(report: &GroupReport) -> Vec<(Metric, u32)> {
         (Metric::InService, report.in_service),
         (Metric::Busy, report.busy),
         (Metric::Idle, report.idle),
+        (Metric::OldestIdle, seconds(waiting)),
     ]
+}
+
+fn seconds(waiting: Waiting) -> u32 {
+    let oldest = waiting.oldest.map_or(0, |oldest| oldest.as_secs());
+    u32::try_from(oldest).unwrap_or(u32::MAX)
 }
 
 /// Whether figures are to be published now: once in each period, and at the start.
@@ -132,6 +150,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::node_state::Phase;
+    use crate::plan::{NodeReport, Why};
     use crate::policy;
 
     fn policy(head: &str, scale_out: &str) -> Policy {
@@ -156,6 +176,11 @@ mod tests {
             };
             plan.groups.insert(GroupName::new(name), report);
         }
+        for (name, since) in [("n1", 40), ("n2", 70)] {
+            let why = Why::Idle { since: Some(Timestamp::from_secs(since)) };
+            let report = NodeReport { phase: Phase::Up, state: String::new(), instance: None, why };
+            plan.nodes.insert(name.into(), report);
+        }
         plan
     }
 
@@ -164,7 +189,7 @@ mod tests {
             let group = figure.group.as_ref().map_or("*", GroupName::as_str);
             format!("{group} {} {}", figure.metric.name(), figure.value)
         };
-        figures(policy, plan).iter().map(tell).collect()
+        figures(policy, plan, Timestamp::from_secs(100)).iter().map(tell).collect()
     }
 
     #[test]
@@ -184,11 +209,13 @@ mod tests {
                 "g in_service 3",
                 "g busy 2",
                 "g idle 1",
+                "g oldest_idle 60",
                 "h pending 3",
                 "h desired 4",
                 "h in_service 3",
                 "h busy 2",
                 "h idle 1",
+                "h oldest_idle 0",
             ]
         );
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::check::{self, check};
-use slurm_asg_core::event::Event;
+use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome};
 use slurm_asg_core::plan::{
@@ -59,6 +60,15 @@ pub struct Engine<C, S, K, T, J> {
     publisher: Publisher,
     troubles: Troubles,
     story: Story,
+}
+
+/// A setting that was advised, and how changing it went.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// What was advised.
+    pub advice: Advice,
+    /// Whether AWS took it.
+    pub result: Result<(), CloudError>,
 }
 
 /// What one turn saw, and when the next is due.
@@ -167,6 +177,42 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
         Look { at: now, snapshot, memory, plan, pause, rest }
+    }
+
+    /// Gives the Auto Scaling groups the settings that are advised, and says how each went.
+    ///
+    /// # Errors
+    /// If a group cannot be seen, in one line. The others are left as they are.
+    pub async fn follow_advice(&mut self) -> Result<Vec<Followed>, String> {
+        self.refresh().await;
+        let mut seen = self.view.asgs.values();
+        if let Some(why) = seen.find_map(|seen| match seen {
+            Seen::Unknown { why } => Some(why.clone()),
+            Seen::Known(_) => None,
+        }) {
+            return Err(why);
+        }
+        let mut followed = Vec::new();
+        for advice in advice(&self.policy, &self.view.asgs) {
+            let result = self.cloud.follow(&advice).await;
+            let (event, error) = match &result {
+                Ok(()) => (EventName::SettingChanged, None),
+                Err(error) => (EventName::SettingChangedFailed, Some(error.to_string())),
+            };
+            let event = Event {
+                asg: Some(advice.asg.clone()),
+                reason: Some(advice.setting.word().to_owned()),
+                error,
+                ..Event::new(self.clock.now(), event)
+            };
+            let event = with_group(&self.policy, event);
+            tracing::info!("{event}");
+            self.record(vec![event]);
+            followed.push(Followed { advice, result });
+        }
+        self.view.expire();
+        self.journal.flush();
+        Ok(followed)
     }
 
     /// Looks until the plan rests on what is there now. Returns what was seen, the plan, and what

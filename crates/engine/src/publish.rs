@@ -29,7 +29,7 @@ impl Publisher {
         if !is_wanted(policy) || !is_due(self.last, at, policy.metrics.period) {
             return;
         }
-        let figures = figures(policy, plan);
+        let figures = figures(policy, plan, at);
         if !figures.is_empty() || self.last.is_some() {
             self.last = Some(at);
         }

@@ -201,9 +201,10 @@ impl Files {
         let boot_command =
             options.boot_command.clone().unwrap_or_else(|| vec!["/bin/sh".into(), script]);
         let boot_env = BTreeMap::from([("SLURM_CONF", self.text("slurm.conf"))]);
+        let further: toml::Table = toml::from_str(&options.asg_keys)?;
         let groups = options.layout().kinds.into_iter().map(|kind| {
             let max = if options.layout.is_some() { kind.count } else { options.max };
-            let mut group = toml::Table::new();
+            let mut group = further.clone();
             group.insert("name".into(), format!("hpc-{}", kind.name).into());
             group.insert("min".into(), i64::from(options.min).into());
             group.insert("max".into(), i64::from(max).into());

@@ -32,6 +32,8 @@ pub struct Options {
     pub plugin: bool,
     /// Further lines of the group in asg.toml.
     pub group_keys: String,
+    /// Further lines of the Auto Scaling group in the sandbox.
+    pub asg_keys: String,
     /// Further lines of slurm.conf.
     pub slurm_conf: String,
     /// Capacity is raised by alarms alone; `None` is directly.
@@ -145,6 +147,7 @@ impl Default for Options {
             slurm_user: "root".to_owned(),
             plugin: true,
             group_keys: String::new(),
+            asg_keys: String::new(),
             slurm_conf: String::new(),
             alarms: None,
             asg_toml: None,

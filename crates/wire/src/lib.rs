@@ -10,7 +10,7 @@ mod message;
 
 pub use client::{AskError, ask};
 pub use locate::{DEFAULT_SOCKET, config_path, slurm_conf_path, socket_path};
-pub use message::{GroupStatus, JobStatus, NodeStatus, Request, Response, Status};
+pub use message::{AdviceStatus, GroupStatus, JobStatus, NodeStatus, Request, Response, Status};
 
 /// The largest request that the plugin reads, bytes. 10,000 nodes without a common prefix fit.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;

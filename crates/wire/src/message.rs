@@ -30,6 +30,8 @@ pub enum Request {
         /// A job's id, or a node's name.
         what: String,
     },
+    /// Give the Auto Scaling groups the settings that the status advises.
+    FollowAdvice {},
 }
 
 impl Request {
@@ -38,7 +40,7 @@ impl Request {
     pub const fn only_reads(&self) -> bool {
         match self {
             Self::Status {} | Self::Plan {} | Self::Snapshot {} | Self::Explain { .. } => true,
-            Self::Resume { .. } | Self::Suspend { .. } => false,
+            Self::Resume { .. } | Self::Suspend { .. } | Self::FollowAdvice {} => false,
         }
     }
 }
@@ -88,8 +90,25 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// Nodes that have a machine or wait for one.
     pub nodes: Vec<NodeStatus>,
+    /// Settings that Auto Scaling groups should have and have not.
+    #[serde(default)]
+    pub advice: Vec<AdviceStatus>,
     /// Pending jobs, and whether capacity is raised for them ahead of Slurm's allocation.
     pub jobs: Vec<JobStatus>,
+}
+
+/// A setting that an Auto Scaling group should have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdviceStatus {
+    /// The Auto Scaling group.
+    pub asg: String,
+    /// The setting: a stable word, as in docs/events.md.
+    pub setting: String,
+    /// What is the matter, in plain words.
+    pub text: String,
+    /// Why it could not be changed, if that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// One pending job.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use slurm_asg_aws::AwsCloud;
+use slurm_asg_core::advice::{Advice, Setting};
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::snapshot::{Asg, Lifecycle, Machine, MachineFacts};
 use slurm_asg_engine::{Cloud, TerminateRequest};
@@ -88,6 +89,8 @@ pub async fn contract(endpoint: &Endpoint) {
     several_go_together_with_one_that_is_gone(endpoint, &ids).await;
     without_decrement_another_one_comes(endpoint).await;
     a_minimum_brings_instances_and_lowering_it_ends_none(endpoint).await;
+    protection_is_set_and_does_not_help_against_the_id(endpoint).await;
+    what_is_advised_is_followed_and_seen(endpoint).await;
 }
 
 async fn a_group_that_does_not_exist_is_absent(endpoint: &Endpoint) {
@@ -198,6 +201,48 @@ async fn without_decrement_another_one_comes(endpoint: &Endpoint) {
     endpoint.terminate(&alive, true).await;
     let (group, _) = endpoint.group_when(<[InstanceId]>::is_empty).await;
     assert_eq!(group.desired, 0);
+}
+
+async fn protection_is_set_and_does_not_help_against_the_id(endpoint: &Endpoint) {
+    endpoint.cloud.set_desired(&endpoint.asg, 3).await.unwrap();
+    let (_, ids) = endpoint.group_when(|alive| alive.len() == 3).await;
+    for _ in 0..2 {
+        // Twice: the second call changes nothing.
+        let answers = endpoint.cloud.protect(&endpoint.asg, &ids[..2]).await;
+        assert_eq!(answers.keys().collect::<Vec<_>>(), ids[..2].iter().collect::<Vec<_>>());
+        assert!(answers.values().all(Result::is_ok), "{answers:?}");
+    }
+    let start = Instant::now();
+    loop {
+        let group = endpoint.group().await;
+        let protected = group.instances.iter().filter(|(_, member)| member.protected);
+        if protected.map(|(id, _)| id).eq(&ids[..2]) {
+            break;
+        }
+        assert!(start.elapsed() < STEP_MAX, "protection does not show: {group:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    endpoint.terminate(&ids, true).await;
+    let (group, _) = endpoint.group_when(<[InstanceId]>::is_empty).await;
+    assert_eq!(group.desired, 0);
+}
+
+async fn what_is_advised_is_followed_and_seen(endpoint: &Endpoint) {
+    for setting in [Setting::ProtectNew, Setting::SuspendAzRebalance] {
+        for _ in 0..2 {
+            let advice = Advice { asg: endpoint.asg.clone(), setting };
+            endpoint.cloud.follow(&advice).await.unwrap();
+        }
+    }
+    let start = Instant::now();
+    loop {
+        let group = endpoint.group().await;
+        if group.protects_new && group.suspends_az_rebalance {
+            return;
+        }
+        assert!(start.elapsed() < STEP_MAX, "the settings do not show: {group:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn a_minimum_brings_instances_and_lowering_it_ends_none(endpoint: &Endpoint) {

@@ -7,7 +7,9 @@ use crate::demand::{JobVerdict, JobWhy};
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 use crate::memory::{Memory, Outcome};
-use crate::plan::{Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, TerminateCause, Why};
+use crate::plan::{
+    Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, TerminateCause, Waiting, Why,
+};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 use crate::word::variant_name;
@@ -184,27 +186,14 @@ pub fn dropped_jobs(plan: &Plan, at: Timestamp) -> BTreeMap<u32, Event> {
     dropped.map(event).collect()
 }
 
-/// How many nodes of a group wait to be let go, by SuspendTime or the billing hour, if any do. Nodes
-/// that the group keeps wait for nothing.
+/// How many nodes of a group wait to be let go, if any do.
 #[must_use]
 pub fn heartbeat(policy: &Policy, plan: &Plan, group: &GroupName, at: Timestamp) -> Option<Event> {
-    let nodes = &policy.groups.get(group)?.nodes;
-    let (mut idle, mut oldest) = (0_u32, None);
-    for node in nodes {
-        let Some(report) = plan.nodes.get(node) else { continue };
-        let waits = matches!(
-            report.why,
-            Why::Idle { .. } | Why::WaitsForBillingHour { .. } | Why::BillingHourEnds { .. }
-        );
-        if waits {
-            idle = idle.saturating_add(1);
-            oldest = oldest.max(report.why.since().map(|since| at.since(since).as_secs()));
-        }
-    }
-    (idle > 0).then(|| Event {
+    let Waiting { count, oldest } = Waiting::of(plan, &policy.groups.get(group)?.nodes, at);
+    (count > 0).then(|| Event {
         group: Some(group.clone()),
-        idle: Some(idle),
-        oldest_idle_s: oldest,
+        idle: Some(count),
+        oldest_idle_s: oldest.map(|oldest| oldest.as_secs()),
         ..Event::new(at, EventName::Heartbeat)
     })
 }

@@ -89,6 +89,10 @@ names! {
     InstanceTerminated = "instance_terminated",
     /// It did not.
     InstanceTerminatedFailed = "instance_terminated_failed",
+    /// A setting of a group was changed, as `slurm-asg check --fix` asked.
+    SettingChanged = "setting_changed",
+    /// AWS did not take that.
+    SettingChangedFailed = "setting_changed_failed",
     /// Something keeps a group from being served as asg.toml says.
     GroupProblem = "group_problem",
     /// That is over.

@@ -129,6 +129,9 @@ impl Event {
                 let capacity = if replaced { "is replaced" } else { "capacity goes down" };
                 write!(f, "terminated: {why}; {capacity}")
             }
+            EventName::SettingChanged | EventName::SettingChangedFailed => {
+                write!(f, "setting changed: {reason}")
+            }
             EventName::EventsDropped => write!(
                 f,
                 "{} events are missing here: they could not be written",

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use hooks::is_closed;
-pub use report::{GroupReport, NodeReport, Why};
+pub use report::{GroupReport, NodeReport, Waiting, Why};
 pub use sizes::SizesProblem;
 
 use crate::demand::{Demand, JobVerdict, Look, demand};

@@ -1,11 +1,13 @@
 //! What a plan says to the reader.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Plan;
 use super::sizes::SizesProblem;
-use crate::ids::InstanceId;
+use crate::ids::{InstanceId, NodeName};
 use crate::node_state::Phase;
 use crate::time::Timestamp;
 use crate::word::variant_name;
@@ -45,6 +47,34 @@ pub struct GroupReport {
     /// The same, if it is about the sizes.
     #[serde(skip)]
     pub sizes_problem: Option<SizesProblem>,
+}
+
+/// Nodes of a group that are idle and wait to be let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many there are.
+    pub count: u32,
+    /// For how long the first of them has been idle, if Slurm says.
+    pub oldest: Option<Duration>,
+}
+
+impl Waiting {
+    /// Those among `nodes` at a time, by SuspendTime or the billing hour. Nodes that the group
+    /// keeps wait for nothing.
+    #[must_use]
+    pub fn of(plan: &Plan, nodes: &[NodeName], at: Timestamp) -> Self {
+        let reports = nodes.iter().filter_map(|node| plan.nodes.get(node));
+        let waits = |report: &&NodeReport| {
+            matches!(
+                report.why,
+                Why::Idle { .. } | Why::WaitsForBillingHour { .. } | Why::BillingHourEnds { .. }
+            )
+        };
+        reports.filter(waits).fold(Self::default(), |all, report| Self {
+            count: all.count.saturating_add(1),
+            oldest: all.oldest.max(report.why.since().map(|since| at.since(since))),
+        })
+    }
 }
 
 /// One node in a plan.

@@ -413,6 +413,8 @@ fn as_nodes_show(group: &GroupPolicy, nodes: &BTreeMap<NodeName, Node>) -> Holdi
         has_machine.then(|| Instance {
             instance_id: InstanceId::new(&format!("i-of-{name}")),
             node: Some(name.clone()),
+            // Nothing is known that would have to be done about it.
+            protected_from_scale_in: true,
             ..Instance::default()
         })
     });

@@ -325,7 +325,12 @@ impl World {
         }
         self.say(|| format!("engine: hook of {id}, {at:?}: {:?}", told.answer));
         match (told.answer, at) {
-            (HookAnswer::Wait, _) => self.hold(id, now + timeout),
+            (HookAnswer::Wait, _) => {
+                if at == Transition::Terminating && self.runs_a_job(id) {
+                    self.faults.count("hook told to wait for a job");
+                }
+                self.hold(id, now + timeout);
+            }
             (HookAnswer::Continue, Transition::Launching) => {
                 self.aws.instances.get_mut(id).unwrap().in_service = now;
             }

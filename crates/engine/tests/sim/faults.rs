@@ -56,6 +56,8 @@ pub struct Faults {
     /// The desired capacity may lag too, and not as the list of instances does.
     pub desired_lags: bool,
     pub done: BTreeMap<String, u64>,
+    /// A fault that counts as a violation: for the test of the tests.
+    pub forbidden: Option<&'static str>,
 }
 
 impl Faults {
@@ -77,6 +79,7 @@ impl Faults {
             lag_max: if rng.bool() { rng.u64(0..4 * SECOND) } else { 0 },
             desired_lags: false,
             done: BTreeMap::new(),
+            forbidden: None,
         }
     }
 
@@ -87,6 +90,40 @@ impl Faults {
         };
         let rates = [self.call_fails, self.reply_lost, self.slurm_fails, self.save_fails];
         self.strikes.iter().all(harmless) && rates == [0.0; 4]
+    }
+
+    fn rates(&mut self) -> [(&'static str, &mut f64); 9] {
+        [
+            ("call_fails", &mut self.call_fails),
+            ("reply_lost", &mut self.reply_lost),
+            ("slurm_fails", &mut self.slurm_fails),
+            ("slurm_slow", &mut self.slurm_slow),
+            ("save_fails", &mut self.save_fails),
+            ("tag_fails", &mut self.tag_fails),
+            ("ring_lost", &mut self.ring_lost),
+            ("never_boots", &mut self.never_boots),
+            ("cancelled", &mut self.cancelled),
+        ]
+    }
+
+    /// The kinds of fault that are on.
+    pub fn kinds(&mut self) -> Vec<String> {
+        let mut kinds: Vec<_> =
+            self.strikes.iter().map(|(fault, _)| format!("{fault:?}")).collect();
+        let rates = self.rates();
+        let on = rates.iter().filter(|(_, rate)| **rate > 0.0);
+        kinds.extend(on.map(|(name, _)| (*name).to_owned()));
+        kinds
+    }
+
+    /// Switches a kind off.
+    pub fn switch_off(&mut self, kind: &str) {
+        self.strikes.retain(|(fault, _)| format!("{fault:?}") != kind);
+        for (name, rate) in self.rates() {
+            if name == kind {
+                *rate = 0.0;
+            }
+        }
     }
 
     pub fn count(&mut self, kind: &str) {

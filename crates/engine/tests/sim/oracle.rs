@@ -59,14 +59,19 @@ impl World {
         }
     }
 
+    pub fn runs_a_job(&self, id: &InstanceId) -> bool {
+        let mut nodes = self.slurm.now.nodes.values();
+        nodes.any(|node| {
+            node.registered.as_ref() == Some(id) && node.job.is_some() && node.phase() == Phase::Up
+        })
+    }
+
     /// Nobody has told a hook to wait any longer, and a job may run there.
     pub fn hook_ran_out(&mut self, id: &InstanceId) {
-        let nodes = self.slurm.now.nodes.values();
-        let serves = |node: &Node| node.registered.as_ref() == Some(id) && node.job.is_some();
-        if nodes.filter(|node| node.phase() == Phase::Up).any(serves) {
+        if self.runs_a_job(id) {
             self.faults.count("hook ran out under a job");
             if self.faults.are_harmless() {
-                self.violation(format!("9: {id} ended under a job that its hook could wait for"));
+                self.violation(format!("10: {id} ended under a job that its hook could wait for"));
             }
         }
     }

@@ -254,6 +254,13 @@ impl World {
         }
     }
 
+    /// Nothing goes wrong but this, about so often.
+    pub fn suffers_only(&mut self, fault: Fault, every: Millis) {
+        let until = self.faults.until;
+        self.faults = Faults { until, strikes: vec![(fault, every)], ..Faults::default() };
+        self.strike_later(fault, every);
+    }
+
     fn strike_later(&mut self, fault: Fault, every: Millis) {
         let at = self.now + self.rng.u64(0..2 * every);
         self.timeline.at(at, Event::Strike(fault, every));
@@ -293,7 +300,11 @@ impl World {
             }
         };
         if struck {
-            self.faults.count(&format!("{fault:?}"));
+            let kind = format!("{fault:?}");
+            self.faults.count(&kind);
+            if self.faults.forbidden == Some(&kind) {
+                self.violation(format!("0: {kind}"));
+            }
             self.say(|| format!("FAULT {fault:?}"));
         }
     }

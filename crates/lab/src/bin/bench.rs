@@ -23,6 +23,8 @@ struct Arguments {
 
 /// Nodes of the clusters that are measured.
 const NODES: u32 = 100;
+/// Nodes that are suspended at once.
+const MANY: u32 = 1000;
 const SOON: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -46,7 +48,8 @@ fn bench(arguments: &Arguments) -> Result<()> {
     row("slurmctld's memory with the plugin, MB (expected: at most 25 more)", &mut [with]);
     resume_to_call(&lab, arguments.runs)?;
     drop(lab);
-    submission_to_call(&start()?, arguments.runs)
+    submission_to_call(&start()?, arguments.runs)?;
+    scale_in(arguments.runs.min(3))
 }
 
 /// A cluster in which Slurm suspends nothing, and instances only need to be launched.
@@ -178,6 +181,55 @@ fn submission_to_call(lab: &Lab, runs: u32) -> Result<()> {
         std::thread::sleep(Duration::from_secs(4));
     }
     row("sbatch's start to SetDesiredCapacity, ms (expected: 300)", &mut times);
+    Ok(())
+}
+
+/// A thousand nodes are suspended at once. No slurmd runs: Slurm is asked to power nodes up and, before
+/// they have registered, down again, and calls both programs for them.
+fn scale_in(runs: u32) -> Result<()> {
+    let lab = Lab::start(Options {
+        nodes: MANY,
+        max: MANY,
+        suspend_time_s: 3600,
+        resume_timeout_s: 3600,
+        suspend_timeout_s: 5,
+        boot_command: Some(vec!["/bin/true".to_owned()]),
+        ..Options::default()
+    })?;
+    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    let nodes = format!("NodeName=compute-[1-{MANY}]");
+    let (mut calls, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        lab.command("scontrol", &["update", &nodes, "State=POWER_UP"])?;
+        lab.until("each node has its instance", SOON * 4, |lab| {
+            let bound = lab.status()?.nodes.iter().filter(|node| node.instance.is_some()).count();
+            Ok(bound == MANY as usize)
+        })?;
+        lab.sandbox().clear_calls()?;
+        let began = Instant::now();
+        lab.command("scontrol", &["update", &nodes, "State=POWER_DOWN_FORCE"])?;
+        let mut took = Duration::ZERO;
+        let mut made = 0;
+        lab.until("all are terminated", SOON * 4, |lab| {
+            let all = lab.sandbox().calls()?;
+            let meant = all.iter().filter(|it| it.action == "TerminateInstanceInAutoScalingGroup");
+            let ids = |call: &&slurm_asg_sandbox::Call| {
+                call.params.keys().filter(|key| key.starts_with("InstanceId")).count()
+            };
+            let answered: Vec<_> = meant.filter(|call| call.status == 200).collect();
+            took = began.elapsed();
+            made = answered.len();
+            Ok(answered.iter().map(ids).sum::<usize>() >= MANY as usize)
+        })?;
+        #[expect(clippy::cast_precision_loss, reason = "a number of calls")]
+        calls.push(made as f64);
+        times.push(took.as_secs_f64());
+        lab.until("the nodes are off", SOON * 4, |lab| {
+            Ok(lab.status()?.nodes.is_empty() && lab.instances()?.is_empty())
+        })?;
+    }
+    row("1,000 nodes suspended: terminate calls (expected: at most 12)", &mut calls);
+    row("1,000 nodes suspended to all calls answered, s (expected: 5)", &mut times);
     Ok(())
 }
 

@@ -352,7 +352,9 @@ impl<'a> Checker<'a> {
                 Some(node) if node.state.phase() == Phase::Up => Ok(()),
                 _ => Err("a launch is completed when its node is up"),
             },
-            (HookAnswer::Abandon, Transition::Launching) if leaves => Ok(()),
+            (HookAnswer::Abandon, Transition::Launching) if leaves => {
+                self.nobody_works_at_its_address(&told.instance)
+            }
             (HookAnswer::Abandon, _) => Err("only what is terminated anyway is abandoned"),
             (HookAnswer::Continue, Transition::Terminating) => {
                 let waits =
@@ -390,7 +392,10 @@ impl<'a> Checker<'a> {
 
     fn judge_bind(&mut self, bind: &Bind) -> Verdict {
         let node = self.node(&bind.node)?;
-        if node.state.phase() != Phase::Booting {
+        let is_its_own = self.serves.get(&bind.instance) == Some(&&bind.node);
+        let is_lost = node.state.is_down() || node.state.has(NodeState::NO_RESPOND);
+        let again = is_its_own && is_lost && node.state.phase() == Phase::Up;
+        if node.state.phase() != Phase::Booting && !again {
             return Err("only nodes that Slurm has asked for are given an instance");
         }
         if self.serves.get(&bind.instance).is_some_and(|node| **node != bind.node) {

@@ -267,12 +267,12 @@ impl World {
                 }
                 Action::PowerDown(down) => {
                     let node = self.node_mut(down.node.as_str());
-                    // An idle node is marked first; what is down goes with the same pass.
-                    let next = match down.cause {
-                        PowerDownCause::BillingHour => "power_down",
-                        PowerDownCause::Recover => "powering_down",
+                    // It is marked, and Slurm's next pass calls the suspend program.
+                    let base = match down.cause {
+                        PowerDownCause::BillingHour => NodeState::IDLE,
+                        PowerDownCause::Recover => NodeState::DOWN,
                     };
-                    node.state = NodeState(state(next));
+                    node.state = NodeState(base | NodeState::POWER_DOWN);
                 }
                 Action::Terminate(terminate) => {
                     let asg = self.asg_mut();

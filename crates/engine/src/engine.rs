@@ -146,8 +146,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     /// One turn: observe, plan, check, execute, remember.
     pub async fn turn(&mut self) -> Look {
         self.slurm_read_at = None;
-        let (snapshot, plan, cost) = self.settle_on_a_plan().await;
-        let plan = self.checked(plan, &snapshot);
+        let (mut snapshot, plan, mut cost) = self.settle_on_a_plan().await;
+        let mut plan = self.checked(plan, &snapshot);
+        cost += self.look_again(&mut plan, &mut snapshot).await;
         let memory = self.memory.clone();
         let planned_at = self.clock.now();
         self.say_what_is_wrong(&plan, planned_at);
@@ -394,6 +395,30 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             asgs: self.view.asgs.clone(),
             machines: self.view.machines.clone(),
         }
+    }
+
+    /// The queue, or AWS's answer about an instance, may have taken its time: a node may have got a
+    /// job meanwhile. What an independent look at the nodes as they are now would not allow waits
+    /// for the next plan. Returns what the look cost.
+    async fn look_again(&mut self, plan: &mut Plan, snapshot: &mut Snapshot) -> Duration {
+        let began = self.clock.now();
+        let is_old = self.slurm_read_at.is_none_or(|at| began.since(at) >= FRESH);
+        if plan.actions.is_empty() || !is_old {
+            return Duration::ZERO;
+        }
+        let read = self.scheduler.nodes().await;
+        let now = self.clock.now();
+        snapshot.now = now;
+        snapshot.nodes = match read {
+            Ok(nodes) => Seen::Known(nodes),
+            Err(error) => Seen::Unknown { why: error.to_string() },
+        };
+        let violations = check(&self.policy, &self.memory, snapshot, plan);
+        for violation in &violations {
+            tracing::debug!("put off: {}: {:?}", violation.rule, violation.action);
+        }
+        plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
+        now.since(began)
     }
 
     /// Takes out of the plan what an independent look finds wrong. That never happens, and if

@@ -252,7 +252,10 @@ impl<'a> Pass<'a, '_> {
         if node.state.has_work() {
             return Some(Why::ReleasedWithWork);
         }
-        let never_registered = self.recover(name, node);
+        if self.recover(name, node) {
+            // Its slurmd may come late, and a job with it. Slurm closes the node first.
+            return Some(Why::NeverRegistered);
+        }
         if is_gone(binding, self.scene.snapshot) {
             return Some(Why::PoweringDown);
         }
@@ -277,7 +280,7 @@ impl<'a> Pass<'a, '_> {
             ));
         }
         self.terminate(&binding.asg, &binding.instance, Some(name), TerminateCause::NodeReleased);
-        Some(if never_registered { Why::NeverRegistered } else { Why::Released })
+        Some(Why::Released)
     }
 
     /// A node that Slurm gave up because it never registered, or that this plugin set down, is
@@ -370,6 +373,7 @@ impl<'a> Pass<'a, '_> {
         self.ask_if_missing(binding);
         if node.state.has(NodeState::NO_RESPOND) || node.state.is_down() {
             self.plan.look_up.insert(binding.instance.clone());
+            self.tell_address_again(name, node, binding);
         }
         if super::is_being_ended(binding, self.scene.snapshot) {
             self.drain(name, node, &binding.instance);
@@ -390,6 +394,22 @@ impl<'a> Pass<'a, '_> {
             return self.judge_by_billing_hour(name, node, binding, hour, *since);
         }
         why
+    }
+
+    /// A slurmctld that came back with an old state may not know where a node is any more, and would
+    /// wait for it in vain.
+    fn tell_address_again(&mut self, name: &NodeName, node: &Node, binding: &Binding) {
+        let Some(address) = self.scene.snapshot.address(&binding.instance) else { return };
+        let is_there = self.lifecycle(binding).is_some_and(Lifecycle::is_capacity);
+        if is_there && node.address != address.to_string() {
+            self.plan.watch_slurm = true;
+            self.plan.actions.push(Action::Bind(Bind {
+                node: name.clone(),
+                instance: binding.instance.clone(),
+                asg: binding.asg.clone(),
+                address,
+            }));
+        }
     }
 
     /// An idle node in a group that is billed by the hour: it goes when the next hour is about to

@@ -760,6 +760,17 @@ fn a_pending_record_of_slurmctld_shows_more_nodes_than_were_asked_for() {
     let flags = 1 << 14 | 1 << 9;
     let job = Job { num_nodes: 3, bitflags: flags, ..sbatch("1 -n=4 -c=2") };
     assert_eq!(launched(&cluster.count_records(vec![job])), 2, "Slurm guesses 3");
+    let two = Cluster::new(&["n[1-2] cpus=4"]);
+    let shown = |num_nodes, text| {
+        let job = Job { num_nodes, bitflags: 1 << 14, ..sbatch(text) };
+        launched(&two.count_records(vec![job]))
+    };
+    assert_eq!(shown(2, "1 -N=2-3 -n=4 --ntasks-per-node=2"), 2, "a range");
+    assert_eq!(
+        shown(3, "1 -N=3-3 -n=3 --ntasks-per-node=3"),
+        0,
+        "three nodes, whatever goes on each"
+    );
 }
 
 #[test]

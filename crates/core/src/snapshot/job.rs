@@ -304,8 +304,10 @@ impl Job {
         let asked = if self.bitflags & NTASKS_SET == 0 {
             tasks
         } else {
-            // sbatch makes tasks of nodes if it is told how many go on each.
-            let each = small_number(self.ntasks_per_node);
+            // sbatch makes tasks of nodes if it is told how many go on each. A job that was
+            // given the most is taken to want no fewer: `-N 3 -n 4 --ntasks-per-node=2` and
+            // `-N 2-3 --ntasks-per-node=2` look the same, and the latter takes three if it can.
+            let each = small_number(self.ntasks_per_node).filter(|_| shown < most);
             tasks
                 .zip(each)
                 .filter(|(tasks, each)| tasks % each == 0)
@@ -399,7 +401,8 @@ mod tests {
         assert_eq!(nodes(3, 0, 20, 0, set), 1, "-n 20");
         assert_eq!(nodes(3, 3, 3, 0, some), 3, "-N 3");
         assert_eq!(nodes(5, 5, 2, 0, some), 2, "-N 2-5");
-        assert_eq!(nodes(5, 5, 4, 2, set), 2, "-N 2-5 --ntasks-per-node=2");
+        assert_eq!(nodes(4, 5, 4, 2, set), 2, "-N 2-5 --ntasks-per-node=2");
+        assert_eq!(nodes(3, 3, 4, 2, set), 3, "-N 3 -n 4 --ntasks-per-node=2");
         assert_eq!(nodes(3, 3, 7, 0, set), 3, "-N 3 -n 7");
         assert_eq!(nodes(3, 3, 7, 4, set), 3, "-N 3 -n 7 --ntasks-per-node=4");
     }

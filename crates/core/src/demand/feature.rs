@@ -20,7 +20,7 @@ pub enum Constraint {
     OneOf(Vec<Expression>),
     /// So many nodes must match each of these, the others any: `fast*2&big*1`.
     Counts(Vec<(Expression, u32)>),
-    /// The same in brackets: nodes are looked for among those of the first feature first.
+    /// The same in brackets: all nodes have at least one of these.
     Apart(Vec<(Expression, u32)>),
 }
 

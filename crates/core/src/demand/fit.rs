@@ -58,6 +58,8 @@ pub enum Features<'f> {
     Each(&'f Expression),
     /// These and those.
     Both(&'f Expression, &'f Expression),
+    /// Those of at least one that is counted.
+    AnyOf(&'f [(Expression, u32)]),
 }
 
 impl Features<'_> {
@@ -66,6 +68,7 @@ impl Features<'_> {
             Self::Any => true,
             Self::Each(features) => features.matches(node),
             Self::Both(some, others) => some.matches(node) && others.matches(node),
+            Self::AnyOf(counted) => counted.iter().any(|(some, _)| some.matches(node)),
         }
     }
 }

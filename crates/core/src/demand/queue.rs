@@ -736,18 +736,8 @@ impl<'a> Count<'a> {
             ..request.clone()
         };
         let here = Where { required: &required, ..place.clone() };
-        let all = offers(&self.pool, &whole, slurm, &here, Features::Any);
-        if !apart {
-            return choose_all(&whole, all);
-        }
-        let fixed: Vec<Offer> = all.into_iter().filter(|offer| offer.required).collect();
-        counts.iter().find_map(|(first, _)| {
-            let mut some = offers(&self.pool, &whole, slurm, &here, Features::Each(first));
-            some.retain(|offer| !offer.required);
-            some.extend(fixed.iter().cloned());
-            some.sort_by_key(|offer| offer.first);
-            choose_all(&whole, some)
-        })
+        let features = if apart { Features::AnyOf(counts) } else { Features::Any };
+        choose_all(&whole, offers(&self.pool, &whole, slurm, &here, features))
     }
 
     pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {

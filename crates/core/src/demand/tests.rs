@@ -723,6 +723,9 @@ fn counted_features_want_the_least_of_a_range_and_neighbours_next() {
     assert_eq!(placed(&cluster, &["1 -n=1 -C=big*2"]), "b[1-2]");
     let two = old(&["a[1-2] cpus=4 features=fast", "b[1-2] cpus=2 features=fast,big"]);
     assert_eq!(placed(&two, &["1 -C=[big*1&fast*1]"]), "b[1-2]", "big ones first");
+    let apart = old(&["a[1-4] cpus=4 features=big", "b[1-9] cpus=2 features=old", "c[1-9] cpus=8"]);
+    let job = "1 -n=6 -c=2 -C=[old*1&big*1]";
+    assert_eq!(placed(&apart, &[job]), "a[1-3],b1", "the rest next to the first, of either");
 }
 
 #[test]

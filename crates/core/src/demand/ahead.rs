@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 
+use super::gres::InUse;
 use super::places::{Places, is_within, joined, overlapping};
 use super::pool::Pool;
 
@@ -50,7 +51,7 @@ pub struct Hold {
     /// Memory, MiB.
     pub memory_mib: u64,
     /// GRES, in the order of the stock.
-    pub gres: Vec<u64>,
+    pub gres: Vec<InUse>,
 }
 
 /// What each job holds, by the time until when, seconds since the epoch, and the order in which

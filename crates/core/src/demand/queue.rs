@@ -785,7 +785,7 @@ impl<'a> Count<'a> {
                 class: kind,
                 cpus: state.cpus.saturating_sub(left.cpus),
                 memory_mib: state.memory_mib.saturating_sub(left.memory_mib),
-                gres: gres.map(|(before, after)| after.saturating_sub(*before)).collect(),
+                gres: gres.map(|(before, after)| after.without(*before)).collect(),
             });
             self.pool.change(place, count, |state| *state = left);
             rest = behind;

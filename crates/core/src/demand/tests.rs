@@ -698,6 +698,20 @@ fn a_type_of_gres_is_enough_by_itself_or_counts_nothing_until_its_place_is_known
 }
 
 #[test]
+fn a_type_whose_place_is_not_known_goes_to_more_jobs_than_there_is_of_it() {
+    let three = |gres: &str, ask: &str| {
+        let cluster = Cluster::new(&[&format!("n[1-9] cpus=4 gres={gres}")]);
+        let jobs: Vec<String> = (1..=3).map(|id| format!("{id} -n=1 {ask}")).collect();
+        launched(&cluster.count(&jobs.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    // Of the two GPUs both are booked, and of the type a none.
+    assert_eq!(three("gpu:a:1,gpu:b:1", "--gpus-per-task=a:1"), 2);
+    assert_eq!(three("gpu:a:1,gpu:b:1", "--gpus=a:1"), 2);
+    assert_eq!(three("gpu:a:1,gpu:b:1", "--gres=gpu:a:1"), 3);
+    assert_eq!(three("gpu:a:1(S:0),gpu:b:1(S:0)", "--gpus-per-task=a:1"), 3);
+}
+
+#[test]
 fn gres_for_each_task_are_gres_for_the_job_and_bring_no_more_cpus_than_needed() {
     let cluster = old(&["a1 cpus=8 gres=gpu:4", "b1 cpus=4 gres=gpu:2"]);
     // Two GPUs are enough: the smaller node is.

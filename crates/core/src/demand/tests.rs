@@ -441,6 +441,8 @@ fn partitions_have_states_limits_and_tiers() {
     let drain = |partition: &mut Partition| partition.state_up = PartitionState(2);
     assert_eq!(one(drain, "1"), (1, "counted".into()));
     assert_eq!(one(|partition| partition.max_nodes = 2, "1 -N=3"), (0, "over_node_limit".into()));
+    assert_eq!(one(|partition| partition.max_nodes = 2, "1 -N=1-3"), (0, "over_node_limit".into()));
+    assert_eq!(one(|partition| partition.max_nodes = 2, "1 -n=12"), (0, "impossible".into()));
     assert_eq!(one(|partition| partition.max_time = 60, "1 -t=61"), (0, "over_time_limit".into()));
     assert_eq!(one(|partition| partition.min_nodes = 2, "1"), (2, "counted".into()));
     assert_eq!(one(|partition| partition.max_cpus_per_node = 2, "1 -n=4"), (2, "counted".into()));

@@ -354,6 +354,23 @@ fn limit_by_memory(
     }
 }
 
+/// What GRES of a node are free again once a job ends that has changed it so.
+pub fn given_back(
+    before: &State,
+    after: &State,
+    class: &Class<'_>,
+    request: &Request,
+) -> Vec<InUse> {
+    let booked = after.gres_used.iter().zip(&before.gres_used);
+    let booked = booked.map(|(after, before)| after.without(*before));
+    if request.whole {
+        // Slurm makes it ask for each type that is there (_handle_exclusive_gres()).
+        return booked.collect();
+    }
+    let lines = class.gres.iter().zip(booked);
+    lines.map(|(line, booked)| gres::given_back(line, booked, &request.gres)).collect()
+}
+
 /// Takes a job's share of a node off what is left of it.
 pub fn take(
     state: &mut State,

@@ -128,6 +128,16 @@ pub fn book(stock: &[Stock], used: &mut [InUse], ask: &Ask, count: u64) {
     note(stock, used, (&ask.name, ask.kind.as_deref()), InUse { of_type, in_all: count });
 }
 
+/// What of that which was booked for a job is free again when it ends. Of a type whose place is
+/// not known that is nothing, unless the job named it (_job_dealloc() in gres_ctld.c, 22.05.8).
+pub fn given_back(line: &Stock, booked: InUse, asks: &[Ask]) -> InUse {
+    if line.located || line.kind.is_none() {
+        return booked;
+    }
+    let is_named = asks.iter().any(|ask| ask.name == line.name && ask.kind == line.kind);
+    InUse { of_type: if is_named { booked.in_all } else { 0 }, ..booked }
+}
+
 /// What is left of each line that is some of what is asked for. What is not said to be in use is
 /// not.
 pub fn left<'s>(

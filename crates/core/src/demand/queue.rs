@@ -778,14 +778,13 @@ impl<'a> Count<'a> {
                 let names = (place..place + count).filter_map(|place| self.pool.name(place));
                 self.traced.extend(names.cloned());
             }
-            let gres = state.gres_used.iter().zip(&left.gres_used);
             held.push(Hold {
                 first: place,
                 len: count,
                 class: kind,
                 cpus: state.cpus.saturating_sub(left.cpus),
                 memory_mib: state.memory_mib.saturating_sub(left.memory_mib),
-                gres: gres.map(|(before, after)| after.without(*before)).collect(),
+                gres: fit::given_back(&state, &left, class, request),
             });
             self.pool.change(place, count, |state| *state = left);
             rest = behind;

@@ -714,6 +714,19 @@ fn a_type_whose_place_is_not_known_goes_to_more_jobs_than_there_is_of_it() {
 }
 
 #[test]
+fn a_type_whose_place_is_not_known_stays_booked_for_jobs_that_did_not_name_it() {
+    let third = |gres: &str, first: &str| {
+        let cluster = Cluster::new(&[&format!("n1 cpus=4 gres={gres}")]);
+        let first = format!("1 -t=60 {first}");
+        why(&cluster.count(&[&first, "2 --gres=gpu:1 -t=60", "3 -t=900"]), 3)
+    };
+    // Job 2 waits for the GPU, and keeps the node if it sees it come back.
+    assert_eq!(third("gpu:a:1(S:0)", "--gres=gpu:1"), "no_free_nodes");
+    assert_eq!(third("gpu:a:1", "--gres=gpu:a:1"), "no_free_nodes");
+    assert_eq!(third("gpu:a:1", "--gres=gpu:1"), "fits_on_nodes_that_are_up");
+}
+
+#[test]
 fn gres_for_each_task_are_gres_for_the_job_and_bring_no_more_cpus_than_needed() {
     let cluster = old(&["a1 cpus=8 gres=gpu:4", "b1 cpus=4 gres=gpu:2"]);
     // Two GPUs are enough: the smaller node is.

@@ -261,7 +261,8 @@ impl<'a> Count<'a> {
         if let Some(picks) = self.find_by(request, scene, Which::Free, Weights::Last) {
             return Some((self.now_s(), picks));
         }
-        if !self.spend_looks(0) || self.find(request, scene, Which::Usable).is_none() {
+        let possible = |it: &Self| it.find_by(request, scene, Which::Usable, Weights::Last);
+        if !self.spend_looks(0) || possible(self).is_none() {
             return None;
         }
         let usable = self.usable_classes(request, scene);

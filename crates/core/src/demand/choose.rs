@@ -54,6 +54,16 @@ impl Pick {
     }
 }
 
+/// Chooses, if all nodes that the job must have are among the offers.
+pub fn choose_all(request: &Request, offers: Vec<Offer>) -> Option<Vec<Pick>> {
+    let there: u64 =
+        offers.iter().filter(|offer| offer.required).map(|offer| u64::from(offer.len)).sum();
+    if there < u64::from(request.required.count) {
+        return None;
+    }
+    choose(request, offers)
+}
+
 /// Chooses, or finds that the offers are not enough.
 pub fn choose(request: &Request, mut offers: Vec<Offer>) -> Option<Vec<Pick>> {
     let mut nodes: u64 = offers.iter().map(|offer| u64::from(offer.len)).sum();

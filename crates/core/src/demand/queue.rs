@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ahead::{Hold, Holds, Plan, looks};
-use super::choose::{Offer, Pick, choose};
-use super::feature::{Constraint, Expression};
+use super::choose::{Pick, choose, choose_all};
+use super::counts::Search;
+use super::feature::Constraint;
 use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
-use super::named::{Lists, Named};
+use super::named::Lists;
 use super::places::{Places, joined};
 use super::pool::{Bits, Pool, Stretch, Weights, has, overlap, set};
 use super::request::Request;
@@ -632,8 +633,15 @@ impl<'a> Count<'a> {
             Constraint::None => of(Features::Any),
             Constraint::Each(features) => of(Features::Each(features)),
             Constraint::OneOf(all) => all.iter().find_map(|features| of(Features::Each(features))),
-            Constraint::Counts(counts) => self.find_counts(request, &place, counts, false),
-            Constraint::Apart(counts) => self.find_counts(request, &place, counts, true),
+            Constraint::Counts(counts) | Constraint::Apart(counts) => {
+                let search = Search { pool: &self.pool, slurm, request, place: &place };
+                match weights {
+                    Weights::Last => search.plan(counts),
+                    Weights::Now => {
+                        search.find(counts, matches!(request.constraint, Constraint::Apart(_)))
+                    }
+                }
+            }
         }
     }
 
@@ -691,53 +699,6 @@ impl<'a> Count<'a> {
             | Constraint::Apart(_) => Features::Any,
         };
         of(&place, features)
-    }
-
-    /// First the nodes of each feature that is counted, and then the rest around them.
-    fn find_counts(
-        &self,
-        request: &Request,
-        place: &Where<'_>,
-        counts: &[(Expression, u32)],
-        apart: bool,
-    ) -> Option<Vec<Pick>> {
-        let slurm = &self.look.queue.slurm;
-        let mut required = place.required.to_vec();
-        let mut fixed = 0;
-        for (features, count) in counts {
-            let part = Request {
-                nodes_min: *count,
-                nodes_wanted: *count,
-                nodes_max: *count,
-                cpus: *count,
-                tasks: None,
-                required: Named::default(),
-                ..request.clone()
-            };
-            let taken = joined([place.excluded, required.as_slice()].concat());
-            let here = Where { required: &[], excluded: &taken, ..place.clone() };
-            let of = |features| choose(&part, offers(&self.pool, &part, slurm, &here, features));
-            let picks = if apart {
-                counts.iter().find_map(|(first, _)| of(Features::Both(first, features)))?
-            } else {
-                of(Features::Each(features))?
-            };
-            required.extend(picks.iter().map(Pick::range));
-            required = joined(required);
-            fixed += *count;
-        }
-        let least = request.nodes_min.max(fixed);
-        let whole = Request {
-            nodes_min: least,
-            // Of a range the least is enough (_get_req_features() in node_scheduler.c).
-            nodes_wanted: least,
-            nodes_max: request.nodes_max.max(least),
-            cpus: request.cpus.max(least),
-            ..request.clone()
-        };
-        let here = Where { required: &required, ..place.clone() };
-        let features = if apart { Features::AnyOf(counts) } else { Features::Any };
-        choose_all(&whole, offers(&self.pool, &whole, slurm, &here, features))
     }
 
     pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
@@ -898,14 +859,4 @@ pub struct Scene {
     partition: usize,
     inside: Option<usize>,
     outside: Bits,
-}
-
-/// Chooses, if all nodes that the job must have are among the offers.
-fn choose_all(request: &Request, offers: Vec<Offer>) -> Option<Vec<Pick>> {
-    let there: u64 =
-        offers.iter().filter(|offer| offer.required).map(|offer| u64::from(offer.len)).sum();
-    if there < u64::from(request.required.count) {
-        return None;
-    }
-    choose(request, offers)
 }

@@ -758,6 +758,18 @@ fn counted_features_want_the_least_of_a_range_and_neighbours_next() {
 }
 
 #[test]
+fn counted_features_are_planned_each_for_the_whole_job_and_within_the_least_of_a_range() {
+    // Job 1 waits for n[1-4], so that job 2 has to be planned before it starts.
+    let nodes = ["n[1-2] cpus=4 alloc", "n[3-4] cpus=4", "m[1-4] cpus=2 features=fast,big"];
+    let cluster = Cluster::new(&nodes);
+    let second = |job: &str| why(&cluster.count(&["1 -N=4 -x=m[1-4]", job]), 2);
+    assert_eq!(second("2 -N=2 -C=[fast*1&big*1]"), "counted");
+    assert_eq!(second("2 -N=1-3 -C=[fast*1&big*1]"), "behind_others");
+    assert_eq!(second("2 -n=4 -C=[fast*1&big*1]"), "counted", "m[1-2] and m[3-4]");
+    assert_eq!(second("2 -n=5 -C=[fast*1&big*1]"), "behind_others");
+}
+
+#[test]
 fn components_share_no_node() {
     let cluster = Cluster::new(&["n[1-3] cpus=8"]);
     let demand = cluster.count(&["1 -n=1 --het=1", "2 -n=1 --het=1"]);

@@ -217,14 +217,19 @@ impl<'a> Choice<'a> {
             && self.gres.iter().zip(&block.gres).all(|(missing, there)| there >= missing)
     }
 
-    /// The lightest block; of several the first that is enough, or the tightest of those, or, if
-    /// none is enough, the largest. `None` if the nodes must follow one another and cannot.
+    /// The lightest block; of several the first that is enough, or the tightest of those, or one
+    /// behind it that is not enough and larger. `None` if the nodes must follow one another, and
+    /// that one is not enough, though others may be: Slurm tries again without small nodes then.
     fn best(&self, blocks: &[Block<'_>]) -> Option<usize> {
         let mut best: Option<(usize, &Block<'_>, bool)> = None;
-        let named = blocks.iter().any(|block| block.required.is_some());
+        let contiguous = self.request.contiguous;
+        let named = blocks.iter().filter(|block| block.required.is_some()).count();
+        if contiguous && named > 1 {
+            return None;
+        }
         for (at, block) in blocks.iter().enumerate() {
             let enough = self.is_enough(block);
-            if self.request.contiguous && (!enough || named && block.required.is_none()) {
+            if contiguous && named > 0 && block.required.is_none() {
                 continue;
             }
             let better = best.is_none_or(|(_, chosen, chosen_enough)| {
@@ -235,13 +240,17 @@ impl<'a> Choice<'a> {
                 } else {
                     block.cpus > chosen.cpus
                 };
-                required || lighter || (block.weight == chosen.weight && fits_better)
+                let first_enough = contiguous && enough && !chosen_enough;
+                required
+                    || lighter
+                    || first_enough
+                    || (block.weight == chosen.weight && fits_better)
             });
             if better {
                 best = Some((at, block, enough));
             }
         }
-        best.map(|(at, ..)| at)
+        best.filter(|(.., enough)| *enough || !contiguous).map(|(at, ..)| at)
     }
 
     fn take_of(&mut self, block: &Block<'_>) {

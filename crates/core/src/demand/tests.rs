@@ -770,6 +770,15 @@ fn counted_features_are_planned_each_for_the_whole_job_and_within_the_least_of_a
 }
 
 #[test]
+fn a_larger_block_that_is_not_enough_hides_one_that_is_from_a_job_that_wants_neighbours() {
+    let job = "1 -N=3 -n=12 --contiguous -x=x[1-2]";
+    let nodes = ["a[1-3] cpus=16", "x1 cpus=1", "b[1-3] cpus=4", "x2 cpus=1", "c[1-2] cpus=8"];
+    assert_eq!(placed(&Cluster::new(&nodes), &[job]), "a[1-3]", "c hides b");
+    let [a, x1, b, ..] = nodes;
+    assert_eq!(placed(&Cluster::new(&[a, x1, b, "x2 cpus=1"]), &[job]), "b[1-3]");
+}
+
+#[test]
 fn components_share_no_node() {
     let cluster = Cluster::new(&["n[1-3] cpus=8"]);
     let demand = cluster.count(&["1 -n=1 --het=1", "2 -n=1 --het=1"]);

@@ -318,8 +318,15 @@ impl<'a> Count<'a> {
             if self.looked_at.get() >= SEARCHED_MAX || !self.spend() {
                 return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
+            let before = said(&entry.job.licenses).map(|_| self.licenses());
             self.take_licenses(entry.job)?;
-            last = self.place(entry, &ready, last)?;
+            last = match self.place(entry, &ready, last) {
+                Ok(last) => last,
+                Err(refusal) => {
+                    before.into_iter().for_each(|it| self.restore_licenses(it));
+                    return Err(refusal);
+                }
+            };
         }
         let Ready { request, scene, .. } = ready;
         self.last = last.map(|place| Last { request, scene, place });

@@ -525,6 +525,7 @@ fn licenses_are_used_up() {
     let demand =
         cluster.count(&["1 --exclusive -L=sim:2", "2 --exclusive -L=sim", "3 --exclusive"]);
     assert_eq!((launched(&demand), why(&demand, 2)), (2, "waits_for_licenses".into()));
+    assert_eq!(launched(&cluster.count(&["1 -N=9 -L=sim:2", "2 -L=sim:2"])), 1, "not by job 1");
     assert_eq!(launched(&cluster.count(&["1 -L=none"])), 0);
     assert_eq!(
         launched(&Cluster::new(&OFF).count(&["1 -L=sim:9"])),

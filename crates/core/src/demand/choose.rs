@@ -129,6 +129,8 @@ struct Choice<'a> {
     nodes_at_least: i64,
     nodes_left: u32,
     gres: Vec<u64>,
+    /// There are nodes that it must have.
+    named: bool,
     picks: Vec<Pick>,
 }
 
@@ -169,6 +171,7 @@ impl<'a> Choice<'a> {
             nodes_at_least: least,
             nodes_left: request.nodes_max,
             gres: request.gres.iter().map(|ask| ask.per_job).collect(),
+            named: offers.iter().any(|offer| offer.required),
             picks: Vec::new(),
         };
         for offer in offers.iter().filter(|offer| offer.required) {
@@ -223,13 +226,14 @@ impl<'a> Choice<'a> {
     fn best(&self, blocks: &[Block<'_>]) -> Option<usize> {
         let mut best: Option<(usize, &Block<'_>, bool)> = None;
         let contiguous = self.request.contiguous;
-        let named = blocks.iter().filter(|block| block.required.is_some()).count();
-        if contiguous && named > 1 {
+        let named = blocks.iter().filter(|block| block.required.is_some());
+        if contiguous && self.named && named.count() != 1 {
+            // Those that it must have are in several blocks, or in none with others.
             return None;
         }
         for (at, block) in blocks.iter().enumerate() {
             let enough = self.is_enough(block);
-            if contiguous && named > 0 && block.required.is_none() {
+            if contiguous && self.named && block.required.is_none() {
                 continue;
             }
             let better = best.is_none_or(|(_, chosen, chosen_enough)| {

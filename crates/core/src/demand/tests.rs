@@ -775,6 +775,10 @@ fn a_larger_block_that_is_not_enough_hides_one_that_is_from_a_job_that_wants_nei
     let job = "1 -N=3 -n=12 --contiguous -x=x[1-2]";
     let nodes = ["a[1-3] cpus=16", "x1 cpus=1", "b[1-3] cpus=4", "x2 cpus=1", "c[1-2] cpus=8"];
     assert_eq!(placed(&Cluster::new(&nodes), &[job]), "a[1-3]", "c hides b");
+    let cluster = Cluster::new(&nodes);
+    assert_eq!(placed(&cluster, &["1 -N=2 -w=b2 --contiguous"]), "b[2-3]");
+    let alone = Cluster::new(&["a1 cpus=4", "x1 cpus=1", "b[1-3] cpus=4"]);
+    assert_eq!(placed(&alone, &["1 -N=3 -w=a1 -x=x1 --contiguous"]), "", "a1 has no neighbour");
     let [a, x1, b, ..] = nodes;
     assert_eq!(placed(&Cluster::new(&[a, x1, b, "x2 cpus=1"]), &[job]), "b[1-3]");
 }

@@ -73,29 +73,34 @@ impl Search<'_> {
 
     /// Where Slurm only plans, the nodes of each feature must be enough for all that the job asks
     /// for, and so must the rest that is missing of its nodes; of a range it wants the most then,
-    /// and plans nothing if the features make more than the least (_try_sched() in backfill.c,
-    /// 22.05.8).
+    /// and plans nothing if the features make more than the least. A feature behind the first one
+    /// that finds none is forgotten where nodes are missing (_try_sched() in backfill.c, 22.05.8).
     pub fn plan(&self, counts: &Counts) -> Option<Vec<Pick>> {
         let request = self.request;
         let mut planned: Vec<Pick> = Vec::new();
+        let mut all_found = true;
         for (features, count) in counts {
             let nodes_max = request.nodes_max.max(*count);
             let part =
                 Request { nodes_min: *count, nodes_wanted: *count, nodes_max, ..request.clone() };
-            let picks = self.beside(&planned, &part, Features::Each(features))?;
+            let Some(picks) = self.beside(&planned, &part, Features::Each(features)) else {
+                all_found = false;
+                break;
+            };
             planned.extend(picks);
         }
         let fixed = planned.iter().fold(0_u32, |sum, pick| sum.saturating_add(pick.len));
-        if fixed < request.nodes_wanted {
-            let rest = Request {
-                nodes_min: request.nodes_min.checked_sub(fixed)?,
-                nodes_wanted: request.nodes_wanted - fixed,
-                nodes_max: request.nodes_max.saturating_sub(fixed),
-                ..request.clone()
-            };
-            let picks = self.beside(&planned, &rest, Features::Any)?;
-            planned.extend(picks);
+        if fixed >= request.nodes_wanted || fixed == 0 {
+            return Some(planned).filter(|_| all_found);
         }
+        let rest = Request {
+            nodes_min: request.nodes_min.checked_sub(fixed)?,
+            nodes_wanted: request.nodes_wanted - fixed,
+            nodes_max: request.nodes_max.saturating_sub(fixed),
+            ..request.clone()
+        };
+        let picks = self.beside(&planned, &rest, Features::Any)?;
+        planned.extend(picks);
         Some(planned)
     }
 

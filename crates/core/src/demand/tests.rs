@@ -768,6 +768,16 @@ fn counted_features_are_planned_each_for_the_whole_job_and_within_the_least_of_a
     assert_eq!(second("2 -N=1-3 -C=[fast*1&big*1]"), "behind_others");
     assert_eq!(second("2 -n=4 -C=[fast*1&big*1]"), "counted", "m[1-2] and m[3-4]");
     assert_eq!(second("2 -n=5 -C=[fast*1&big*1]"), "behind_others");
+    // No node of the second feature is free: the job is planned without, and cannot start then.
+    let cluster = Cluster::new(&[
+        "n1 cpus=4 alloc",
+        "n2 cpus=4",
+        "m[1-3] cpus=4 features=fast",
+        "o1 cpus=4 alloc features=old",
+    ]);
+    let third = |job: &str| why(&cluster.count(&["1 -N=2 -w=n[1-2]", job, "3 -C=fast"]), 3);
+    assert_eq!(third("2 -N=5 -C=[fast*1&old*1]"), "counted");
+    assert_eq!(third("2 -N=3 -C=[fast*1&old*1]"), "behind_others");
 }
 
 #[test]

@@ -267,7 +267,8 @@ impl<'a> Count<'a> {
         }
         let usable = self.usable_classes(request, scene);
         let holds = std::mem::take(&mut self.holds);
-        let left_out = self.left_out().clone();
+        let excluded = request.excluded.places.as_slice();
+        let left_out = joined([self.left_out().as_slice(), excluded].concat());
         let matters =
             |hold: &Hold| usable.get(hold.class) == Some(&true) && !hold.is_within(&left_out);
         let mut ends = Ends::of(&holds);

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ahead::{Hold, Holds, Plan, looks};
+use super::ahead::{End, Hold, Holds, Plan, looks};
 use super::choose::{Pick, choose, choose_all};
 use super::counts::Search;
 use super::feature::Constraint;
@@ -108,6 +108,8 @@ pub struct Count<'a> {
     closed_places: Places,
     /// The nodes that jobs name.
     lists: Lists<'a>,
+    /// How many passes have ended.
+    pass: u8,
     /// How many more jobs are placed.
     budget: usize,
     /// How many runs of nodes have been looked at.
@@ -148,6 +150,7 @@ impl<'a> Count<'a> {
             running,
             closed: Bits::new(),
             closed_places: Places::new(),
+            pass: 0,
             budget: PLACED_MAX,
             looked_at: Cell::new(0),
             last: None,
@@ -166,7 +169,9 @@ impl<'a> Count<'a> {
             self.pool.wake_claimed();
             // It looks again at those that it tried, before the second pass comes.
             waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
+            self.pass += 1;
             self.second_pass(&waiting);
+            self.pass += 1;
             self.open_all();
             if self.has_room() {
                 // What the second pass keeps nodes for does not bind the first one.
@@ -757,7 +762,11 @@ impl<'a> Count<'a> {
             self.pool.change(place, count, |state| *state = left);
             rest = behind;
         }
-        self.holds.insert((end, self.holds.len()), held);
+        // Of an array slurmctld appends what is left whenever a task starts.
+        let is_first = self.got.get(entry.at).is_none_or(|got| got.tasks == 0);
+        let appended = self.got.len().saturating_add(self.holds.len());
+        let place = if is_first { entry.at } else { appended };
+        self.holds.insert(End { at: end, pass: self.pass, place }, held);
         self.pool.weigh(entry.partition);
         if let Some(got) = self.got.get_mut(entry.at) {
             got.tasks += 1;

@@ -651,6 +651,20 @@ fn a_job_that_waits_keeps_nodes_for_the_time_when_others_end_and_short_jobs_use_
 }
 
 #[test]
+fn jobs_that_end_together_are_planned_with_in_the_order_of_slurm_s_list() {
+    let cluster = Cluster::new(&["x1 cpus=8", "y1 cpus=4", "z1 cpus=6"]);
+    let last = |jobs: [&str; 5]| why(&cluster.count(&jobs), 9);
+    let (x, y) = ("3 -w=x1 -n=6 -t=600", "4 -w=y1 -n=4 -t=600 --priority=9000");
+    let (z, waits) =
+        ("5 -w=z1 -n=6 -t=1200 --priority=8000", "6 -n=5 -x=y1 -t=600 --priority=7000");
+    let last_one = "9 -w=x1 -n=2 -t=700 --priority=1";
+    // y1 is of no use to job 6, and what ends after the job on it is not looked at in time: if
+    // that is the one on z1, job 6 is planned there.
+    assert_eq!(last([y, x, z, waits, last_one]), "no_free_nodes");
+    assert_eq!(last([x, y, z, waits, last_one]), "fits_on_nodes_that_are_up");
+}
+
+#[test]
 fn nodes_are_kept_only_where_the_job_will_start() {
     let cluster = Cluster::new(&["a[1-4] cpus=4"]);
     // Job 2 gets a1 and a2 back after ten hours; a3 and a4 are nobody's.

@@ -59,6 +59,11 @@ impl Constraint {
         Expression::parse(&text).map(Self::Each)
     }
 
+    /// Whether it has features with numbers of nodes.
+    pub const fn counts(&self) -> bool {
+        matches!(self, Self::Counts(_) | Self::Apart(_))
+    }
+
     /// `a|b` in brackets: alternatives. `a*2&b*1` in brackets: counts, each on nodes of its own.
     fn parse_bracket(text: &str) -> Result<Self, ()> {
         if text.contains(['[', ']']) {

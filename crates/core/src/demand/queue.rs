@@ -15,8 +15,8 @@ use super::counts::Search;
 use super::feature::Constraint;
 use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
 use super::named::Lists;
-use super::places::{Places, joined};
-use super::pool::{Bits, Pool, Stretch, Weights, has, overlap, set};
+use super::places::{Places, is_within, joined};
+use super::pool::{Bits, Pool, Run, Stretch, Weights, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
@@ -33,16 +33,19 @@ pub struct Entry<'a> {
     pub partition: usize,
     /// The first pass looked for nodes for it.
     pub tried: bool,
+    /// It asks for more nodes than its partition has.
+    pub over: bool,
 }
 
 /// Why a job is not placed.
 pub enum Refusal {
     /// For a reason that is its own.
     Not(JobWhy),
-    /// Nodes that it could have are taken.
-    Busy,
-    /// So many nodes are closed that it needs more than are left. Slurm looks no further.
-    Short,
+    /// Nodes that it could have are taken, or others of its partition, as the reason says.
+    Busy(JobWhy),
+    /// So many nodes are closed that it needs more than are left. Slurm looks no further, also
+    /// where the reason is that it can never run.
+    Short(JobWhy),
     /// Nodes that it could have are closed, because jobs before it wait for them.
     Shut,
 }
@@ -202,7 +205,11 @@ impl<'a> Count<'a> {
                     self.note(at, JobWhy::NoSuchPartition);
                     continue;
                 };
-                entries.push(Entry { at, job, partition, tried: false });
+                let all = self.partitions.get(partition).map_or(0, |it| it.nodes.len());
+                let is_over = |nodes: u32| usize::try_from(nodes).is_ok_and(|nodes| nodes > all);
+                // It asks for no more than shows, and of most jobs no more of the record is read.
+                let over = is_over(job.num_nodes) && is_over(job.nodes_min());
+                entries.push(Entry { at, job, partition, tried: false, over });
             }
         }
         let tier = |entry: &Entry<'_>| {
@@ -257,7 +264,8 @@ impl<'a> Count<'a> {
                 continue;
             }
             if has(&self.closed, entry.partition) {
-                self.note(entry.at, JobWhy::BehindOthers);
+                let why = if entry.over { JobWhy::Impossible } else { JobWhy::BehindOthers };
+                self.note(entry.at, why);
                 waiting.push(*entry);
             } else if entry.job.het_job_id != 0 {
                 // Slurm starts these with the second pass only, and keeps their partition.
@@ -273,11 +281,15 @@ impl<'a> Count<'a> {
                         }
                         self.note(entry.at, why);
                     }
-                    refusal @ (Refusal::Busy | Refusal::Short) => {
+                    Refusal::Busy(why) => {
                         self.close(entry);
-                        self.note(entry.at, JobWhy::NoFreeNodes);
-                        let tried = matches!(refusal, Refusal::Busy);
-                        waiting.push(Entry { tried, ..*entry });
+                        self.note(entry.at, why);
+                        waiting.push(Entry { tried: true, ..*entry });
+                    }
+                    Refusal::Short(why) => {
+                        self.close(entry);
+                        self.note(entry.at, why);
+                        waiting.push(*entry);
                     }
                     Refusal::Shut => {
                         self.keep_named(entry);
@@ -315,7 +327,9 @@ impl<'a> Count<'a> {
         let before = self.last.take();
         let ready = self.ready(entry)?;
         if self.is_short_of_nodes(entry, &ready.request) {
-            return Err(Refusal::Short);
+            let possible = self.is_possible(&ready.request, &ready.scene);
+            let why = if possible { JobWhy::NoFreeNodes } else { JobWhy::Impossible };
+            return Err(Refusal::Short(why));
         }
         let same = before.filter(|it| it.request == ready.request && it.scene == ready.scene);
         let mut last = same.map(|it| it.place);
@@ -575,31 +589,61 @@ impl<'a> Count<'a> {
         choose(request, vec![offer])
     }
 
-    /// Why nothing was found. Only a job whose nodes are busy makes others wait: of one whose
-    /// nodes are closed Slurm says that they are not available (_pick_best_nodes() in
-    /// node_scheduler.c).
+    /// Why nothing was found. Only a job whose nodes are busy makes others wait, be it that others
+    /// than those are that would be enough: else Slurm says of nodes that are closed, reserved or
+    /// down that they are not available (_pick_best_nodes() in node_scheduler.c, 22.05.8).
     fn refusal(&self, request: &Request, scene: &Scene) -> Refusal {
         if self.find(request, scene, Which::UsableAndOpen).is_some() {
-            return Refusal::Busy;
+            return Refusal::Busy(JobWhy::NoFreeNodes);
         }
         if self.find(request, scene, Which::Usable).is_some() {
-            let busy = self.is_one_whole(scene);
-            return if busy { Refusal::Busy } else { Refusal::Shut };
+            let busy = self.is_any_busy(request, scene);
+            return if busy { Refusal::Busy(JobWhy::NoFreeNodes) } else { Refusal::Shut };
         }
-        let anywhere = Scene { outside: Bits::new(), ..scene.clone() };
-        if self.find(request, &anywhere, Which::Any).is_some() {
-            return Refusal::Not(JobWhy::NodesUnavailable);
+        if !self.is_possible(request, scene) {
+            return Refusal::Not(JobWhy::Impossible);
         }
-        Refusal::Not(JobWhy::Impossible)
+        // The nodes of a counted feature are looked for apart from all others.
+        let busy = !request.constraint.counts() && self.is_any_busy(request, scene);
+        let why = JobWhy::NodesUnavailable;
+        if busy { Refusal::Busy(why) } else { Refusal::Not(why) }
     }
 
-    /// Whether a job has a whole node that is open to the partition.
-    fn is_one_whole(&self, scene: &Scene) -> bool {
-        self.pool.runs().any(|(class, run)| {
-            run.state.whole
-                && has(&class.partitions, scene.partition)
-                && !overlap(&class.partitions, &self.closed)
-        })
+    /// Whether there are nodes that could ever run it, in whatever state they are.
+    fn is_possible(&self, request: &Request, scene: &Scene) -> bool {
+        let anywhere = Scene { outside: Bits::new(), ..scene.clone() };
+        request.required.is_known() && self.find(request, &anywhere, Which::Any).is_some()
+    }
+
+    /// Whether a node that the job could have is taken by others: all of it, or anything of it if
+    /// the job wants whole nodes. Of a job that cannot have a node that it named Slurm does not
+    /// look at the others.
+    fn is_any_busy(&self, request: &Request, scene: &Scene) -> bool {
+        let suits = self.usable_classes(request, scene);
+        let is_open = |class: usize| {
+            suits.get(class) == Some(&true)
+                && self
+                    .pool
+                    .classes
+                    .get(class)
+                    .is_some_and(|it| !overlap(&it.partitions, &self.closed))
+        };
+        let is_within = |run: &Run, places: &Places| is_within(places, run.first, run.end());
+        let mut named = request.required.places.iter().flat_map(|(from, to)| *from..*to);
+        let has_named = named.all(|place| {
+            self.pool.run_at(place).is_some_and(|(class, run)| {
+                run.state.usable && is_open(class) && !is_within(run, &self.closed_places)
+            })
+        });
+        let is_taken = |run: &Run| {
+            let state = &run.state;
+            state.usable
+                && (state.whole || request.whole && !state.empty)
+                && !is_within(run, &request.excluded.places)
+                && !is_within(run, &self.closed_places)
+        };
+        let mut open = self.pool.stretches.iter().filter(|stretch| is_open(stretch.class));
+        has_named && open.any(|stretch| stretch.runs.iter().any(is_taken))
     }
 
     /// The nodes that Slurm would take.
@@ -800,15 +844,24 @@ impl<'a> Count<'a> {
     }
 
     /// Notes why a job is not placed. Of several partitions the first reason stands, unless a
-    /// later one gives more hope.
+    /// later one gives more hope; in a single one nothing is said against that it can never run.
     pub fn note(&mut self, at: usize, why: JobWhy) {
         if self.is_placed(at) {
             return;
         }
+        let jobs = &self.look.queue.jobs;
         if let Some(slot) = self.why.get_mut(at) {
+            let is_single = || jobs.get(at).is_some_and(|job| !job.partition.contains(','));
             let hope = |why: &JobWhy| {
                 let waits = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
-                if *why == JobWhy::NoFreeNodes { 2 } else { u8::from(waits) }
+                let last = *why == JobWhy::Impossible && is_single();
+                if last {
+                    3
+                } else if *why == JobWhy::NoFreeNodes {
+                    2
+                } else {
+                    u8::from(waits)
+                }
             };
             if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
                 *slot = Some(why);

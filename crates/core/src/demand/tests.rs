@@ -561,6 +561,17 @@ fn reservations_keep_others_out_and_their_own_in() {
         let demand = cluster.count(&[job]);
         assert_eq!((launched(&demand), why(&demand, 1).as_str()), (expected, word), "{job}");
     }
+    // Who waits for nodes that are reserved keeps others waiting once something else is taken too.
+    let strict = cluster.with(|it| it.queue.slurm.strictly_in_order = true);
+    let third = |jobs: &[&str]| {
+        let demand = strict.count(jobs);
+        assert_eq!(why(&demand, 2), "nodes_unavailable", "{jobs:?}");
+        why(&demand, 3)
+    };
+    assert_eq!(third(&["2 -N=3 --exclusive", "3"]), "counted");
+    assert_eq!(third(&["1", "2 -N=3 --exclusive", "3"]), "behind_others");
+    assert_eq!(third(&["1", "2 -N=3", "3"]), "fits_on_nodes_that_are_up", "n8 can be shared");
+    assert_eq!(third(&["1", "2 -N=3 --exclusive -w=n1", "3"]), "fits_on_nodes_that_are_up");
 }
 
 #[test]
@@ -898,4 +909,11 @@ fn what_no_node_can_serve_is_said_of_each_job_that_asks_for_it() {
     let found = cluster.count(&["1 -n=9", "2 -n=9", "3 -n=1", "4 -n=9"]);
     let words: Vec<String> = found.jobs.values().map(|job| job.why.word()).collect();
     assert_eq!(words, ["impossible", "impossible", "counted", "impossible"]);
+    let busy = Cluster::new(&["n[1-2] cpus=2 alloc"]);
+    assert_eq!(why(&busy.count(&["1 -N=2", "2 -N=3"]), 2), "impossible", "though others wait");
+    let two = Cluster::new(&["n[1-2] cpus=2 alloc", "m[1-2] cpus=2"]).with(|it| {
+        it.partition("n", &["n1".into(), "n2".into()], |_| {});
+    });
+    let found = two.count(&["1 -p=n -N=2", "2 -N=5"]);
+    assert_eq!(why(&found, 2), "impossible", "whatever is open of its partition");
 }

@@ -268,10 +268,16 @@ impl<'a> Count<'a> {
                 self.note(entry.at, why);
                 waiting.push(*entry);
             } else if entry.job.het_job_id != 0 {
-                // Slurm starts these with the second pass only, and keeps their partition.
-                set(&mut self.closed, entry.partition);
-                self.note(entry.at, JobWhy::BehindOthers);
-                waiting.push(*entry);
+                // Slurm starts these with the second pass only, and keeps their partition, unless
+                // it lets them in no queue.
+                match self.ready(entry) {
+                    Err(Refusal::Not(why)) if why.keeps_out_of_queue() => self.note(entry.at, why),
+                    Ok(_) | Err(_) => {
+                        set(&mut self.closed, entry.partition);
+                        self.note(entry.at, JobWhy::BehindOthers);
+                        waiting.push(*entry);
+                    }
+                }
             } else if let Err(refusal) = self.place_tasks(entry) {
                 match refusal {
                     Refusal::Not(why) => {

@@ -517,6 +517,17 @@ fn a_heterogeneous_job_starts_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_component_closes_its_partition_if_that_lets_it_in() {
+    let cluster = Cluster::new(&OFF).with(|it| {
+        it.queue.slurm.strictly_in_order = true;
+        it.queue.reservations = Some(BTreeMap::new());
+    });
+    let third = |jobs: [&str; 2]| why(&cluster.count(&[jobs[0], jobs[1], "3"]), 3);
+    assert_eq!(third(["1 --het=1", "2 --het=1"]), "behind_others");
+    assert_eq!(third(["1 --het=1 --reservation=r", "2 --het=1 --reservation=r"]), "counted");
+}
+
+#[test]
 fn licenses_are_used_up() {
     let cluster = Cluster::new(&OFF).with(|it| {
         let license = License { name: "sim".into(), total: 3, in_use: 1, reserved: 0 };

@@ -16,6 +16,35 @@ fn check(min: u32, max: u32, lines: &[&str], actions: &[&str]) {
     assert_eq!(told(&plan), actions, "{lines:?}");
 }
 
+/// Nothing is done until so many seconds have passed, and this is done then.
+fn acts_after(world: &mut World, secs: u64, actions: &[&str]) {
+    world.pass(secs - 1);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    world.pass(1);
+    assert_eq!(told(&world.plan()), actions);
+}
+
+/// The only action of a plan fails again and again.
+fn is_repeated_with_growing_pauses(mut world: World, action: &str, why: &str) {
+    for pause in [1, 2, 4] {
+        let plan = world.plan();
+        assert_eq!(told(&plan), [action]);
+        let outcome = Outcome::Failed { why: why.into() };
+        world.memory.settle(&[(plan.actions[0].clone(), outcome)], world.snapshot.now);
+        assert_eq!(told(&world.plan()), Vec::<String>::new());
+        world.pass(pause);
+    }
+}
+
+/// The first two nodes get their instances and are idle.
+fn two_nodes_come_up(world: &mut World) {
+    for (node, id) in [("n1", "i-1"), ("n2", "i-2")] {
+        world.launch(id, crate::snapshot::Lifecycle::InService);
+        world.bind(node, id);
+        world.node_mut(node).state = NodeState(state("idle"));
+    }
+}
+
 #[test]
 fn a_node_that_slurm_wants_raises_capacity_by_one() {
     check(0, 8, &["n1 powering_up"], &["desired 0 -> 1"]);
@@ -313,10 +342,7 @@ fn an_orphan_goes_after_its_grace_and_not_before() {
     assert_eq!(told(&plan), Vec::<String>::new());
     assert_eq!(plan.wake_at, Some(world.snapshot.now.after(Duration::from_secs(300))));
     world.carry_out(&plan);
-    world.pass(299);
-    assert_eq!(told(&world.plan()), Vec::<String>::new());
-    world.pass(1);
-    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+    acts_after(&mut world, 300, &["terminate i-1"]);
 }
 
 #[test]
@@ -382,10 +408,7 @@ fn a_missing_instance_is_gone_only_when_ec2_says_so_for_a_minute() {
     assert_eq!(told(&plan), Vec::<String>::new());
     assert!(plan.look_up.contains(&"i-1".into()));
     world.snapshot.machines.insert("i-1".into(), Machine::NotFound);
-    world.pass(59);
-    assert_eq!(told(&world.plan()), Vec::<String>::new());
-    world.pass(1);
-    assert_eq!(told(&world.plan()), ["down n1", "power_down n1"]);
+    acts_after(&mut world, 60, &["down n1", "power_down n1"]);
 }
 
 #[test]
@@ -417,10 +440,7 @@ fn a_failed_terminate_is_repeated_with_growing_pauses() {
     let plan = world.plan();
     assert_eq!(told(&plan), ["terminate i-1"]);
     world.memory.settle(&outcomes, world.snapshot.now);
-    world.pass(1);
-    assert_eq!(told(&world.plan()), Vec::<String>::new());
-    world.pass(1);
-    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+    acts_after(&mut world, 2, &["terminate i-1"]);
 }
 
 #[test]
@@ -660,15 +680,8 @@ fn sizes_that_do_not_fit_the_auto_scaling_group_are_named_and_not_written() {
 
 #[test]
 fn a_failed_write_of_sizes_is_repeated_with_growing_pauses() {
-    let mut world = sized(0, 8, "max_size = 3", &OFF);
-    for pause in [1, 2, 4] {
-        let plan = world.plan();
-        assert_eq!(told(&plan), ["sizes 0 3"]);
-        let outcome = Outcome::Failed { why: "throttled".into() };
-        world.memory.settle(&[(plan.actions[0].clone(), outcome)], world.snapshot.now);
-        assert_eq!(told(&world.plan()), Vec::<String>::new());
-        world.pass(pause);
-    }
+    let world = sized(0, 8, "max_size = 3", &OFF);
+    is_repeated_with_growing_pauses(world, "sizes 0 3", "throttled");
 }
 
 #[test]
@@ -686,11 +699,7 @@ fn base_nodes_are_powered_up_without_any_job_and_stay() {
         let plan = world.plan();
         assert_eq!(told(&plan), Vec::<String>::new(), "the minimum brings the instances");
         assert_eq!(plan.nodes[&"n1".into()].why, Why::WaitsForLaunch);
-        for (node, id) in [("n1", "i-1"), ("n2", "i-2")] {
-            world.launch(id, crate::snapshot::Lifecycle::InService);
-            world.bind(node, id);
-            world.node_mut(node).state = NodeState(state("idle"));
-        }
+        two_nodes_come_up(&mut world);
         world.pass(10_000);
         let plan = world.plan();
         assert_eq!(told(&plan), Vec::<String>::new());
@@ -738,11 +747,7 @@ fn a_base_node_that_slurm_suspends_comes_back_once_it_is_down_and_rested() {
     let mut world = World::new(2, 8, &OFF);
     let plan = world.plan();
     world.carry_out(&plan);
-    for (node, id) in [("n1", "i-1"), ("n2", "i-2")] {
-        world.launch(id, crate::snapshot::Lifecycle::InService);
-        world.bind(node, id);
-        world.node_mut(node).state = NodeState(state("idle"));
-    }
+    two_nodes_come_up(&mut world);
     world.pass(20);
     world.node_mut("n1").state = NodeState(state("powering_down"));
     let plan = world.plan();
@@ -767,15 +772,7 @@ fn a_base_node_that_slurm_suspends_comes_back_once_it_is_down_and_rested() {
 
 #[test]
 fn a_power_up_that_slurm_refuses_is_repeated_with_growing_pauses() {
-    let mut world = World::new(1, 8, &OFF);
-    for pause in [1, 2, 4] {
-        let plan = world.plan();
-        assert_eq!(told(&plan), ["power_up n1"]);
-        let outcome = Outcome::Failed { why: "no answer".into() };
-        world.memory.settle(&[(plan.actions[0].clone(), outcome)], world.snapshot.now);
-        assert_eq!(told(&world.plan()), Vec::<String>::new());
-        world.pass(pause);
-    }
+    is_repeated_with_growing_pauses(World::new(1, 8, &OFF), "power_up n1", "no answer");
 }
 
 #[test]

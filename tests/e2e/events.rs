@@ -29,8 +29,6 @@ fn a_jobs_life_is_in_the_event_log_once_and_in_order() -> Result<()> {
         ..Options::default()
     })?;
     lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
-    // Else Slurm may give the job its node before the plugin has looked for the first time.
-    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
     let job = lab.sbatch(&["--nodes=2"], "true")?;
     lab.until_job(job, "COMPLETED", JOB_RUNS)?;
     lab.until_zero(BACK_TO_ZERO)?;

@@ -349,7 +349,7 @@ impl<'a> Checker<'a> {
         match (told.answer, at) {
             (HookAnswer::Wait, _) => Ok(()),
             (HookAnswer::Continue, Transition::Launching) => match node {
-                Some(node) if node.state.phase() == Phase::Up => Ok(()),
+                Some(node) if node.state.phase() == Phase::Up && !node.state.is_down() => Ok(()),
                 _ => Err("a launch is completed when its node is up"),
             },
             (HookAnswer::Abandon, Transition::Launching) if leaves => {

@@ -164,7 +164,11 @@ impl<'a> Pass<'a, '_> {
                 continue;
             };
             let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
-            if !in_use || self.scene.memory.bindings.contains_key(name) {
+            // One that never registered looks so for a moment while Slurm powers it down.
+            let goes = node.state.is_down()
+                && node.state.has(NodeState::POWER_DOWN)
+                && !node.state.has_work();
+            if !in_use || goes || self.scene.memory.bindings.contains_key(name) {
                 continue;
             }
             let Some((asg, id)) = claims.instance_of(name, &node.address) else {

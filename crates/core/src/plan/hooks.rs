@@ -33,6 +33,12 @@ pub fn is_closed(node: &Node) -> bool {
     }
 }
 
+/// Whether a node in service has its slurmd. One that never registered has neither power flag for
+/// a moment while Slurm powers it down, and is DOWN then.
+fn has_registered(node: &Node) -> bool {
+    node.state.phase() == Phase::Up && !node.state.is_down()
+}
+
 impl Pass<'_, '_> {
     /// Has a node drained whose instance is about to be terminated; Slurm powers it down then.
     pub(super) fn drain(&mut self, name: &NodeName, node: &Node, instance: &InstanceId) {
@@ -127,7 +133,7 @@ impl Pass<'_, '_> {
         // A release that no call has reached yet may have come up after all.
         if leaves && !self.has_work_at_its_address(id) {
             HookAnswer::Abandon
-        } else if node.is_some_and(|node| node.state.phase() == Phase::Up) {
+        } else if node.is_some_and(has_registered) {
             HookAnswer::Continue
         } else {
             HookAnswer::Wait
@@ -279,6 +285,9 @@ mod tests {
         world.bind("n1", "i-1");
         // Its slurmd may still come: Slurm closes the node first.
         assert_eq!(turn(&mut world), ["power_down n1", "wait i-1"]);
+        // Marked, and not yet powering down: it is not up for that.
+        world.pass(50);
+        assert_eq!(turn(&mut world), ["wait i-1"]);
         world.node_mut("n1").state = NodeState(NodeState::IDLE | NodeState::POWERING_DOWN);
         world.pass(1);
         assert_eq!(turn(&mut world), ["terminate i-1", "abandon i-1"]);

@@ -20,10 +20,10 @@ pub use events::EventsPolicy;
 pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
 
-/// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
 /// AWS holds an instance no longer, however often its hook is told to wait (API reference of
 /// RecordLifecycleActionHeartbeat: 48 hours, or 100 times the heartbeat timeout).
 const DRAIN_LIMIT_MAX_SECS: u64 = 172_800;
+/// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
 const METRICS_PERIOD_SECS: u64 = 60;
 /// The longest name of a namespace, in characters (PutMetricData).
 const NAMESPACE_CHARS_MAX: usize = 255;

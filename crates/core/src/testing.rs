@@ -287,6 +287,22 @@ impl World {
     }
 }
 
+/// All actions of a plan fail again and again, and there are no others.
+pub fn is_repeated_with_growing_pauses(mut world: World, actions: &[&str], why: &str) {
+    for pause in [1, 2, 4] {
+        let plan = world.plan();
+        assert_eq!(told(&plan), actions);
+        let failed = || Outcome::Failed { why: why.to_owned() };
+        let outcomes: Vec<_> =
+            plan.actions.iter().map(|action| (action.clone(), failed())).collect();
+        world.memory.settle(&outcomes, world.snapshot.now);
+        assert_eq!(told(&world.plan()), Vec::<String>::new());
+        world.pass(pause - 1);
+        assert_eq!(told(&world.plan()), Vec::<String>::new());
+        world.pass(1);
+    }
+}
+
 /// An action in the language of the tables.
 pub fn tell(action: &Action) -> String {
     match action {

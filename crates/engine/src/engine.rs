@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slurm_asg_core::advice::{Advice, advice};
-use slurm_asg_core::check::{self, check};
+use slurm_asg_core::check::{self, Violation, check};
 use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome};
@@ -202,7 +202,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             };
             let event = Event {
                 asg: Some(advice.asg.clone()),
-                reason: Some(advice.setting.word().to_owned()),
+                reason: Some(advice.setting.word()),
                 error,
                 ..Event::new(self.clock.now(), event)
             };
@@ -417,7 +417,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         for violation in &violations {
             tracing::debug!("put off: {}: {:?}", violation.rule, violation.action);
         }
-        plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
+        take_out(plan, &violations);
         now.since(began)
     }
 
@@ -432,7 +432,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
                 violation.action
             );
         }
-        plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
+        take_out(&mut plan, &violations);
         for node in check::unexplained(&self.policy, snapshot, &plan) {
             tracing::error!("node={node} is missing from the plan, please report");
         }
@@ -502,6 +502,11 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         }
         pause.max(Duration::from_millis(100))
     }
+}
+
+/// Leaves undone what must not be done.
+fn take_out(plan: &mut Plan, violations: &[Violation]) {
+    plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
 }
 
 /// A plan's actions, by whom they go to.

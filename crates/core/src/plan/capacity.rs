@@ -57,9 +57,7 @@ impl<'a> Book<'a> {
             if release.is_some() {
                 continue;
             }
-            let dead =
-                snapshot.machines.get(id).and_then(Machine::facts).is_some_and(|facts| facts.dead);
-            if dead || !member.healthy {
+            if snapshot.is_dead(id) || !member.healthy {
                 replaced.insert(id);
             } else if !serving.contains(id) {
                 spares.insert(id, member);

@@ -5,6 +5,7 @@
 //! missing, let go of what nobody wants.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::base::Base;
 use super::capacity::{Book, Claims, open_all};
@@ -71,8 +72,9 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     pass.raise();
     pass.let_orphans_go();
     pass.replace_for_unserved();
-    pass.protect();
-    pass.answer_hooks();
+    let serving = pass.serving();
+    pass.protect(&serving);
+    pass.answer_hooks(&serving);
     pass.finish();
 }
 
@@ -95,7 +97,35 @@ pub(super) struct Pass<'a, 'p> {
     pub(super) plan: &'p mut Plan,
 }
 
+/// Which instances serve nodes and which go, once that is settled for a plan.
+pub(super) struct Serving {
+    /// Instances that this plan gives back to nodes, with these.
+    adopted: BTreeMap<InstanceId, NodeName>,
+    /// Instances that this plan terminates.
+    pub(super) leaving: BTreeSet<InstanceId>,
+}
+
+impl Serving {
+    /// The node that an instance serves.
+    pub(super) fn node_of<'s>(
+        &'s self,
+        id: &InstanceId,
+        scene: &Scene<'s>,
+    ) -> Option<&'s NodeName> {
+        scene.bound.get(id).copied().or_else(|| self.adopted.get(id))
+    }
+}
+
 impl<'a> Pass<'a, '_> {
+    fn serving(&self) -> Serving {
+        let adopted = self.plan.adopted.iter();
+        let terminated = self.plan.actions.iter().filter_map(Action::terminate);
+        Serving {
+            adopted: adopted.map(|(node, it)| (it.instance.clone(), node.clone())).collect(),
+            leaving: terminated.map(|terminate| terminate.instance.clone()).collect(),
+        }
+    }
+
     fn report_asgs(&mut self) {
         for name in &self.scene.group.asgs {
             match self.scene.snapshot.asgs.get(name) {
@@ -348,12 +378,7 @@ impl<'a> Pass<'a, '_> {
                 Some(Why::WaitsForAddress)
             }
             Some(address) if node.address != address.to_string() => {
-                self.plan.actions.push(Action::Bind(Bind {
-                    node: name.clone(),
-                    instance: binding.instance.clone(),
-                    asg: binding.asg.clone(),
-                    address,
-                }));
+                self.tell_address(name, binding, address);
                 Some(Why::Bound)
             }
             Some(_) => Some(Why::Booting { since: binding.bound_at }),
@@ -407,13 +432,17 @@ impl<'a> Pass<'a, '_> {
         let is_there = self.lifecycle(binding).is_some_and(Lifecycle::is_capacity);
         if is_there && node.address != address.to_string() {
             self.plan.watch_slurm = true;
-            self.plan.actions.push(Action::Bind(Bind {
-                node: name.clone(),
-                instance: binding.instance.clone(),
-                asg: binding.asg.clone(),
-                address,
-            }));
+            self.tell_address(name, binding, address);
         }
+    }
+
+    fn tell_address(&mut self, name: &NodeName, binding: &Binding, address: IpAddr) {
+        self.plan.actions.push(Action::Bind(Bind {
+            node: name.clone(),
+            instance: binding.instance.clone(),
+            asg: binding.asg.clone(),
+            address,
+        }));
     }
 
     /// An idle node in a group that is billed by the hour: it goes when the next hour is about to
@@ -461,8 +490,8 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn lifecycle(&self, binding: &Binding) -> Option<&'a Lifecycle> {
-        let asg = self.scene.snapshot.asg(&binding.asg)?;
-        asg.instances.get(&binding.instance).map(|member| &member.lifecycle)
+        let member = self.scene.snapshot.member(&binding.asg, &binding.instance);
+        member.map(|member| &member.lifecycle)
     }
 
     fn ask_if_missing(&mut self, binding: &Binding) {

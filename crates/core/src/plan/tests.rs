@@ -8,7 +8,7 @@ use super::*;
 use crate::memory::Outcome;
 use crate::node_state::{NodeState, Phase};
 use crate::snapshot::{Machine, Node};
-use crate::testing::{STATES, World, policy_with, state, told};
+use crate::testing::{STATES, World, is_repeated_with_growing_pauses, policy_with, state, told};
 
 fn check(min: u32, max: u32, lines: &[&str], actions: &[&str]) {
     let mut world = World::new(min, max, lines);
@@ -22,18 +22,6 @@ fn acts_after(world: &mut World, secs: u64, actions: &[&str]) {
     assert_eq!(told(&world.plan()), Vec::<String>::new());
     world.pass(1);
     assert_eq!(told(&world.plan()), actions);
-}
-
-/// The only action of a plan fails again and again.
-fn is_repeated_with_growing_pauses(mut world: World, action: &str, why: &str) {
-    for pause in [1, 2, 4] {
-        let plan = world.plan();
-        assert_eq!(told(&plan), [action]);
-        let outcome = Outcome::Failed { why: why.into() };
-        world.memory.settle(&[(plan.actions[0].clone(), outcome)], world.snapshot.now);
-        assert_eq!(told(&world.plan()), Vec::<String>::new());
-        world.pass(pause);
-    }
 }
 
 /// The first two nodes get their instances and are idle.
@@ -681,7 +669,7 @@ fn sizes_that_do_not_fit_the_auto_scaling_group_are_named_and_not_written() {
 #[test]
 fn a_failed_write_of_sizes_is_repeated_with_growing_pauses() {
     let world = sized(0, 8, "max_size = 3", &OFF);
-    is_repeated_with_growing_pauses(world, "sizes 0 3", "throttled");
+    is_repeated_with_growing_pauses(world, &["sizes 0 3"], "throttled");
 }
 
 #[test]
@@ -772,7 +760,7 @@ fn a_base_node_that_slurm_suspends_comes_back_once_it_is_down_and_rested() {
 
 #[test]
 fn a_power_up_that_slurm_refuses_is_repeated_with_growing_pauses() {
-    is_repeated_with_growing_pauses(World::new(1, 8, &OFF), "power_up n1", "no answer");
+    is_repeated_with_growing_pauses(World::new(1, 8, &OFF), &["power_up n1"], "no answer");
 }
 
 #[test]

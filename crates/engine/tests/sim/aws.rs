@@ -326,7 +326,7 @@ impl World {
         self.say(|| format!("engine: hook of {id}, {at:?}: {:?}", told.answer));
         match (told.answer, at) {
             (HookAnswer::Wait, _) => {
-                if at == Transition::Terminating && self.runs_a_job(id) {
+                if at == Transition::Terminating && self.busy_on(id).is_some() {
                     self.faults.count("hook told to wait for a job");
                 }
                 self.hold(id, now + timeout);

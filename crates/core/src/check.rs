@@ -275,7 +275,8 @@ impl<'a> Checker<'a> {
         let Some((_, group)) = self.policy.group_of_asg(&terminate.asg) else {
             return Err("only instances of groups are terminated");
         };
-        if let Some(name) = self.serves.get(&terminate.instance) {
+        let serves = self.serves.get(&terminate.instance);
+        if let Some(name) = serves {
             let node = self.node(name)?;
             // While Slurm waits for a younger slurmd, nothing can run on this one.
             let replaced = node.state.phase() == Phase::Booting
@@ -287,7 +288,7 @@ impl<'a> Checker<'a> {
                 return Err("Slurm has not released the node");
             }
         }
-        self.nobody_works_at_its_address(&terminate.instance)?;
+        self.nobody_works_at_its_address(&terminate.instance, serves.is_some())?;
         if self.named.contains(&terminate.instance) {
             return Err("an instance is not named and terminated at once");
         }
@@ -353,7 +354,7 @@ impl<'a> Checker<'a> {
                 _ => Err("a launch is completed when its node is up"),
             },
             (HookAnswer::Abandon, Transition::Launching) if leaves => {
-                self.nobody_works_at_its_address(&told.instance)
+                self.nobody_works_at_its_address(&told.instance, node.is_some())
             }
             (HookAnswer::Abandon, _) => Err("only what is terminated anyway is abandoned"),
             (HookAnswer::Continue, Transition::Terminating) => {
@@ -371,17 +372,22 @@ impl<'a> Checker<'a> {
                 if node.is_some_and(is_open) {
                     return Err("Slurm may give the node a job");
                 }
-                self.nobody_works_at_its_address(&told.instance)
+                self.nobody_works_at_its_address(&told.instance, node.is_some())
             }
         }
     }
 
-    fn nobody_works_at_its_address(&self, instance: &InstanceId) -> Verdict {
-        let address = self.snapshot.address(instance).map(|address| address.to_string());
-        if address.is_some_and(|address| self.working.contains(address.as_str())) {
-            return Err("a node with work has the instance's address");
+    /// `bound`: which node the instance serves is known, and its state has been judged.
+    fn nobody_works_at_its_address(&self, instance: &InstanceId, bound: bool) -> Verdict {
+        match self.snapshot.address(instance).map(|address| address.to_string()) {
+            Some(address) if self.working.contains(address.as_str()) => {
+                Err("a node with work has the instance's address")
+            }
+            None if !bound && !self.snapshot.is_dead(instance) => {
+                Err("a node with work may have the instance's address, which is not known")
+            }
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// The instance in the list of its group.

@@ -251,7 +251,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             return true;
         }
         let hooks = self.look_up_hooks(plan, now).await;
-        self.look_up_instances(plan, now).await || hooks
+        let instances = self.look_up_instances(plan, now).await;
+        // An answer that took its time has made the plan old, also if it was none.
+        hooks || instances || self.clock.now().since(now) >= FRESH
     }
 
     async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {

@@ -188,7 +188,7 @@ impl<'a> Pass<'a, '_> {
 
     /// Gives back bindings that memory has lost: a tag or an address still tells them.
     fn adopt(&mut self) {
-        let claims = Claims::of(&self.books, self.scene.snapshot);
+        let claims = Claims::of(&self.books, self.scene.snapshot, self.scene.bound);
         for name in &self.scene.group.nodes {
             let Some(node) = self.scene.nodes.get(name) else {
                 continue;
@@ -201,7 +201,11 @@ impl<'a> Pass<'a, '_> {
             if !in_use || goes || self.scene.memory.bindings.contains_key(name) {
                 continue;
             }
-            let Some((asg, id)) = claims.instance_of(name, &node.address) else {
+            let is_up = node.state.phase() == Phase::Up && !node.state.is_down();
+            let Some((asg, id)) = claims
+                .instance_of(name, &node.address)
+                .or_else(|| claims.still_serving(&node.address).filter(|_| is_up))
+            else {
                 continue;
             };
             for book in &mut self.books {
@@ -489,6 +493,13 @@ impl<'a> Pass<'a, '_> {
         asked.then_some(Why::PowerDownAsked)
     }
 
+    /// Whether a node may run on an instance without memory's knowing: a binding that was not saved,
+    /// or a slurmctld with an old state. Only the address tells, and it is not known.
+    pub(super) fn may_serve(&self, id: &InstanceId) -> bool {
+        let snapshot = self.scene.snapshot;
+        snapshot.address(id).is_none() && !snapshot.is_dead(id)
+    }
+
     fn lifecycle(&self, binding: &Binding) -> Option<&'a Lifecycle> {
         let member = self.scene.snapshot.member(&binding.asg, &binding.instance);
         member.map(|member| &member.lifecycle)
@@ -509,14 +520,19 @@ impl<'a> Pass<'a, '_> {
     fn retry_releases(&mut self) {
         let now = self.scene.snapshot.now;
         for (id, release) in &self.scene.memory.releases {
+            if self.plan.adopted.values().any(|binding| binding.instance == *id) {
+                continue;
+            }
             let Some(book) = self.books.iter().position(|book| *book.name == release.asg) else {
                 continue;
             };
             let listed = self.books.get(book).and_then(|book| book.asg.instances.get(id));
             // The list may lag behind: an instance that is released and not listed may come yet.
             let Some(member) = listed else {
-                // Only EC2 can say that it is gone; nothing else would ask.
-                self.plan.look_up.insert(id.clone());
+                if release.accepted.is_none() {
+                    // Only EC2 can say that it is gone; nothing else would ask.
+                    self.plan.look_up.insert(id.clone());
+                }
                 continue;
             };
             self.plan.watch_cloud = true;
@@ -530,6 +546,10 @@ impl<'a> Pass<'a, '_> {
             };
             if due > now {
                 self.plan.wake(due);
+                continue;
+            }
+            if self.may_serve(id) {
+                self.plan.look_up.insert(id.clone());
                 continue;
             }
             self.terminate(&release.asg, id, release.node.as_ref(), release.cause);

@@ -75,7 +75,11 @@ impl<'a> Pass<'a, '_> {
             let hooks: Vec<&Hook> = hooks.iter().filter(is_meant).collect();
             let Some(timeout) = hooks.iter().map(|hook| hook.timeout).min() else { continue };
             let node = serving.node_of(id, self.scene);
-            let works = self.is_among(id, &working);
+            let unknown = node.is_none() && self.may_serve(id);
+            if unknown {
+                self.plan.look_up.insert(id.clone());
+            }
+            let works = unknown || self.is_among(id, &working);
             let answer = match transition {
                 Transition::Terminating => self.answer_terminating(node, works),
                 Transition::Launching => {
@@ -241,13 +245,30 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_that_serves_nobody_is_let_go_at_once_unless_a_busy_node_has_its_address() {
+    fn an_instance_that_serves_nobody_is_let_go_at_once_unless_a_node_has_its_address() {
         let mut world = world(&["i-1 spare", "n2 alloc", "i-3 spare"]);
         for id in ["i-1", "i-3"] {
             world.comes_to(id, Lifecycle::TerminatingWait);
         }
         world.node_mut("n2").address = crate::testing::address("i-3").to_string();
-        assert_eq!(turn(&mut world), ["wait i-3", "continue i-1"]);
+        assert_eq!(turn(&mut world), ["drain n2", "wait i-3", "continue i-1"]);
+    }
+
+    #[test]
+    fn after_a_restart_a_hook_waits_until_it_is_known_whom_its_instance_serves() {
+        // slurmctld came back with a state from before the node was powered down.
+        let mut world = world(&["n1 powering_down on=i-1"]);
+        let plan = world.plan();
+        world.carry_out(&plan);
+        world.launch("i-1", Lifecycle::TerminatingWait);
+        let facts = world.snapshot.machines.remove(&InstanceId::new("i-1")).unwrap();
+        world.node_mut("n1").state = NodeState(NodeState::IDLE);
+        let plan = world.plan();
+        assert_eq!((told(&plan), plan.look_up.len()), (vec!["wait i-1".to_owned()], 1));
+        world.snapshot.machines.insert("i-1".into(), facts);
+        assert_eq!(turn(&mut world), ["drain n1", "wait i-1"]);
+        world.pass(10);
+        assert_eq!(turn(&mut world), ["continue i-1"]);
     }
 
     #[test]

@@ -333,6 +333,45 @@ fn an_orphan_goes_after_its_grace_and_not_before() {
     acts_after(&mut world, 300, &["terminate i-1"]);
 }
 
+/// A binding may not have been saved: only the address tells that a node runs on it.
+#[test]
+fn an_orphan_whose_address_is_not_known_stays() {
+    let mut world = World::new(0, 8, &["i-1 spare"]);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    let facts = world.snapshot.machines.remove(&"i-1".into()).unwrap();
+    world.pass(600);
+    let plan = world.plan();
+    assert_eq!((told(&plan), plan.look_up.len()), (Vec::new(), 1));
+    world.snapshot.machines.insert("i-1".into(), facts);
+    assert_eq!(told(&world.plan()), ["terminate i-1"]);
+}
+
+/// slurmctld came back with a state from before the node was powered down.
+#[test]
+fn a_node_that_is_up_after_all_keeps_its_instance_if_no_call_has_reached_it() {
+    let mut world = World::new(0, 8, &["n1 powering_down on=i-1"]);
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["terminate i-1"]);
+    world.memory.intend(&plan, world.snapshot.now);
+    world.node_mut("n1").state = NodeState(NodeState::IDLE);
+    let plan = world.plan();
+    assert_eq!(told(&plan), Vec::<String>::new());
+    world.carry_out(&plan);
+    assert!(world.memory.bindings.contains_key(&"n1".into()) && world.memory.releases.is_empty());
+}
+
+#[test]
+fn what_was_gone_gets_no_other_name_when_an_old_read_shows_it_again() {
+    let mut world = World::new(0, 8, &["n1 powering_up on=i-1", "n2 powering_up", "i-2 spare"]);
+    world.comes_to("i-1", Lifecycle::Terminating);
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["bind n1 i-2"]);
+    world.carry_out(&plan);
+    world.comes_to("i-1", Lifecycle::InService);
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
 #[test]
 fn only_as_many_spares_are_kept_as_are_wanted() {
     let mut world = World::new(0, 8, &["n1 alloc_off", "i-1 spare", "i-2 spare"]);

@@ -395,7 +395,9 @@ impl World {
         }
         let nodes = u32::try_from(self.slurm.now.nodes.len()).unwrap();
         self.aws.min = self.rng.u32(0..=self.sizes.min);
-        self.aws.max = self.rng.u32(self.sizes.max..=nodes);
+        // Less than what is desired would lower that at once.
+        let least = self.sizes.max.max(self.aws.desired());
+        self.aws.max = self.rng.u32(least..=nodes.max(least));
         let (min, max) = (self.aws.min, self.aws.max);
         self.say(|| format!("FAULT another actor sets sizes {min} to {max}"));
         true

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cooldown::cooldown;
 use super::sizes::{Settled, settle};
 use crate::ids::{AsgName, InstanceId, NodeName};
-use crate::memory::Memory;
+use crate::memory::{Cooldown, Memory};
 use crate::policy::{GroupPolicy, ScaleIn, Sizes};
 use crate::snapshot::{Asg, Machine, Member, Snapshot};
+use crate::time::Timestamp;
 
 /// One Auto Scaling group while a plan is made.
 pub struct Book<'a> {
@@ -25,6 +27,10 @@ pub struct Book<'a> {
     outstanding: u32,
     /// Instances that are dead or unhealthy: the group replaces them by itself.
     replaced: BTreeSet<&'a InstanceId>,
+    /// What is remembered of failed launches, whether it is over or not.
+    pub cooldown: Option<Cooldown>,
+    /// Whether that is in force.
+    closed: bool,
     /// Instances that serve no node, by id.
     pub spares: BTreeMap<&'a InstanceId, &'a Member>,
 }
@@ -71,16 +77,45 @@ impl<'a> Book<'a> {
         let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
         let (shrinks, taken) = (true, 0);
-        Self { name, asg, sizes, desired, shrinks, taken, outstanding, replaced, spares }
+        let (cooldown, closed) = (None, false);
+        Self {
+            name,
+            asg,
+            sizes,
+            desired,
+            shrinks,
+            taken,
+            outstanding,
+            replaced,
+            cooldown,
+            closed,
+            spares,
+        }
+    }
+
+    /// Until when nothing is asked for, if that is so now.
+    pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.cooldown.as_ref().filter(|it| it.is_in_force(now)).map(|it| it.until)
+    }
+
+    /// Whether it launches less than was asked for, and nothing says yet why.
+    pub const fn lags(&self) -> bool {
+        self.outstanding > 0 && !self.closed
     }
 
     /// Instances that come without anything being asked.
     pub fn incoming(&self) -> u32 {
+        if self.closed {
+            return 0;
+        }
         self.outstanding.saturating_add(u32::try_from(self.replaced.len()).unwrap_or(u32::MAX))
     }
 
     /// How many instances may still be added.
     pub const fn room(&self) -> u32 {
+        if self.closed {
+            return 0;
+        }
         self.sizes.max.saturating_sub(self.desired)
     }
 
@@ -134,6 +169,8 @@ pub fn open_all<'a>(
         .map(|(name, asg)| {
             let mut book = Book::open(name, asg, &group.sizes, memory, snapshot, serving);
             book.shrinks = group.scale_in != ScaleIn::Never;
+            book.cooldown = cooldown(group, name, asg, memory, snapshot.now);
+            book.closed = book.closed_until(snapshot.now).is_some();
             book
         })
         .collect()

@@ -60,6 +60,7 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
         plan,
     };
     pass.report_asgs();
+    pass.note_cooldowns();
     pass.write_sizes();
     pass.look_up_newcomers();
     pass.adopt();
@@ -71,6 +72,8 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     pass.raise();
     pass.let_orphans_go();
     pass.replace_for_unserved();
+    pass.give_back();
+    pass.close_or_open();
     pass.protect();
     pass.answer_hooks();
     pass.finish();
@@ -543,6 +546,8 @@ impl<'a> Pass<'a, '_> {
         report.pending_instances = pending_instances;
         let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
         self.plan.watch_cloud |= incoming > 0;
+        let lagging = self.books.iter().filter(|book| book.lags());
+        self.plan.look_up_launches.extend(lagging.map(|book| book.name.clone()));
         // Asking again about instances that EC2 has just described would be a busy loop.
         self.plan.look_up.retain(|id| {
             self.scene

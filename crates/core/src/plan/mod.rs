@@ -5,6 +5,7 @@
 
 mod base;
 mod capacity;
+mod cooldown;
 mod group;
 mod hooks;
 mod protection;
@@ -18,13 +19,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use cooldown::changed_cooldowns;
 pub use hooks::is_closed;
 pub use report::{GroupReport, NodeReport, Waiting, Why};
 pub use sizes::SizesProblem;
 
 use crate::demand::{Demand, JobVerdict, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::{Binding, Memory};
+use crate::memory::{Binding, Cooldown, Memory};
 use crate::node_state::Phase;
 use crate::policy::Policy;
 use crate::snapshot::{Lifecycle, Machine, Node, Queue, Seen, Snapshot};
@@ -41,6 +43,8 @@ pub const READ_LAG_MAX: Duration = Duration::from_secs(30);
 pub const POWER_UP_REST: Duration = Duration::from_secs(60);
 /// Sizes that were written may not show in a read for this long.
 pub const SIZES_REST: Duration = Duration::from_secs(5);
+/// What was launched of one request is listed within this time after the first failure of it.
+pub const SETTLE: Duration = Duration::from_secs(2);
 /// Protection that was set, and a hook that was answered, may not show in a read for this long.
 pub const ANSWER_REST: Duration = Duration::from_secs(5);
 /// After this time a terminate call that was taken but shows no effect is made again.
@@ -69,6 +73,9 @@ pub struct Plan {
     /// Groups that have the nodes that they begin with.
     #[serde(skip)]
     pub begun: BTreeSet<GroupName>,
+    /// What is to be remembered of groups whose launches have failed.
+    #[serde(skip)]
+    pub cooldowns: BTreeMap<AsgName, Cooldown>,
     /// What the administrator should write elsewhere: lines for the log, each to be said once.
     pub advice: BTreeSet<String>,
     /// Instances about which EC2 is to be asked with the next look.
@@ -76,6 +83,9 @@ pub struct Plan {
     /// Auto Scaling groups whose life-cycle hooks are to be asked for with the next look.
     #[serde(skip)]
     pub look_up_hooks: BTreeSet<AsgName>,
+    /// Auto Scaling groups that launch less than was asked for: their activities say why.
+    #[serde(skip)]
+    pub look_up_launches: BTreeSet<AsgName>,
     /// AWS is at work: the next look at it may show something new.
     pub watch_cloud: bool,
     /// Slurm is at work: nodes boot, or power down.
@@ -92,8 +102,14 @@ pub enum Action {
     SetSizes(SetSizes),
     /// Raise the desired capacity.
     SetDesired(SetDesired),
-    /// Set a node DOWN: its machine is gone.
+    /// Lower the desired capacity to what is there: the rest was asked for and never launched.
+    GiveBack(GiveBack),
+    /// Set a node DOWN: its machine is gone, or does not come.
     MarkDown(MarkDown),
+    /// Close powered-down nodes to jobs.
+    CloseNodes(CloseNodes),
+    /// Open them again.
+    OpenNodes(OpenNodes),
     /// Ask Slurm to power a node down, which makes it available again.
     PowerDown(PowerDown),
     /// Have a node give no job any more, and power it down when its jobs have ended.
@@ -134,6 +150,33 @@ pub struct SetDesired {
     pub from: u32,
     /// What it is to be: more, and at most the maximum.
     pub to: u32,
+}
+
+/// Give back what was asked for and never launched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GiveBack {
+    /// The Auto Scaling group: every living instance of it is protected from scale-in.
+    pub asg: AsgName,
+    /// What DesiredCapacity is.
+    pub from: u32,
+    /// What it is to be: as many as live, and at least the minimum.
+    pub to: u32,
+}
+
+/// Close powered-down nodes to jobs (`state=DRAIN`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CloseNodes {
+    /// The nodes, all of one group.
+    pub nodes: Vec<NodeName>,
+    /// Their reason, for `sinfo -R`.
+    pub reason: String,
+}
+
+/// Open nodes that were closed (`state=UNDRAIN`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenNodes {
+    /// The nodes, all of one group.
+    pub nodes: Vec<NodeName>,
 }
 
 /// Set a node DOWN.
@@ -379,9 +422,9 @@ impl Action {
     const fn rank(&self) -> u8 {
         match self {
             Self::SetSizes(_) => 0,
-            Self::SetDesired(_) => 1,
+            Self::SetDesired(_) | Self::GiveBack(_) => 1,
             Self::MarkDown(_) => 2,
-            Self::PowerDown(_) | Self::Drain(_) => 3,
+            Self::PowerDown(_) | Self::Drain(_) | Self::CloseNodes(_) | Self::OpenNodes(_) => 3,
             Self::PowerUp(_) => 4,
             Self::Bind(_) => 5,
             Self::Protect(_) => 6,

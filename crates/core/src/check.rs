@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::{Boots, Cooldown, Memory};
+use crate::memory::{Boot, Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
     Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
@@ -395,8 +395,11 @@ impl<'a> Checker<'a> {
         if let Some(name) = serves {
             let node = self.node(name)?;
             // While Slurm waits for a younger slurmd, nothing can run on this one.
-            let replaced = node.state.phase() == Phase::Booting
-                && self.memory.bindings.get(*name).is_some_and(|binding| binding.outdated);
+            let replaced =
+                node.state.phase() == Phase::Booting
+                    && self.memory.bindings.get(*name).is_some_and(|binding| {
+                        binding.outdated && binding.boot == Boot::Registered
+                    });
             if node.state.has_work() && !replaced {
                 return Err("the node has work");
             }

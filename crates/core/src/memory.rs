@@ -474,12 +474,13 @@ impl Memory {
     }
 
     /// A node that Slurm calls powered down has no use for its instance any more, unless the
-    /// instance registers all the same.
+    /// instance registers all the same. One whose slurmd has not registered yet may still do so, and
+    /// a job would be on it in the same moment: it goes once Slurm has closed the node, or serves it.
     fn notice_outdated(&mut self, snapshot: &Snapshot) {
         let Some(nodes) = snapshot.nodes.known() else { return };
         for (name, binding) in &mut self.bindings {
             let Some(node) = nodes.get(name) else { continue };
-            if node.state.has(NodeState::POWERED_DOWN) {
+            if node.state.has(NodeState::POWERED_DOWN) && binding.boot == Boot::Registered {
                 binding.outdated = true;
             } else if node.state.phase() == Phase::Up {
                 binding.outdated = false;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::memory::Outcome;
+use crate::memory::{Boot, Outcome};
 use crate::node_state::{NodeState, Phase};
 use crate::snapshot::{Machine, Node};
 use crate::testing::{STATES, World, is_repeated_with_growing_pauses, policy_with, state, told};
@@ -231,6 +231,7 @@ fn a_node_gets_its_instance_only_once_slurm_has_called_for_it() {
 #[test]
 fn an_instance_from_before_a_power_down_is_replaced_when_the_node_is_wanted_again() {
     let mut world = World::new(0, 8, &["n1 alloc_off on=i-1"]);
+    world.memory.bindings.get_mut(&"n1".into()).unwrap().boot = Boot::Registered;
     let plan = world.plan();
     assert_eq!(told(&plan), Vec::<String>::new());
     world.carry_out(&plan);
@@ -238,6 +239,16 @@ fn an_instance_from_before_a_power_down_is_replaced_when_the_node_is_wanted_agai
     assert_eq!(told(&world.plan()), ["desired 1 -> 2", "terminate i-1"]);
     // If it has registered all the same, it stays.
     world.node_mut("n1").state = NodeState(state("alloc"));
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+/// Its slurmd may start with the next breath: it would be younger than the request, and be taken.
+#[test]
+fn an_instance_that_has_not_registered_yet_serves_the_node_that_is_wanted_again() {
+    let mut world = World::new(0, 8, &["n1 alloc_off on=i-1"]);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.node_mut("n1").state = NodeState(state("alloc_powering_up"));
     assert_eq!(told(&world.plan()), Vec::<String>::new());
 }
 
@@ -365,7 +376,8 @@ fn a_node_that_is_up_after_all_keeps_its_instance_if_no_call_has_reached_it() {
 #[test]
 fn a_node_with_an_outdated_binding_keeps_the_instance_that_slurm_knows() {
     let mut world = World::new(0, 8, &["n1 powering_up on=i-1", "n2 powering_up", "i-2 spare"]);
-    world.memory.bindings.get_mut(&"n1".into()).unwrap().outdated = true;
+    let binding = world.memory.bindings.get_mut(&"n1".into()).unwrap();
+    (binding.outdated, binding.boot) = (true, Boot::Registered);
     world.node_mut("n1").address = crate::testing::address("i-2").to_string();
     let plan = world.plan();
     assert_eq!(told(&plan), ["desired 2 -> 3", "terminate i-1"]);
@@ -1009,6 +1021,7 @@ fn build(
         }
         if let Some(binding) = world.memory.bindings.get_mut(&NodeName::new(&node)) {
             binding.outdated = piece.own_reason && piece.tagged;
+            binding.boot = if binding.outdated { Boot::Registered } else { Boot::Awaited };
         }
         if !piece.told {
             world.memory.bindings.remove(&NodeName::new(&node));

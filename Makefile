@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test soak fuzz oracle lint bench clean
+.PHONY: help deps build demo test soak fuzz oracle lint deny bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -49,6 +49,11 @@ lint: deps ## formatting, clippy, shell scripts: warnings are errors
 	cargo fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	shellcheck tools/* packaging/node/slurm-asg-node .ci/run
+
+# The advisory database comes from the network, which not every machine that runs CI has.
+ADVISORIES ?= 0
+deny: ## licences, sources and versions of the dependencies (ADVISORIES=1: advisories, yanked crates)
+	tools/check-deps $(ADVISORIES)
 
 bench: deps ## print the figures: plan, hook, programs, capacity call, memory (root)
 	$(CARGO) build --release --workspace --bins --lib

@@ -106,9 +106,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
                 troubles.report(
                     &About::State,
                     clock.now(),
-                    &format!(
-                        "state cannot be read: {error}; starting from what Slurm and AWS show"
-                    ),
+                    &format!("state: {error}; starting from what Slurm and AWS show"),
                 );
                 Memory::default()
             }
@@ -456,8 +454,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             return;
         }
         let result = self.store.save(&self.memory);
-        self.troubles.note(&About::Saving, self.clock.now(), result.as_ref().err());
+        let now = self.clock.now();
+        self.troubles.note(&About::Saving, now, result.as_ref().err());
         if result.is_ok() {
+            self.troubles.over(&About::State, now);
             self.saved = Some(self.memory.clone());
         }
     }

@@ -19,7 +19,7 @@ pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest
 pub use engine::{Engine, Followed, IDLE_PAUSE, Look, TRANSITION_PAUSE};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
-pub use store::{FileStore, Store, StoreError};
+pub use store::{FileStore, Store, StoreError, read_memory, write_memory};
 
 use slurm_asg_core::time::Timestamp;
 

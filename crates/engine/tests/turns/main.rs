@@ -181,6 +181,10 @@ impl Clock for Fake {
 
 impl Store for Fake {
     fn load(&mut self) -> Result<Memory, StoreError> {
+        if self.state().fail.contains("load") {
+            // Only the real store can make its error: no directory can be there.
+            return FileStore::new("/dev/null/none".as_ref()).load();
+        }
         Ok(self.state().saved.clone())
     }
 

@@ -134,8 +134,7 @@ async fn look_afresh(desk: &Desk) {
 
 /// Reads a request, and decides whether this user may make it.
 fn judge(line: &[u8], user: u32, desk: &Desk) -> Result<Request, String> {
-    let request: Request =
-        serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
+    let request = Request::read(line)?;
     if request.only_reads() || user == 0 || desk.masters.contains(&user) {
         Ok(request)
     } else {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
+use crate::word::one_line;
 
 mod events;
 mod scale_in;
@@ -20,10 +21,10 @@ pub use events::EventsPolicy;
 pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
 
-/// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
 /// AWS holds an instance no longer, however often its hook is told to wait (API reference of
 /// RecordLifecycleActionHeartbeat: 48 hours, or 100 times the heartbeat timeout).
 const DRAIN_LIMIT_MAX_SECS: u64 = 172_800;
+/// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
 const METRICS_PERIOD_SECS: u64 = 60;
 /// The longest name of a namespace, in characters (PutMetricData).
 const NAMESPACE_CHARS_MAX: usize = 255;
@@ -263,7 +264,8 @@ impl Source<'_> {
     fn error(&self, at: usize, message: String) -> PolicyError {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        PolicyError { file: self.file.display().to_string(), line, message }
+        let (file, message) = (self.file.display().to_string(), one_line(&message));
+        PolicyError { file, line, message }
     }
 
     fn region(&self, region: toml::Spanned<String>) -> Result<String, PolicyError> {

@@ -35,6 +35,16 @@ pub enum Request {
 }
 
 impl Request {
+    /// Reads a request, with or without the end of its line.
+    ///
+    /// # Errors
+    /// Why it is none, in one line.
+    pub fn read(line: &[u8]) -> Result<Self, String> {
+        // An error quotes what was sent.
+        let plain = |text: String| text.replace(char::is_control, " ");
+        serde_json::from_slice(line).map_err(|error| plain(format!("not a request: {error}")))
+    }
+
     /// Whether it only reads. Everybody on the host may read.
     #[must_use]
     pub const fn only_reads(&self) -> bool {
@@ -183,4 +193,32 @@ pub struct NodeStatus {
     pub text: String,
     /// Since when, milliseconds since the Unix epoch, where that is known.
     pub since_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_with_and_without_the_end_of_its_line() {
+        let line = b"{\"request\":\"explain\",\"what\":\"12\"}\n";
+        let expected = Request::Explain { what: "12".to_owned() };
+        assert_eq!(Request::read(line).as_ref(), Ok(&expected));
+        assert_eq!(Request::read(line.trim_ascii_end()), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_request_is_one_line_whatever_it_quotes() {
+        for line in [
+            &b""[..],
+            b"\xff\n",
+            b"{\"request\":\"fl\\ny\"}",
+            b"{\"request\":\"fly\x7f\"}",
+            b"{\"request\":\"status\",\"a\\u0085\\r\":1}",
+        ] {
+            let why = Request::read(line).unwrap_err();
+            assert!(why.starts_with("not a request: "), "{why}");
+            assert!(!why.contains(char::is_control), "{why:?}");
+        }
+    }
 }

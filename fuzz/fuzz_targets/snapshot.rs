@@ -1,31 +1,19 @@
 //! Saved snapshots: whatever is in one, there is a plan or a line that says what is wrong.
 #![no_main]
 
-use std::path::Path;
-use std::sync::LazyLock;
-
 use libfuzzer_sys::{Corpus, fuzz_target};
 use slurm_asg_core::explain::{Subject, explain};
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::plan;
-use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::file;
 use slurm_asg_core::view::PlanView;
-
-/// Two groups; the seeds' nodes are theirs, and one node is nobody's.
-static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    let text = "\
-        [[group]]\nname = \"cpu\"\nnodes = \"c[1-4]\"\nasg = \"cpu-asg\"\n\
-        [[group]]\nname = \"gpu\"\nnodes = \"g[1-2]\"\nasg = [\"gpu-a\", \"gpu-b\"]\n";
-    policy::parse(Path::new("asg.toml"), text).expect("the policy is valid")
-});
+use slurm_asg_fuzz::{POLICY, check_line};
 
 fuzz_target!(|text: &str| -> Corpus {
     let read = match file::read(text) {
         Ok(read) => read,
         Err(error) => {
-            let line = error.to_string();
-            assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
+            check_line(&error.to_string());
             return Corpus::Keep;
         }
     };

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::fs;
 use std::path::Path;
 
 use slurm_asg_core::policy;
@@ -33,4 +34,13 @@ fn line_feeds_in_what_an_error_quotes_are_written_as_escapes() {
     let top = "region = \"\"\"\na\"\"\"\nsocket = \"x\ty\"\n";
     let error = policy::parse(Path::new("asg.toml"), top).unwrap_err().to_string();
     assert!(!error.contains(char::is_control), "{error:?}");
+}
+
+#[test]
+fn what_the_fuzzer_begins_with_are_configurations() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/configuration");
+    for entry in fs::read_dir(seeds).unwrap() {
+        let path = entry.unwrap().path();
+        policy::parse(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+    }
 }

@@ -195,3 +195,13 @@ fn a_save_that_fails_leaves_the_last_one() {
     assert!(error.contains("memory.json"), "{error}");
     assert_eq!(store.load().unwrap(), memory());
 }
+
+#[test]
+fn what_the_fuzzer_begins_with_are_memories_and_one_is_of_another_version() {
+    let full = read_memory(include_bytes!("../../../../fuzz/corpus/state/every_field.json"));
+    assert_eq!(full.unwrap().held.len(), 2);
+    let empty = include_bytes!("../../../../fuzz/corpus/state/empty.json");
+    assert_eq!(read_memory(empty), Ok(Memory::default()));
+    let other = include_bytes!("../../../../fuzz/corpus/state/of_the_future.json");
+    assert_eq!(read_memory(other).unwrap_err(), "its format is 2, this version has 1");
+}

@@ -1,0 +1,17 @@
+//! What a client of the plugin's socket sends: a request, or one line that says why it is none.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use slurm_asg_fuzz::check_line;
+use slurm_asg_wire::Request;
+
+fuzz_target!(|line: &[u8]| {
+    let request = match Request::read(line) {
+        Ok(request) => request,
+        Err(why) => return check_line(&why),
+    };
+    // What a client writes is one line, and reads the same.
+    let written = serde_json::to_vec(&request).expect("a request can be written");
+    assert!(!written.contains(&b'\n'));
+    assert_eq!(Request::read(&written).as_ref(), Ok(&request));
+});

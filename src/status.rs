@@ -85,7 +85,7 @@ impl Board {
 pub fn advised(advice: &Advice, error: Option<String>) -> AdviceStatus {
     AdviceStatus {
         asg: advice.asg.to_string(),
-        setting: advice.setting.word().to_owned(),
+        setting: advice.setting.word(),
         text: advice.to_string(),
         error,
     }

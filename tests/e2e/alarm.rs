@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use slurm_asg_lab::{Alarms, Lab, Options};
 use slurm_asg_sandbox::{AlarmState, Fault};
 
-use crate::{BACK_TO_ZERO, JOB_RUNS, SOON};
+use crate::scale_in::{HOUR_MS, by_the_hour, went_in_the_last_part_of_their_hour};
+use crate::{BACK_TO_ZERO, JOB_RUNS, SOON, calls};
 
 const GROUP: [(&str, &str); 2] = [("Cluster", "lab"), ("Group", "compute")];
 const CLUSTER: [(&str, &str); 1] = [("Cluster", "lab")];
@@ -18,10 +19,6 @@ const STEPS: Duration = Duration::from_secs(90);
 fn by_alarm(alarms: Alarms) -> Options {
     // Nodes wait for alarms, one after the other.
     Options { alarms: Some(alarms), resume_timeout_s: 300, ..Options::default() }
-}
-
-fn calls(lab: &Lab, action: &str) -> Result<usize> {
-    Ok(lab.sandbox().calls()?.iter().filter(|call| call.action == action).count())
 }
 
 /// The values of a metric, in the order of their publication.
@@ -72,14 +69,9 @@ fn alarms_alone_raise_a_group_from_zero_to_what_is_needed_and_no_further() -> Re
 /// CfnCluster: alarms on `pending` raise the capacity, and idle nodes go at the end of their hour.
 #[test]
 fn alarms_and_the_billing_hour_together_take_a_cluster_from_zero_to_zero() -> Result<()> {
-    const HOUR_MS: u64 = 40_000;
     let alarms = Alarms::default();
     let lab = Lab::start(Options {
-        group_keys: format!(
-            "scale_in = \"billing-hour\"\ncooldown = 3\nbilling_period = {}\n\
-             billing_window_percent = 25\n",
-            HOUR_MS / 1000
-        ),
+        group_keys: by_the_hour(),
         // Slurm itself would let no node go.
         suspend_time_s: 3600,
         ..by_alarm(alarms)
@@ -94,17 +86,7 @@ fn alarms_and_the_billing_hour_together_take_a_cluster_from_zero_to_zero() -> Re
     let next = lab.sbatch(&["--nodes=2"], "sleep 5; echo next")?;
     lab.until_job(next, "COMPLETED", JOB_RUNS)?;
     lab.until_zero(BACK_TO_ZERO + Duration::from_millis(2 * HOUR_MS))?;
-    for call in lab.sandbox().calls()? {
-        if call.action != "TerminateInstanceInAutoScalingGroup" {
-            continue;
-        }
-        for (id, at) in launched.iter().filter(|(id, _)| call.params.values().any(|it| it == id)) {
-            let into = call.at_ms.saturating_sub(*at) % HOUR_MS;
-            // The loop looks each second, and Slurm takes some to power a node down.
-            let late = into < 6_000;
-            ensure!(late || into >= HOUR_MS * 3 / 4 - 1_000, "{id} went {into} ms into it");
-        }
-    }
+    went_in_the_last_part_of_their_hour(&lab, &launched)?;
     assert_eq!(calls(&lab, "SetDesiredCapacity")?, 0);
     Ok(())
 }

@@ -18,6 +18,9 @@ mod trouble;
 
 use std::time::Duration;
 
+use anyhow::Result;
+use slurm_asg_lab::Lab;
+
 /// Slurm 22.05 lets a batch job begin on nodes that have booted with a pass that comes every
 /// 30 s (job_time_limit() in src/slurmctld/job_mgr.c), so this is no tight limit.
 const JOB_RUNS: Duration = Duration::from_secs(90);
@@ -25,3 +28,8 @@ const JOB_RUNS: Duration = Duration::from_secs(90);
 const BACK_TO_ZERO: Duration = Duration::from_secs(60);
 /// What the plugin does within its own pace.
 const SOON: Duration = Duration::from_secs(20);
+
+/// How often an action was called.
+fn calls(lab: &Lab, action: &str) -> Result<usize> {
+    Ok(lab.sandbox().calls()?.iter().filter(|call| call.action == action).count())
+}

@@ -5,7 +5,7 @@ use serde_json::Value;
 use slurm_asg_lab::{Lab, Options};
 use slurm_asg_sandbox::GroupChange;
 
-use crate::{BACK_TO_ZERO, JOB_RUNS, SOON};
+use crate::{BACK_TO_ZERO, JOB_RUNS, SOON, calls};
 
 #[test]
 fn whoever_lowers_the_capacity_ends_no_instance_that_serves_a_node() -> Result<()> {
@@ -16,8 +16,7 @@ fn whoever_lowers_the_capacity_ends_no_instance_that_serves_a_node() -> Result<(
         let all = lab.instances()?;
         Ok(all.len() == 2 && all.iter().all(|instance| instance.protected))
     })?;
-    let calls = lab.sandbox().calls()?;
-    let protects = calls.iter().filter(|call| call.action == "SetInstanceProtection").count();
+    let protects = calls(&lab, "SetInstanceProtection")?;
     ensure!(protects <= 2, "both in one call, or each when it came into service: {protects}");
     lab.sandbox()
         .set_group("hpc-compute", GroupChange { desired: Some(0), ..Default::default() })?;
@@ -63,8 +62,7 @@ fn check_advises_what_a_group_should_have_and_fixes_it_when_told_to() -> Result<
     // A new instance is protected from the start: no call is needed for it.
     let job = lab.sbatch(&["--nodes=1"], "echo done")?;
     lab.until_job(job, "COMPLETED", JOB_RUNS)?;
-    let calls = lab.sandbox().calls()?;
-    ensure!(!calls.iter().any(|call| call.action == "SetInstanceProtection"));
+    ensure!(calls(&lab, "SetInstanceProtection")? == 0);
     let events = lab.command("slurm-asg", &["events", "--event", "setting_changed"])?;
     ensure!(events.lines().count() == 2, "{events}");
     lab.until_zero(BACK_TO_ZERO)

@@ -5,21 +5,45 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use slurm_asg_lab::{Lab, Options, now_ms};
 
-use crate::{BACK_TO_ZERO, JOB_RUNS, SOON};
+use crate::{BACK_TO_ZERO, JOB_RUNS, SOON, calls};
 
 /// An hour that is over soon, and its last part.
-const HOUR_MS: u64 = 40_000;
+pub const HOUR_MS: u64 = 40_000;
 const WINDOW_MS: u64 = 10_000;
+
+/// The group's lines in asg.toml for that.
+pub fn by_the_hour() -> String {
+    format!(
+        "scale_in = \"billing-hour\"\ncooldown = 3\nbilling_period = {}\n\
+         billing_window_percent = {}\n",
+        HOUR_MS / 1000,
+        WINDOW_MS * 100 / HOUR_MS
+    )
+}
+
+/// Each of these instances, by id and time of launch, that was terminated was near the end of its
+/// hour then.
+pub fn went_in_the_last_part_of_their_hour(lab: &Lab, launched: &[(String, u64)]) -> Result<()> {
+    let calls = lab.sandbox().calls()?;
+    let terminated = calls.iter().filter(|call| call.action.starts_with("TerminateInstance"));
+    for call in terminated {
+        for (id, at) in launched.iter().filter(|(id, _)| call.params.values().any(|it| it == id)) {
+            let into = call.at_ms.saturating_sub(*at) % HOUR_MS;
+            // The loop looks each second, and Slurm takes two to power a node down.
+            let late = into < 6_000;
+            ensure!(
+                late || into >= HOUR_MS - WINDOW_MS - 1_000,
+                "{id} went {into} ms into its hour"
+            );
+        }
+    }
+    Ok(())
+}
 
 #[test]
 fn by_the_billing_hour_idle_nodes_go_in_the_last_part_of_it_and_busy_ones_stay() -> Result<()> {
     let lab = Lab::start(Options {
-        group_keys: format!(
-            "scale_in = \"billing-hour\"\ncooldown = 3\nbilling_period = {}\n\
-             billing_window_percent = {}\n",
-            HOUR_MS / 1000,
-            WINDOW_MS * 100 / HOUR_MS
-        ),
+        group_keys: by_the_hour(),
         // Power saving is on, and Slurm itself would let no node go.
         suspend_time_s: 3600,
         ..Options::default()
@@ -43,19 +67,7 @@ fn by_the_billing_hour_idle_nodes_go_in_the_last_part_of_it_and_busy_ones_stay()
     lab.until("the idle nodes are gone", Duration::from_millis(2 * HOUR_MS), |lab| {
         Ok(lab.instances()?.len() == 1 && lab.desired()? == 1)
     })?;
-    let calls = lab.sandbox().calls()?;
-    let terminated = calls.iter().filter(|call| call.action.starts_with("TerminateInstance"));
-    for call in terminated {
-        for (id, at) in launched.iter().filter(|(id, _)| call.params.values().any(|it| it == id)) {
-            let into = call.at_ms.saturating_sub(*at) % HOUR_MS;
-            // The loop looks each second, and Slurm takes two to power a node down.
-            let late = into < 6_000;
-            ensure!(
-                late || into >= HOUR_MS - WINDOW_MS - 1_000,
-                "{id} went {into} ms into its hour"
-            );
-        }
-    }
+    went_in_the_last_part_of_their_hour(&lab, &launched)?;
     // The busy one stays over the end of its hour.
     let job = lab.job(busy)?;
     let (_, at) = launched
@@ -87,10 +99,7 @@ fn where_nothing_scales_in_the_capacity_stays_for_the_next_job() -> Result<()> {
     let log = lab.plugin_log();
     let advice = log.iter().filter(|line| line.contains("SuspendTime=INFINITE")).count();
     ensure!(advice == 1, "{log:?}");
-    let raises = |lab: &Lab| -> Result<usize> {
-        let calls = lab.sandbox().calls()?;
-        Ok(calls.iter().filter(|call| call.action == "SetDesiredCapacity").count())
-    };
+    let raises = |lab: &Lab| calls(lab, "SetDesiredCapacity");
     let before = raises(&lab)?;
     let next = lab.sbatch(&["--nodes=2"], "true")?;
     lab.until_job(next, "COMPLETED", JOB_RUNS)?;

@@ -7,7 +7,6 @@
 #![expect(clippy::print_stdout, reason = "the test prints its figures")]
 #![expect(clippy::indexing_slicing, clippy::expect_used, reason = "a test may fail")]
 
-mod dice;
 mod mix;
 mod run;
 

@@ -1,8 +1,7 @@
 //! Random clusters and random jobs, the same for the same seed.
 
 use slurm_asg_lab::{Layout, NodeKind};
-
-use crate::dice::Dice;
+use slurm_asg_workload::Dice;
 
 /// What kinds of jobs a mix has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +49,7 @@ impl Mix {
             jobs: Vec::new(),
         };
         if memory && !dice.once_in(4) {
-            mix.slurm_conf += &format!("DefMemPerCPU={}\n", dice.pick(&[100, 500, 900]));
+            mix.slurm_conf += &format!("DefMemPerCPU={}\n", pick(&mut dice, &[100, 500, 900]));
         }
         if class != Class::Plain {
             mix.reserve(&mut dice);
@@ -65,7 +64,7 @@ impl Mix {
 
     fn reserve(&mut self, dice: &mut Dice) {
         let mut reserve = |name: &str, start: &str, dice: &mut Dice| {
-            let kind = dice.pick(&self.layout.kinds);
+            let kind = pick(dice, &self.layout.kinds);
             let last = dice.range(1, kind.count);
             let nodes = format!("{}-[1-{last}]", kind.name);
             // Slurm takes no two reservations of the same nodes at the same time.
@@ -132,7 +131,7 @@ impl Mix {
             }
             4 | 5 => add(format!("--constraint={}", constraint(dice))),
             6 => {
-                let kind = dice.pick(&self.layout.kinds);
+                let kind = pick(dice, &self.layout.kinds);
                 let first = dice.range(1, kind.count);
                 let last = kind.count.min(first + dice.range(0, 2));
                 let option = if dice.once_in(2) { "nodelist" } else { "exclude" };
@@ -140,10 +139,10 @@ impl Mix {
             }
             7 => add(format!(
                 "--licenses={}",
-                dice.pick(&["sim:1", "sim:2", "tool:3,sim", "tool:9"])
+                pick(dice, &["sim:1", "sim:2", "tool:3,sim", "tool:9"])
             )),
             8 if !self.reservations.is_empty() => {
-                add(format!("--reservation={}", dice.pick(&["now", "now", "later"])));
+                add(format!("--reservation={}", pick(dice, &["now", "now", "later"])));
             }
             _ => {}
         }
@@ -164,6 +163,11 @@ impl Mix {
         }
         options
     }
+}
+
+/// One of these.
+fn pick<T: Clone>(dice: &mut Dice, from: &[T]) -> T {
+    dice.one_of(from).expect("there are some")
 }
 
 /// The cluster, and whether it shares memory out.
@@ -224,7 +228,7 @@ fn layout(dice: &mut Dice, class: Class) -> (Layout, bool) {
     for (word, at) in [("SMALL", 0), ("SMT", 1), ("LARGE", 2)] {
         partitions = partitions.replace(word, &kinds[at].count.to_string());
     }
-    let select = dice.pick(&["CR_Core", "CR_Core_Memory", "CR_CPU_Memory"]);
+    let select = pick(dice, &["CR_Core", "CR_Core_Memory", "CR_CPU_Memory"]);
     let memory = select.ends_with("_Memory");
     (Layout { kinds, partitions, gres_conf, select: select.to_owned() }, memory)
 }
@@ -256,12 +260,12 @@ fn plain(dice: &mut Dice, memory: bool) -> String {
         };
     }
     // Nothing ends while the test looks, but Slurm plans with it.
-    options += &format!(" --time={}", dice.pick(&[60, 600, 900, 1200, 2400]));
+    options += &format!(" --time={}", pick(dice, &[60, 600, 900, 1200, 2400]));
     options
 }
 
 fn gpus(dice: &mut Dice) -> Vec<String> {
-    let kind = dice.pick(&["", "", "tesla:", "a100:"]);
+    let kind = pick(dice, &["", "", "tesla:", "a100:"]);
     let count = dice.range(1, 4);
     let mut options = vec![match dice.range(1, 7) {
         1 | 2 => format!("--gres=gpu:{kind}{count}"),
@@ -281,7 +285,7 @@ fn gpus(dice: &mut Dice) -> Vec<String> {
 }
 
 fn constraint(dice: &mut Dice) -> String {
-    let (one, other) = (dice.pick(&FEATURES), dice.pick(&FEATURES));
+    let (one, other) = (pick(dice, &FEATURES), pick(dice, &FEATURES));
     match dice.range(1, 7) {
         1 | 2 => one.to_owned(),
         3 => format!("{one}&{other}"),

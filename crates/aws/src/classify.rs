@@ -177,6 +177,12 @@ pub fn named_in(text: &str, ids: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> 
     words.map(InstanceId::new).filter(|word| ids.contains(word)).collect()
 }
 
+/// A call whose task ended before it did.
+pub fn cut_short(operation: &'static str) -> CloudError {
+    let message = "the call was cut short, tried again later".to_owned();
+    CloudError { operation, kind: CloudErrorKind::NoAnswer, message }
+}
+
 /// An answer, or a request, that makes no sense.
 pub fn odd_answer(operation: &'static str, what: &str) -> CloudError {
     CloudError { operation, kind: CloudErrorKind::Other, message: one_line(what) }

@@ -6,9 +6,9 @@ use aws_sdk_autoscaling::types::LifecycleHook;
 use slurm_asg_core::ids::AsgName;
 use slurm_asg_core::plan::{AnswerHook, HookAnswer};
 use slurm_asg_core::snapshot::{Hook, Transition};
-use slurm_asg_engine::{CloudError, CloudErrorKind};
+use slurm_asg_engine::CloudError;
 
-use crate::classify::{Failure, odd_answer};
+use crate::classify::{Failure, cut_short, odd_answer};
 use crate::{AwsCloud, at_once};
 
 const DESCRIBE: &str = "DescribeLifecycleHooks";
@@ -56,24 +56,22 @@ pub async fn answer(cloud: &AwsCloud, answers: &[AnswerHook]) -> Vec<Result<(), 
             let asg = told.asg.as_str();
             let id = told.instance.as_str();
             let at = &clients.autoscaling_at;
-            let sent = match told.answer {
-                HookAnswer::Wait => {
-                    let call = clients.autoscaling.record_lifecycle_action_heartbeat();
-                    let call = call.auto_scaling_group_name(asg).instance_id(id);
-                    let sent = call.lifecycle_hook_name(&told.hook).send().await;
-                    sent.map(drop).map_err(|error| Failure::of(HEARTBEAT, &error, at))
-                }
-                HookAnswer::Continue | HookAnswer::Abandon => {
-                    let word = match told.answer {
-                        HookAnswer::Abandon => "ABANDON",
-                        HookAnswer::Continue | HookAnswer::Wait => "CONTINUE",
-                    };
-                    let call = clients.autoscaling.complete_lifecycle_action();
-                    let call = call.auto_scaling_group_name(asg).instance_id(id);
-                    let call = call.lifecycle_hook_name(&told.hook);
-                    let sent = call.lifecycle_action_result(word).send().await;
-                    sent.map(drop).map_err(|error| Failure::of(COMPLETE, &error, at))
-                }
+            let result = match told.answer {
+                HookAnswer::Wait => None,
+                HookAnswer::Continue => Some("CONTINUE"),
+                HookAnswer::Abandon => Some("ABANDON"),
+            };
+            let sent = if let Some(result) = result {
+                let call = clients.autoscaling.complete_lifecycle_action();
+                let call = call.auto_scaling_group_name(asg).instance_id(id);
+                let call = call.lifecycle_hook_name(&told.hook);
+                let sent = call.lifecycle_action_result(result).send().await;
+                sent.map(drop).map_err(|error| Failure::of(COMPLETE, &error, at))
+            } else {
+                let call = clients.autoscaling.record_lifecycle_action_heartbeat();
+                let call = call.auto_scaling_group_name(asg).instance_id(id);
+                let sent = call.lifecycle_hook_name(&told.hook).send().await;
+                sent.map(drop).map_err(|error| Failure::of(HEARTBEAT, &error, at))
             };
             let done = match sent {
                 // The read was older than the end of the wait.
@@ -83,18 +81,13 @@ pub async fn answer(cloud: &AwsCloud, answers: &[AnswerHook]) -> Vec<Result<(), 
             (nth, done)
         }
     });
-    let mut results: Vec<_> = answers.iter().map(|_| Err(cut_short())).collect();
+    let mut results: Vec<_> = answers.iter().map(|_| Err(cut_short(COMPLETE))).collect();
     for (nth, done) in at_once::all(calls, cloud.at_once).await {
         if let Some(result) = results.get_mut(nth) {
             *result = done;
         }
     }
     results
-}
-
-fn cut_short() -> CloudError {
-    let message = "the call was cut short, tried again later".to_owned();
-    CloudError { operation: COMPLETE, kind: CloudErrorKind::NoAnswer, message }
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use aws_sdk_autoscaling::operation::terminate_instance_in_auto_scaling_group::Te
 use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
 use slurm_asg_core::ids::InstanceId;
 use slurm_asg_core::snapshot::{Lifecycle, Machine};
-use slurm_asg_engine::{CloudError, CloudErrorKind, TerminateRequest};
+use slurm_asg_engine::{CloudError, TerminateRequest};
 
-use crate::classify::{Failure, named_in};
+use crate::classify::{Failure, cut_short, named_in};
 use crate::{AwsCloud, at_once, groups, instances};
 
 const TERMINATE: &str = "TerminateInstanceInAutoScalingGroup";
@@ -228,7 +228,7 @@ async fn one_by_one(
         look_at_unclear(cloud, request, unclear, answers).await;
     }
     for id in ids {
-        answers.entry(id).or_insert_with(|| Err(cut_short()));
+        answers.entry(id).or_insert_with(|| Err(cut_short(TERMINATE)));
     }
     done
 }
@@ -247,11 +247,6 @@ async fn look_at_unclear(
         let answer = if going.contains(&id) { Ok(()) } else { Err(error) };
         (id, answer)
     }));
-}
-
-fn cut_short() -> CloudError {
-    let message = "the call was cut short, tried again later".to_owned();
-    CloudError { operation: TERMINATE, kind: CloudErrorKind::NoAnswer, message }
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::ids::AsgName;
 use crate::policy::Policy;
 use crate::snapshot::{Asg, Seen};
+use crate::word::variant_name;
 
 /// The process that ends instances, busy or not, to even out zones.
 pub const AZ_REBALANCE: &str = "AZRebalance";
@@ -23,8 +22,7 @@ pub struct Advice {
 }
 
 /// What a group should have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
     /// NewInstancesProtectedFromScaleIn: else an instance that is in service is unprotected until
     /// it is seen with its node, and each fifty take a call.
@@ -36,11 +34,8 @@ pub enum Setting {
 impl Setting {
     /// As one stable word.
     #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::ProtectNew => "protect_new",
-            Self::SuspendAzRebalance => "suspend_az_rebalance",
-        }
+    pub fn word(self) -> String {
+        variant_name(&self)
     }
 
     const fn is_kept_by(self, asg: &Asg) -> bool {

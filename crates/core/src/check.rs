@@ -275,7 +275,8 @@ impl<'a> Checker<'a> {
         let Some((_, group)) = self.policy.group_of_asg(&terminate.asg) else {
             return Err("only instances of groups are terminated");
         };
-        if let Some(name) = self.serves.get(&terminate.instance) {
+        let serves = self.serves.get(&terminate.instance);
+        if let Some(name) = serves {
             let node = self.node(name)?;
             // While Slurm waits for a younger slurmd, nothing can run on this one.
             let replaced = node.state.phase() == Phase::Booting
@@ -287,7 +288,7 @@ impl<'a> Checker<'a> {
                 return Err("Slurm has not released the node");
             }
         }
-        self.nobody_works_at_its_address(&terminate.instance)?;
+        self.nobody_works_at_its_address(&terminate.instance, serves.is_some())?;
         if self.named.contains(&terminate.instance) {
             return Err("an instance is not named and terminated at once");
         }
@@ -349,10 +350,12 @@ impl<'a> Checker<'a> {
         match (told.answer, at) {
             (HookAnswer::Wait, _) => Ok(()),
             (HookAnswer::Continue, Transition::Launching) => match node {
-                Some(node) if node.state.phase() == Phase::Up => Ok(()),
+                Some(node) if node.state.phase() == Phase::Up && !node.state.is_down() => Ok(()),
                 _ => Err("a launch is completed when its node is up"),
             },
-            (HookAnswer::Abandon, Transition::Launching) if leaves => Ok(()),
+            (HookAnswer::Abandon, Transition::Launching) if leaves => {
+                self.nobody_works_at_its_address(&told.instance, node.is_some())
+            }
             (HookAnswer::Abandon, _) => Err("only what is terminated anyway is abandoned"),
             (HookAnswer::Continue, Transition::Terminating) => {
                 let waits =
@@ -369,17 +372,22 @@ impl<'a> Checker<'a> {
                 if node.is_some_and(is_open) {
                     return Err("Slurm may give the node a job");
                 }
-                self.nobody_works_at_its_address(&told.instance)
+                self.nobody_works_at_its_address(&told.instance, node.is_some())
             }
         }
     }
 
-    fn nobody_works_at_its_address(&self, instance: &InstanceId) -> Verdict {
-        let address = self.snapshot.address(instance).map(|address| address.to_string());
-        if address.is_some_and(|address| self.working.contains(address.as_str())) {
-            return Err("a node with work has the instance's address");
+    /// `bound`: which node the instance serves is known, and its state has been judged.
+    fn nobody_works_at_its_address(&self, instance: &InstanceId, bound: bool) -> Verdict {
+        match self.snapshot.address(instance).map(|address| address.to_string()) {
+            Some(address) if self.working.contains(address.as_str()) => {
+                Err("a node with work has the instance's address")
+            }
+            None if !bound && !self.snapshot.is_dead(instance) => {
+                Err("a node with work may have the instance's address, which is not known")
+            }
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// The instance in the list of its group.
@@ -390,7 +398,10 @@ impl<'a> Checker<'a> {
 
     fn judge_bind(&mut self, bind: &Bind) -> Verdict {
         let node = self.node(&bind.node)?;
-        if node.state.phase() != Phase::Booting {
+        let is_its_own = self.serves.get(&bind.instance) == Some(&&bind.node);
+        let is_lost = node.state.is_down() || node.state.has(NodeState::NO_RESPOND);
+        let again = is_its_own && is_lost && node.state.phase() == Phase::Up;
+        if node.state.phase() != Phase::Booting && !again {
             return Err("only nodes that Slurm has asked for are given an instance");
         }
         if self.serves.get(&bind.instance).is_some_and(|node| **node != bind.node) {

@@ -230,7 +230,9 @@ impl Memory {
                         .is_some_and(|old| old.instance == bind.instance);
                     if !told_again {
                         let binding = Binding::new(&bind.instance, &bind.asg, now);
-                        self.bindings.insert(bind.node.clone(), binding);
+                        if let Some(old) = self.bindings.insert(bind.node.clone(), binding) {
+                            note_gone(&mut self.releases, &bind.node, &old, now);
+                        }
                     }
                 }
                 Action::Terminate(terminate) => {
@@ -267,6 +269,8 @@ impl Memory {
         self.spare_since.retain(|instance, _| plan.spares.contains_key(instance));
         self.counted_since.clone_from(&plan.counted);
         for (node, binding) in &plan.adopted {
+            // It was to go, and serves a node all the same.
+            self.releases.remove(&binding.instance);
             self.bindings.entry(node.clone()).or_insert_with(|| binding.clone());
         }
     }
@@ -352,7 +356,8 @@ impl Memory {
                 member.lifecycle.is_capacity() && !bound.contains(*id) && is_there(id)
             });
             if let Some((id, _)) = successor {
-                *binding = Binding::new(id, &binding.asg, snapshot.now);
+                let old = std::mem::replace(binding, Binding::new(id, &binding.asg, snapshot.now));
+                note_gone(&mut self.releases, name, &old, snapshot.now);
             }
         }
     }
@@ -411,11 +416,10 @@ impl Memory {
                 .get(instance)
                 .and_then(Machine::facts)
                 .is_some_and(|facts| !facts.dead);
+            // A read may be older than the launch, or the next one older than this one: a moment
+            // of absence proves nothing.
             let fresh = snapshot.now.since(release.decided_at) < RETRY_MAX;
-            asg.instances.contains_key(instance)
-                || (alive && release.accepted.is_none())
-                // A read may be older than the launch: a moment of absence proves nothing.
-                || (fresh && release.accepted.is_none())
+            asg.instances.contains_key(instance) || (alive && release.accepted.is_none()) || fresh
         });
     }
 
@@ -433,19 +437,26 @@ impl Memory {
             if !closed || !is_gone(binding, snapshot) {
                 return true;
             }
-            let listed = snapshot.asg(&binding.asg);
-            if listed.is_some_and(|asg| asg.instances.contains_key(&binding.instance)) {
-                // A later look may be older, and show it alive: it is no spare.
-                releases.entry(binding.instance.clone()).or_insert_with(|| Release {
-                    asg: binding.asg.clone(),
-                    node: Some(name.clone()),
-                    cause: TerminateCause::NodeReleased,
-                    decided_at: snapshot.now,
-                    accepted: Some(Accepted { at: snapshot.now, decrement: false }),
-                    retry: None,
-                });
-            }
+            note_gone(releases, name, binding, snapshot.now);
             false
         });
     }
+}
+
+/// A binding has ended because its instance is gone. A later read may be older and show it alive:
+/// it is no spare.
+fn note_gone(
+    releases: &mut BTreeMap<InstanceId, Release>,
+    node: &NodeName,
+    binding: &Binding,
+    now: Timestamp,
+) {
+    releases.entry(binding.instance.clone()).or_insert_with(|| Release {
+        asg: binding.asg.clone(),
+        node: Some(node.clone()),
+        cause: TerminateCause::NodeReleased,
+        decided_at: now,
+        accepted: Some(Accepted { at: now, decrement: false }),
+        retry: None,
+    });
 }

@@ -89,8 +89,8 @@ pub fn figures(policy: &Policy, plan: &Plan, now: Timestamp) -> Vec<Figure> {
     let of_group = |(name, report): (&GroupName, &GroupReport)| {
         let pending = report.pending_instances.map(|value| (Metric::Pending, value));
         let nodes = policy.groups.get(name).map_or(&[][..], |group| &group.nodes);
-        let waiting = Waiting::of(plan, nodes, now);
-        let others = policy.metrics.publish.then(|| others(report, waiting)).into_iter().flatten();
+        let others = || others(report, Waiting::of(plan, nodes, now));
+        let others = policy.metrics.publish.then(others).into_iter().flatten();
         let all = pending.into_iter().chain(others);
         let group = Some(name.clone());
         all.map(move |(metric, value)| Figure { metric, group: group.clone(), value })

@@ -267,12 +267,12 @@ impl World {
                 }
                 Action::PowerDown(down) => {
                     let node = self.node_mut(down.node.as_str());
-                    // An idle node is marked first; what is down goes with the same pass.
-                    let next = match down.cause {
-                        PowerDownCause::BillingHour => "power_down",
-                        PowerDownCause::Recover => "powering_down",
+                    // It is marked, and Slurm's next pass calls the suspend program.
+                    let base = match down.cause {
+                        PowerDownCause::BillingHour => NodeState::IDLE,
+                        PowerDownCause::Recover => NodeState::DOWN,
                     };
-                    node.state = NodeState(state(next));
+                    node.state = NodeState(base | NodeState::POWER_DOWN);
                 }
                 Action::Terminate(terminate) => {
                     let asg = self.asg_mut();
@@ -284,6 +284,22 @@ impl World {
             outcomes.push((action.clone(), Outcome::Done));
         }
         self.memory.settle(&outcomes, now);
+    }
+}
+
+/// All actions of a plan fail again and again, and there are no others.
+pub fn is_repeated_with_growing_pauses(mut world: World, actions: &[&str], why: &str) {
+    for pause in [1, 2, 4] {
+        let plan = world.plan();
+        assert_eq!(told(&plan), actions);
+        let failed = || Outcome::Failed { why: why.to_owned() };
+        let outcomes: Vec<_> =
+            plan.actions.iter().map(|action| (action.clone(), failed())).collect();
+        world.memory.settle(&outcomes, world.snapshot.now);
+        assert_eq!(told(&world.plan()), Vec::<String>::new());
+        world.pass(pause - 1);
+        assert_eq!(told(&world.plan()), Vec::<String>::new());
+        world.pass(1);
     }
 }
 

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::demand::JobVerdict;
 use crate::ids::{GroupName, InstanceId, NodeName};
-use crate::plan::{Action, HookAnswer, Plan, PowerDownCause, TerminateCause};
+use crate::plan::{Action, Plan, PowerDownCause, TerminateCause};
 use crate::policy::{GroupPolicy, Policy};
 use crate::time::Timestamp;
+use crate::word::variant_name;
 
 /// A plan in words and numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,11 +202,7 @@ pub fn action(action: &Action) -> String {
         Action::Drain(drain) => format!("drain node {}: {}", drain.node, drain.reason),
         Action::Protect(protect) => format!("protect {} from scale-in", protect.instance),
         Action::AnswerHook(told) => {
-            let what = match told.answer {
-                HookAnswer::Wait => "wait",
-                HookAnswer::Continue => "continue",
-                HookAnswer::Abandon => "abandon",
-            };
+            let what = variant_name(&told.answer);
             format!("tell hook {} of {} to {what}", told.hook, told.instance)
         }
         Action::PowerUp(up) => format!("power node {} up: the group keeps it", up.node),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slurm_asg_core::advice::{Advice, advice};
-use slurm_asg_core::check::{self, check};
+use slurm_asg_core::check::{self, Violation, check};
 use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome};
@@ -144,8 +144,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     /// One turn: observe, plan, check, execute, remember.
     pub async fn turn(&mut self) -> Look {
         self.slurm_read_at = None;
-        let (snapshot, plan, cost) = self.settle_on_a_plan().await;
-        let plan = self.checked(plan, &snapshot);
+        let (mut snapshot, plan, mut cost) = self.settle_on_a_plan().await;
+        let mut plan = self.checked(plan, &snapshot);
+        cost += self.look_again(&mut plan, &mut snapshot).await;
         let memory = self.memory.clone();
         let planned_at = self.clock.now();
         self.say_what_is_wrong(&plan, planned_at);
@@ -199,7 +200,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             };
             let event = Event {
                 asg: Some(advice.asg.clone()),
-                reason: Some(advice.setting.word().to_owned()),
+                reason: Some(advice.setting.word()),
                 error,
                 ..Event::new(self.clock.now(), event)
             };
@@ -248,7 +249,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             return true;
         }
         let hooks = self.look_up_hooks(plan, now).await;
-        self.look_up_instances(plan, now).await || hooks
+        let instances = self.look_up_instances(plan, now).await;
+        // An answer that took its time has made the plan old, also if it was none.
+        hooks || instances || self.clock.now().since(now) >= FRESH
     }
 
     async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {
@@ -394,6 +397,30 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         }
     }
 
+    /// The queue, or AWS's answer about an instance, may have taken its time: a node may have got a
+    /// job meanwhile. What an independent look at the nodes as they are now would not allow waits
+    /// for the next plan. Returns what the look cost.
+    async fn look_again(&mut self, plan: &mut Plan, snapshot: &mut Snapshot) -> Duration {
+        let began = self.clock.now();
+        let is_old = self.slurm_read_at.is_none_or(|at| began.since(at) >= FRESH);
+        if plan.actions.is_empty() || !is_old {
+            return Duration::ZERO;
+        }
+        let read = self.scheduler.nodes().await;
+        let now = self.clock.now();
+        snapshot.now = now;
+        snapshot.nodes = match read {
+            Ok(nodes) => Seen::Known(nodes),
+            Err(error) => Seen::Unknown { why: error.to_string() },
+        };
+        let violations = check(&self.policy, &self.memory, snapshot, plan);
+        for violation in &violations {
+            tracing::debug!("put off: {}: {:?}", violation.rule, violation.action);
+        }
+        take_out(plan, &violations);
+        now.since(began)
+    }
+
     /// Takes out of the plan what an independent look finds wrong. That never happens, and if
     /// it does, not acting is the smaller harm.
     fn checked(&self, mut plan: Plan, snapshot: &Snapshot) -> Plan {
@@ -405,7 +432,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
                 violation.action
             );
         }
-        plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
+        take_out(&mut plan, &violations);
         for node in check::unexplained(&self.policy, snapshot, &plan) {
             tracing::error!("node={node} is missing from the plan, please report");
         }
@@ -477,6 +504,11 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         }
         pause.max(Duration::from_millis(100))
     }
+}
+
+/// Leaves undone what must not be done.
+fn take_out(plan: &mut Plan, violations: &[Violation]) {
+    plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
 }
 
 /// A plan's actions, by whom they go to.

@@ -25,14 +25,24 @@ impl Dice {
         u32::try_from(self.any() % u64::from(end.max(1))).unwrap_or(0)
     }
 
+    /// A number from `least` to `most`.
+    pub fn range(&mut self, least: u32, most: u32) -> u32 {
+        least.saturating_add(self.below(most.saturating_sub(least).saturating_add(1)))
+    }
+
+    /// True once in so many times.
+    pub fn once_in(&mut self, sides: u32) -> bool {
+        self.below(sides) == 0
+    }
+
     /// True in so many of a hundred cases.
     pub fn percent(&mut self, chance: u32) -> bool {
         self.below(100) < chance
     }
 
     /// One of a few.
-    pub fn one_of<T: Copy>(&mut self, few: &[T]) -> Option<T> {
+    pub fn one_of<T: Clone>(&mut self, few: &[T]) -> Option<T> {
         let at = self.below(u32::try_from(few.len()).unwrap_or(u32::MAX));
-        few.get(at as usize).copied()
+        few.get(at as usize).cloned()
     }
 }

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 
+use super::gres::InUse;
 use super::places::{Places, is_within, joined, overlapping};
 use super::pool::Pool;
 
@@ -50,12 +51,22 @@ pub struct Hold {
     /// Memory, MiB.
     pub memory_mib: u64,
     /// GRES, in the order of the stock.
-    pub gres: Vec<u64>,
+    pub gres: Vec<InUse>,
 }
 
-/// What each job holds, by the time until when, seconds since the epoch, and the order in which
-/// they started.
-pub type Holds = BTreeMap<(u64, usize), Vec<Hold>>;
+/// When a job ends, and where it stands among those that end at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End {
+    /// Seconds since the epoch.
+    pub at: u64,
+    /// The pass that started it: the second one comes some seconds later.
+    pub pass: u8,
+    /// Its place in slurmctld's list of jobs.
+    pub place: usize,
+}
+
+/// What each job holds, by its end.
+pub type Holds = BTreeMap<End, Vec<Hold>>;
 
 impl Hold {
     /// Whether all of it is within joined places.
@@ -116,7 +127,7 @@ const fn step(time: u64) -> u64 {
 #[derive(Debug)]
 pub struct Ends<'h> {
     /// The jobs in the order of their ends.
-    jobs: Peekable<btree_map::Iter<'h, (u64, usize), Vec<Hold>>>,
+    jobs: Peekable<btree_map::Iter<'h, End, Vec<Hold>>>,
     window_s: u64,
     base: Option<u64>,
     looked_at: usize,
@@ -136,7 +147,7 @@ impl<'h> Ends<'h> {
         matters: impl Fn(&Hold) -> bool,
     ) -> Option<u64> {
         let mut last = None;
-        while let Some(((end, _), holds)) = self.jobs.next() {
+        while let Some((End { at: end, .. }, holds)) = self.jobs.next() {
             self.looked_at = self.looked_at.saturating_add(holds.len());
             if !holds.iter().any(&matters) {
                 // Slurm does not look how far it has come before the next one is gone too.
@@ -165,7 +176,7 @@ impl<'h> Ends<'h> {
     }
 
     fn next_end(&mut self) -> Option<u64> {
-        self.jobs.peek().map(|((end, _), _)| *end)
+        self.jobs.peek().map(|(end, _)| end.at)
     }
 
     /// Whether there is a job that has nodes which `matters`; those before it are passed over.

@@ -261,12 +261,14 @@ impl<'a> Count<'a> {
         if let Some(picks) = self.find_by(request, scene, Which::Free, Weights::Last) {
             return Some((self.now_s(), picks));
         }
-        if !self.spend_looks(0) || self.find(request, scene, Which::Usable).is_none() {
+        let possible = |it: &Self| it.find_by(request, scene, Which::Usable, Weights::Last);
+        if !self.spend_looks(0) || possible(self).is_none() {
             return None;
         }
         let usable = self.usable_classes(request, scene);
         let holds = std::mem::take(&mut self.holds);
-        let left_out = self.left_out().clone();
+        let excluded = request.excluded.places.as_slice();
+        let left_out = joined([self.left_out().as_slice(), excluded].concat());
         let matters =
             |hold: &Hold| usable.get(hold.class) == Some(&true) && !hold.is_within(&left_out);
         let mut ends = Ends::of(&holds);

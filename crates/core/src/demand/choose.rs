@@ -54,6 +54,16 @@ impl Pick {
     }
 }
 
+/// Chooses, if all nodes that the job must have are among the offers.
+pub fn choose_all(request: &Request, offers: Vec<Offer>) -> Option<Vec<Pick>> {
+    let there: u64 =
+        offers.iter().filter(|offer| offer.required).map(|offer| u64::from(offer.len)).sum();
+    if there < u64::from(request.required.count) {
+        return None;
+    }
+    choose(request, offers)
+}
+
 /// Chooses, or finds that the offers are not enough.
 pub fn choose(request: &Request, mut offers: Vec<Offer>) -> Option<Vec<Pick>> {
     let mut nodes: u64 = offers.iter().map(|offer| u64::from(offer.len)).sum();
@@ -119,6 +129,8 @@ struct Choice<'a> {
     nodes_at_least: i64,
     nodes_left: u32,
     gres: Vec<u64>,
+    /// There are nodes that it must have.
+    named: bool,
     picks: Vec<Pick>,
 }
 
@@ -159,6 +171,7 @@ impl<'a> Choice<'a> {
             nodes_at_least: least,
             nodes_left: request.nodes_max,
             gres: request.gres.iter().map(|ask| ask.per_job).collect(),
+            named: offers.iter().any(|offer| offer.required),
             picks: Vec::new(),
         };
         for offer in offers.iter().filter(|offer| offer.required) {
@@ -207,14 +220,20 @@ impl<'a> Choice<'a> {
             && self.gres.iter().zip(&block.gres).all(|(missing, there)| there >= missing)
     }
 
-    /// The lightest block; of several the first that is enough, or the tightest of those, or, if
-    /// none is enough, the largest. `None` if the nodes must follow one another and cannot.
+    /// The lightest block; of several the first that is enough, or the tightest of those, or one
+    /// behind it that is not enough and larger. `None` if the nodes must follow one another, and
+    /// that one is not enough, though others may be: Slurm tries again without small nodes then.
     fn best(&self, blocks: &[Block<'_>]) -> Option<usize> {
         let mut best: Option<(usize, &Block<'_>, bool)> = None;
-        let named = blocks.iter().any(|block| block.required.is_some());
+        let contiguous = self.request.contiguous;
+        let named = blocks.iter().filter(|block| block.required.is_some());
+        if contiguous && self.named && named.count() != 1 {
+            // Those that it must have are in several blocks, or in none with others.
+            return None;
+        }
         for (at, block) in blocks.iter().enumerate() {
             let enough = self.is_enough(block);
-            if self.request.contiguous && (!enough || named && block.required.is_none()) {
+            if contiguous && self.named && block.required.is_none() {
                 continue;
             }
             let better = best.is_none_or(|(_, chosen, chosen_enough)| {
@@ -225,13 +244,17 @@ impl<'a> Choice<'a> {
                 } else {
                     block.cpus > chosen.cpus
                 };
-                required || lighter || (block.weight == chosen.weight && fits_better)
+                let first_enough = contiguous && enough && !chosen_enough;
+                required
+                    || lighter
+                    || first_enough
+                    || (block.weight == chosen.weight && fits_better)
             });
             if better {
                 best = Some((at, block, enough));
             }
         }
-        best.map(|(at, ..)| at)
+        best.filter(|(.., enough)| *enough || !contiguous).map(|(at, ..)| at)
     }
 
     fn take_of(&mut self, block: &Block<'_>) {

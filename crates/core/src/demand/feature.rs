@@ -20,7 +20,7 @@ pub enum Constraint {
     OneOf(Vec<Expression>),
     /// So many nodes must match each of these, the others any: `fast*2&big*1`.
     Counts(Vec<(Expression, u32)>),
-    /// The same in brackets: nodes are looked for among those of the first feature first.
+    /// The same in brackets: all nodes have at least one of these.
     Apart(Vec<(Expression, u32)>),
 }
 
@@ -57,6 +57,11 @@ impl Constraint {
             return Self::parse_counts(&text).map(Self::Counts);
         }
         Expression::parse(&text).map(Self::Each)
+    }
+
+    /// Whether it has features with numbers of nodes.
+    pub const fn counts(&self) -> bool {
+        matches!(self, Self::Counts(_) | Self::Apart(_))
     }
 
     /// `a|b` in brackets: alternatives. `a*2&b*1` in brackets: counts, each on nodes of its own.

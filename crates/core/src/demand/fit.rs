@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::choose::Offer;
 use super::feature::Expression;
-use super::gres::{Ask, Stock, use_up};
+use super::gres::{self, InUse};
 use super::places::overlapping;
 use super::pool::{Bits, Class, Pool, Run, State, Weights, has, overlap};
 use super::request::Request;
@@ -58,6 +58,8 @@ pub enum Features<'f> {
     Each(&'f Expression),
     /// These and those.
     Both(&'f Expression, &'f Expression),
+    /// Those of at least one that is counted.
+    AnyOf(&'f [(Expression, u32)]),
 }
 
 impl Features<'_> {
@@ -66,6 +68,7 @@ impl Features<'_> {
             Self::Any => true,
             Self::Each(features) => features.matches(node),
             Self::Both(some, others) => some.matches(node) && others.matches(node),
+            Self::AnyOf(counted) => counted.iter().any(|(some, _)| some.matches(node)),
         }
     }
 }
@@ -297,15 +300,10 @@ fn available_gres(
         // Of types that have no place on the node each must be enough by itself
         // (_build_sock_gres_by_type() in cons_tres/gres_sched.c).
         let enough = ask.per_node.max(ask.per_task).max(1);
-        let lines = class.gres.iter().zip(&state.gres_used);
-        let mut there: u64 = lines
-            .filter(|(line, _)| is_of(line, ask))
-            .map(|(line, used)| {
-                let used = if as_if_empty || line.endless { 0 } else { *used };
-                (line, line.count.saturating_sub(used))
-            })
-            .filter(|(line, free)| line.kind.is_none() || line.located || *free >= enough)
-            .map(|(_, free)| free)
+        let used = if as_if_empty { &[] } else { state.gres_used.as_slice() };
+        let mut there: u64 = gres::left(&class.gres, used, ask)
+            .filter(|(line, left)| line.kind.is_none() || line.located || *left >= enough)
+            .map(|(_, left)| left)
             .sum();
         if let Some(fit) = cpus.checked_div(ask.cpus_each) {
             there = there.min(u64::from(fit));
@@ -326,10 +324,6 @@ fn available_gres(
         all.push(there);
     }
     Some((all, gpus))
-}
-
-fn is_of(line: &Stock, ask: &Ask) -> bool {
-    line.is_of(&ask.name, ask.kind.as_deref())
 }
 
 fn limit_by_memory(
@@ -360,6 +354,23 @@ fn limit_by_memory(
     }
 }
 
+/// What GRES of a node are free again once a job ends that has changed it so.
+pub fn given_back(
+    before: &State,
+    after: &State,
+    class: &Class<'_>,
+    request: &Request,
+) -> Vec<InUse> {
+    let booked = after.gres_used.iter().zip(&before.gres_used);
+    let booked = booked.map(|(after, before)| after.without(*before));
+    if request.whole {
+        // Slurm makes it ask for each type that is there (_handle_exclusive_gres()).
+        return booked.collect();
+    }
+    let lines = class.gres.iter().zip(booked);
+    lines.map(|(line, booked)| gres::given_back(line, booked, &request.gres)).collect()
+}
+
 /// Takes a job's share of a node off what is left of it.
 pub fn take(
     state: &mut State,
@@ -374,15 +385,9 @@ pub fn take(
     let cores = cpus.div_ceil(threads);
     let held = cores.saturating_mul(class.core.max(1));
     let tasks = u64::from((cpus / request.cpus_per_task).max(1));
-    let free_before = state.gres_used.clone();
+    let before = state.gres_used.clone();
     for (ask, left) in request.gres.iter().zip(gres_left) {
-        let there: u64 = class
-            .gres
-            .iter()
-            .zip(&free_before)
-            .filter(|(line, _)| is_of(line, ask))
-            .map(|(line, used)| line.count.saturating_sub(*used))
-            .sum();
+        let there: u64 = gres::left(&class.gres, &before, ask).map(|(_, left)| left).sum();
         let count = ask.on_node(tasks).unwrap_or_else(|| {
             // Each node that is still to come gets at least one.
             there.min(left.saturating_sub(nodes_behind).max(1)).min(*left)
@@ -392,8 +397,7 @@ pub fn take(
             let mib = ask.memory_each.saturating_mul(count);
             state.memory_mib = state.memory_mib.saturating_sub(mib);
         }
-        let lines = class.gres.iter().zip(&mut state.gres_used);
-        use_up(lines.filter(|(line, _)| is_of(line, ask) && !line.endless), count);
+        gres::book(&class.gres, &mut state.gres_used, ask, count);
     }
     let memory = match request.memory {
         JobMemory::PerNode(mib) => mib,
@@ -412,7 +416,7 @@ pub fn take(
     if request.whole {
         state.memory_mib = 0;
         for (line, used) in class.gres.iter().zip(&mut state.gres_used) {
-            *used = line.count;
+            *used = InUse { of_type: line.count, in_all: line.in_all };
         }
     }
     state.empty = false;

@@ -1,6 +1,8 @@
 //! Generic resources as Slurm writes them: what a node has (`gpu:tesla:2(S:0-1),nic:1`), what
 //! of it is in use (`gpu:tesla:1(IDX:0)`), and what a job asks for (`gres:gpu:tesla:2`).
 
+use std::collections::BTreeMap;
+
 use crate::snapshot::{Job, Text, said};
 
 /// One line of a node's stock.
@@ -17,6 +19,17 @@ pub struct Stock {
     /// It is known where on the node it is, which a slurmd that registered with device files
     /// says.
     pub located: bool,
+    /// How many of the resource the stock has, of whatever type.
+    pub in_all: u64,
+}
+
+/// How much of one line of a stock is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Of this line.
+    pub of_type: u64,
+    /// Of the resource, of whatever type.
+    pub in_all: u64,
 }
 
 /// What a job asks of one resource. Numbers that are 0 were not said.
@@ -38,10 +51,35 @@ pub struct Ask {
     pub memory_each: u64,
 }
 
+impl InUse {
+    /// What is in use once so much is not any more.
+    pub const fn without(self, gone: Self) -> Self {
+        Self {
+            of_type: self.of_type.saturating_sub(gone.of_type),
+            in_all: self.in_all.saturating_sub(gone.in_all),
+        }
+    }
+}
+
 impl Stock {
     /// Whether it is some of the resource, and of the type if there has to be one.
     pub fn is_of(&self, name: &str, kind: Option<&str>) -> bool {
         self.name == name && (kind.is_none() || kind == self.kind.as_deref())
+    }
+
+    /// Whether it is some of what is asked for.
+    fn is_asked_for(&self, ask: &Ask) -> bool {
+        self.is_of(&ask.name, ask.kind.as_deref())
+    }
+
+    /// How many there are while so many are in use.
+    const fn left(&self, used: InUse) -> u64 {
+        if self.endless {
+            return self.count;
+        }
+        let (of_type, in_all) =
+            (self.count.saturating_sub(used.of_type), self.in_all.saturating_sub(used.in_all));
+        if of_type < in_all { of_type } else { in_all }
     }
 }
 
@@ -63,15 +101,53 @@ impl Ask {
     }
 }
 
-/// Takes so many off lines of a stock, the first ones first, as far as they have some left. Each
-/// line comes with how many of it are in use.
-pub fn use_up<'s>(lines: impl Iterator<Item = (&'s Stock, &'s mut u64)>, count: u64) {
-    let mut left = count;
-    for (line, used) in lines {
-        let more = left.min(line.count.saturating_sub(*used));
-        *used += more;
-        left -= more;
+/// Notes that more of a resource is in use: so many of a type, or of the first ones if it is not
+/// known, and so many in all.
+pub fn note(stock: &[Stock], used: &mut [InUse], (name, kind): (&str, Option<&str>), more: InUse) {
+    let mut rest = more.of_type;
+    for (line, used) in stock.iter().zip(used).filter(|(line, _)| line.name == name) {
+        if line.is_of(name, kind) {
+            let of_type = rest.min(line.count.saturating_sub(used.of_type));
+            used.of_type += of_type;
+            rest -= of_type;
+        }
+        used.in_all = used.in_all.saturating_add(more.in_all);
     }
+}
+
+/// Books what a job gets. As long as it is not known where on the node a type of GRES is, Slurm
+/// books of the type only what the job asked of each node, and of the resource all that it got
+/// (_job_alloc() in src/slurmctld/gres_ctld.c, 22.05.8): more jobs get the type than there is.
+pub fn book(stock: &[Stock], used: &mut [InUse], ask: &Ask, count: u64) {
+    let lines = || stock.iter().filter(|line| line.is_asked_for(ask));
+    if lines().any(|line| line.endless) {
+        return;
+    }
+    let is_told = lines().all(|line| line.located || line.kind.is_none());
+    let of_type = if is_told { count } else { count.min(ask.per_node) };
+    note(stock, used, (&ask.name, ask.kind.as_deref()), InUse { of_type, in_all: count });
+}
+
+/// What of that which was booked for a job is free again when it ends. Of a type whose place is
+/// not known that is nothing, unless the job named it (_job_dealloc() in gres_ctld.c, 22.05.8).
+pub fn given_back(line: &Stock, booked: InUse, asks: &[Ask]) -> InUse {
+    if line.located || line.kind.is_none() {
+        return booked;
+    }
+    let is_named = asks.iter().any(|ask| ask.name == line.name && ask.kind == line.kind);
+    InUse { of_type: if is_named { booked.in_all } else { 0 }, ..booked }
+}
+
+/// What is left of each line that is some of what is asked for. What is not said to be in use is
+/// not.
+pub fn left<'s>(
+    stock: &'s [Stock],
+    used: &'s [InUse],
+    ask: &'s Ask,
+) -> impl Iterator<Item = (&'s Stock, u64)> {
+    let used = used.iter().copied().chain(std::iter::repeat(InUse::default()));
+    let lines = stock.iter().zip(used).filter(|(line, _)| line.is_asked_for(ask));
+    lines.map(|(line, used)| (line, line.left(used)))
 }
 
 /// Where a number of an ask is.
@@ -83,7 +159,16 @@ const SHARING: [&str; 2] = ["mps", "shard"];
 /// Reads a node's `gres` or `gres_used`. What is not understood is passed over.
 #[must_use]
 pub fn stocks(text: &str) -> Vec<Stock> {
-    parts(text).filter_map(stock).collect()
+    let mut stocks: Vec<Stock> = parts(text).filter_map(stock).collect();
+    let mut in_all: BTreeMap<String, u64> = BTreeMap::new();
+    for line in &stocks {
+        let sum = in_all.entry(line.name.clone()).or_insert(0);
+        *sum = sum.saturating_add(line.count);
+    }
+    for line in &mut stocks {
+        line.in_all = in_all.get(&line.name).copied().unwrap_or(line.count);
+    }
+    stocks
 }
 
 fn stock(part: &str) -> Option<Stock> {
@@ -93,7 +178,7 @@ fn stock(part: &str) -> Option<Stock> {
     let (name, rest) = plain.split_once(':').unwrap_or((plain, ""));
     let located = part.contains("(S:");
     let name = name.trim().to_owned();
-    let mut stock = Stock { name, kind: None, count: 1, endless: false, located };
+    let mut stock = Stock { name, kind: None, count: 1, endless: false, located, in_all: 0 };
     for word in rest.split(':').filter(|word| !word.is_empty()) {
         match (word, count(word)) {
             ("!", _) => stock.endless = true,
@@ -204,7 +289,7 @@ mod tests {
 
     fn line(name: &str, kind: Option<&str>, count: u64) -> Stock {
         let (name, kind) = (name.into(), kind.map(Into::into));
-        Stock { name, kind, count, endless: false, located: false }
+        Stock { name, kind, count, endless: false, located: false, in_all: count }
     }
 
     #[test]
@@ -215,8 +300,8 @@ mod tests {
             (
                 "gpu:tesla:2(S:0-1),gpu:a100:4(S:0,1),nic:1",
                 vec![
-                    Stock { located: true, ..line("gpu", Some("tesla"), 2) },
-                    Stock { located: true, ..line("gpu", Some("a100"), 4) },
+                    Stock { located: true, in_all: 6, ..line("gpu", Some("tesla"), 2) },
+                    Stock { located: true, in_all: 6, ..line("gpu", Some("a100"), 4) },
                     line("nic", None, 1),
                 ],
             ),

@@ -8,12 +8,14 @@
 //! counting too little costs a second or two, counting too much costs money.
 //!
 //! `request` reads what a job asks for, `pool` has the nodes, `fit` says what they offer,
-//! `choose` which of them Slurm takes, `queue` in which order and with what consequence, `share`
-//! how much of each node a job gets, `ahead` what is kept for jobs that wait.
+//! `choose` which of them Slurm takes, `counts` with numbers of nodes for features, `queue` in which
+//! order and with what consequence, `share` how much of each node a job gets, `ahead` what is kept
+//! for jobs that wait.
 
 mod ahead;
 mod backfill;
 mod choose;
+mod counts;
 mod feature;
 mod fit;
 mod gres;

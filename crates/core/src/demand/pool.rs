@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Look;
 use super::ahead::Hold;
-use super::gres::{Stock, stocks, use_up};
+use super::gres::{self, InUse, Stock, stocks};
 use super::places::{Places, is_within, joined};
 use crate::ids::{GroupName, NodeName};
 use crate::node_state::{NodeState, Phase};
@@ -58,7 +58,7 @@ pub struct State {
     /// Memory that is free, MiB.
     pub memory_mib: u64,
     /// GRES in use, in the order of the class's stock.
-    pub gres_used: Vec<u64>,
+    pub gres_used: Vec<InUse>,
     /// No job holds anything of it.
     pub empty: bool,
     /// A job of this count has all of it.
@@ -223,7 +223,7 @@ impl<'a> Pool<'a> {
         } else {
             0
         });
-        let mut gres_used = vec![0; stock];
+        let mut gres_used = vec![InUse::default(); stock];
         if let (Some(text), Some(class)) = (&node.gres_used, self.classes.get(class)) {
             note_use(&class.gres, text, &mut gres_used);
         }
@@ -459,7 +459,7 @@ impl<'a> Pool<'a> {
                 let memory = state.memory_mib.saturating_add(hold.memory_mib);
                 state.memory_mib = memory.min(memory_mib);
                 for (used, held) in state.gres_used.iter_mut().zip(&hold.gres) {
-                    *used = used.saturating_sub(*held);
+                    *used = used.without(*held);
                 }
                 state.empty = state.cpus == cpus;
                 state.whole = false;
@@ -619,11 +619,10 @@ impl<'a> Kind<'a> {
 }
 
 /// Notes what of a stock is in use. What is used of no known type is taken from the first ones.
-fn note_use(stock: &[Stock], text: &str, used: &mut [u64]) {
+fn note_use(stock: &[Stock], text: &str, used: &mut [InUse]) {
     for in_use in stocks(text) {
-        let lines = stock.iter().zip(used.iter_mut());
-        let its = lines.filter(|(line, _)| line.is_of(&in_use.name, in_use.kind.as_deref()));
-        use_up(its, in_use.count);
+        let more = InUse { of_type: in_use.count, in_all: in_use.count };
+        gres::note(stock, used, (&in_use.name, in_use.kind.as_deref()), more);
     }
 }
 
@@ -691,10 +690,11 @@ mod tests {
     #[test]
     fn gres_in_use_are_taken_off_their_type() {
         let stock = stocks("gpu:a:2,gpu:b:2");
-        let mut used = vec![0, 0];
+        let mut used = vec![InUse::default(); 2];
         note_use(&stock, "gpu:b:1(IDX:0)", &mut used);
-        assert_eq!(used, [0, 1]);
+        let of_types = |used: &[InUse]| used.iter().map(|used| used.of_type).collect::<Vec<_>>();
+        assert_eq!(of_types(&used), [0, 1]);
         note_use(&stock, "gpu:3", &mut used);
-        assert_eq!(used, [2, 2]);
+        assert_eq!((of_types(&used), used[0].in_all), (vec![2, 2], 4));
     }
 }

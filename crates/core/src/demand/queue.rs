@@ -9,13 +9,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ahead::{Hold, Holds, Plan, looks};
-use super::choose::{Offer, Pick, choose};
-use super::feature::{Constraint, Expression};
+use super::ahead::{End, Hold, Holds, Plan, looks};
+use super::choose::{Pick, choose, choose_all};
+use super::counts::Search;
+use super::feature::Constraint;
 use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
-use super::named::{Lists, Named};
-use super::places::{Places, joined};
-use super::pool::{Bits, Pool, Stretch, Weights, has, overlap, set};
+use super::named::Lists;
+use super::places::{Places, is_within, joined};
+use super::pool::{Bits, Pool, Run, Stretch, Weights, has, overlap, set};
 use super::request::Request;
 use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
@@ -32,16 +33,19 @@ pub struct Entry<'a> {
     pub partition: usize,
     /// The first pass looked for nodes for it.
     pub tried: bool,
+    /// It asks for more nodes than its partition has.
+    pub over: bool,
 }
 
 /// Why a job is not placed.
 pub enum Refusal {
     /// For a reason that is its own.
     Not(JobWhy),
-    /// Nodes that it could have are taken.
-    Busy,
-    /// So many nodes are closed that it needs more than are left. Slurm looks no further.
-    Short,
+    /// Nodes that it could have are taken, or others of its partition, as the reason says.
+    Busy(JobWhy),
+    /// So many nodes are closed that it needs more than are left. Slurm looks no further, also
+    /// where the reason is that it can never run.
+    Short(JobWhy),
     /// Nodes that it could have are closed, because jobs before it wait for them.
     Shut,
 }
@@ -107,6 +111,8 @@ pub struct Count<'a> {
     closed_places: Places,
     /// The nodes that jobs name.
     lists: Lists<'a>,
+    /// How many passes have ended.
+    pass: u8,
     /// How many more jobs are placed.
     budget: usize,
     /// How many runs of nodes have been looked at.
@@ -147,6 +153,7 @@ impl<'a> Count<'a> {
             running,
             closed: Bits::new(),
             closed_places: Places::new(),
+            pass: 0,
             budget: PLACED_MAX,
             looked_at: Cell::new(0),
             last: None,
@@ -165,7 +172,9 @@ impl<'a> Count<'a> {
             self.pool.wake_claimed();
             // It looks again at those that it tried, before the second pass comes.
             waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
+            self.pass += 1;
             self.second_pass(&waiting);
+            self.pass += 1;
             self.open_all();
             if self.has_room() {
                 // What the second pass keeps nodes for does not bind the first one.
@@ -196,7 +205,11 @@ impl<'a> Count<'a> {
                     self.note(at, JobWhy::NoSuchPartition);
                     continue;
                 };
-                entries.push(Entry { at, job, partition, tried: false });
+                let all = self.partitions.get(partition).map_or(0, |it| it.nodes.len());
+                let is_over = |nodes: u32| usize::try_from(nodes).is_ok_and(|nodes| nodes > all);
+                // It asks for no more than shows, and of most jobs no more of the record is read.
+                let over = is_over(job.num_nodes) && is_over(job.nodes_min());
+                entries.push(Entry { at, job, partition, tried: false, over });
             }
         }
         let tier = |entry: &Entry<'_>| {
@@ -251,13 +264,20 @@ impl<'a> Count<'a> {
                 continue;
             }
             if has(&self.closed, entry.partition) {
-                self.note(entry.at, JobWhy::BehindOthers);
+                let why = if entry.over { JobWhy::Impossible } else { JobWhy::BehindOthers };
+                self.note(entry.at, why);
                 waiting.push(*entry);
             } else if entry.job.het_job_id != 0 {
-                // Slurm starts these with the second pass only, and keeps their partition.
-                set(&mut self.closed, entry.partition);
-                self.note(entry.at, JobWhy::BehindOthers);
-                waiting.push(*entry);
+                // Slurm starts these with the second pass only, and keeps their partition, unless
+                // it lets them in no queue.
+                match self.ready(entry) {
+                    Err(Refusal::Not(why)) if why.keeps_out_of_queue() => self.note(entry.at, why),
+                    Ok(_) | Err(_) => {
+                        set(&mut self.closed, entry.partition);
+                        self.note(entry.at, JobWhy::BehindOthers);
+                        waiting.push(*entry);
+                    }
+                }
             } else if let Err(refusal) = self.place_tasks(entry) {
                 match refusal {
                     Refusal::Not(why) => {
@@ -267,11 +287,15 @@ impl<'a> Count<'a> {
                         }
                         self.note(entry.at, why);
                     }
-                    refusal @ (Refusal::Busy | Refusal::Short) => {
+                    Refusal::Busy(why) => {
                         self.close(entry);
-                        self.note(entry.at, JobWhy::NoFreeNodes);
-                        let tried = matches!(refusal, Refusal::Busy);
-                        waiting.push(Entry { tried, ..*entry });
+                        self.note(entry.at, why);
+                        waiting.push(Entry { tried: true, ..*entry });
+                    }
+                    Refusal::Short(why) => {
+                        self.close(entry);
+                        self.note(entry.at, why);
+                        waiting.push(*entry);
                     }
                     Refusal::Shut => {
                         self.keep_named(entry);
@@ -309,7 +333,9 @@ impl<'a> Count<'a> {
         let before = self.last.take();
         let ready = self.ready(entry)?;
         if self.is_short_of_nodes(entry, &ready.request) {
-            return Err(Refusal::Short);
+            let possible = self.is_possible(&ready.request, &ready.scene);
+            let why = if possible { JobWhy::NoFreeNodes } else { JobWhy::Impossible };
+            return Err(Refusal::Short(why));
         }
         let same = before.filter(|it| it.request == ready.request && it.scene == ready.scene);
         let mut last = same.map(|it| it.place);
@@ -317,8 +343,15 @@ impl<'a> Count<'a> {
             if self.looked_at.get() >= SEARCHED_MAX || !self.spend() {
                 return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
+            let before = said(&entry.job.licenses).map(|_| self.licenses());
             self.take_licenses(entry.job)?;
-            last = self.place(entry, &ready, last)?;
+            last = match self.place(entry, &ready, last) {
+                Ok(last) => last,
+                Err(refusal) => {
+                    before.into_iter().for_each(|it| self.restore_licenses(it));
+                    return Err(refusal);
+                }
+            };
         }
         let Ready { request, scene, .. } = ready;
         self.last = last.map(|place| Last { request, scene, place });
@@ -562,31 +595,61 @@ impl<'a> Count<'a> {
         choose(request, vec![offer])
     }
 
-    /// Why nothing was found. Only a job whose nodes are busy makes others wait: of one whose
-    /// nodes are closed Slurm says that they are not available (_pick_best_nodes() in
-    /// node_scheduler.c).
+    /// Why nothing was found. Only a job whose nodes are busy makes others wait, be it that others
+    /// than those are that would be enough: else Slurm says of nodes that are closed, reserved or
+    /// down that they are not available (_pick_best_nodes() in node_scheduler.c, 22.05.8).
     fn refusal(&self, request: &Request, scene: &Scene) -> Refusal {
         if self.find(request, scene, Which::UsableAndOpen).is_some() {
-            return Refusal::Busy;
+            return Refusal::Busy(JobWhy::NoFreeNodes);
         }
         if self.find(request, scene, Which::Usable).is_some() {
-            let busy = self.is_one_whole(scene);
-            return if busy { Refusal::Busy } else { Refusal::Shut };
+            let busy = self.is_any_busy(request, scene);
+            return if busy { Refusal::Busy(JobWhy::NoFreeNodes) } else { Refusal::Shut };
         }
-        let anywhere = Scene { outside: Bits::new(), ..scene.clone() };
-        if self.find(request, &anywhere, Which::Any).is_some() {
-            return Refusal::Not(JobWhy::NodesUnavailable);
+        if !self.is_possible(request, scene) {
+            return Refusal::Not(JobWhy::Impossible);
         }
-        Refusal::Not(JobWhy::Impossible)
+        // The nodes of a counted feature are looked for apart from all others.
+        let busy = !request.constraint.counts() && self.is_any_busy(request, scene);
+        let why = JobWhy::NodesUnavailable;
+        if busy { Refusal::Busy(why) } else { Refusal::Not(why) }
     }
 
-    /// Whether a job has a whole node that is open to the partition.
-    fn is_one_whole(&self, scene: &Scene) -> bool {
-        self.pool.runs().any(|(class, run)| {
-            run.state.whole
-                && has(&class.partitions, scene.partition)
-                && !overlap(&class.partitions, &self.closed)
-        })
+    /// Whether there are nodes that could ever run it, in whatever state they are.
+    fn is_possible(&self, request: &Request, scene: &Scene) -> bool {
+        let anywhere = Scene { outside: Bits::new(), ..scene.clone() };
+        request.required.is_known() && self.find(request, &anywhere, Which::Any).is_some()
+    }
+
+    /// Whether a node that the job could have is taken by others: all of it, or anything of it if
+    /// the job wants whole nodes. Of a job that cannot have a node that it named Slurm does not
+    /// look at the others.
+    fn is_any_busy(&self, request: &Request, scene: &Scene) -> bool {
+        let suits = self.usable_classes(request, scene);
+        let is_open = |class: usize| {
+            suits.get(class) == Some(&true)
+                && self
+                    .pool
+                    .classes
+                    .get(class)
+                    .is_some_and(|it| !overlap(&it.partitions, &self.closed))
+        };
+        let is_within = |run: &Run, places: &Places| is_within(places, run.first, run.end());
+        let mut named = request.required.places.iter().flat_map(|(from, to)| *from..*to);
+        let has_named = named.all(|place| {
+            self.pool.run_at(place).is_some_and(|(class, run)| {
+                run.state.usable && is_open(class) && !is_within(run, &self.closed_places)
+            })
+        });
+        let is_taken = |run: &Run| {
+            let state = &run.state;
+            state.usable
+                && (state.whole || request.whole && !state.empty)
+                && !is_within(run, &request.excluded.places)
+                && !is_within(run, &self.closed_places)
+        };
+        let mut open = self.pool.stretches.iter().filter(|stretch| is_open(stretch.class));
+        has_named && open.any(|stretch| stretch.runs.iter().any(is_taken))
     }
 
     /// The nodes that Slurm would take.
@@ -632,8 +695,15 @@ impl<'a> Count<'a> {
             Constraint::None => of(Features::Any),
             Constraint::Each(features) => of(Features::Each(features)),
             Constraint::OneOf(all) => all.iter().find_map(|features| of(Features::Each(features))),
-            Constraint::Counts(counts) => self.find_counts(request, &place, counts, false),
-            Constraint::Apart(counts) => self.find_counts(request, &place, counts, true),
+            Constraint::Counts(counts) | Constraint::Apart(counts) => {
+                let search = Search { pool: &self.pool, slurm, request, place: &place };
+                match weights {
+                    Weights::Last => search.plan(counts),
+                    Weights::Now => {
+                        search.find(counts, matches!(request.constraint, Constraint::Apart(_)))
+                    }
+                }
+            }
         }
     }
 
@@ -693,63 +763,6 @@ impl<'a> Count<'a> {
         of(&place, features)
     }
 
-    /// First the nodes of each feature that is counted, and then the rest around them.
-    fn find_counts(
-        &self,
-        request: &Request,
-        place: &Where<'_>,
-        counts: &[(Expression, u32)],
-        apart: bool,
-    ) -> Option<Vec<Pick>> {
-        let slurm = &self.look.queue.slurm;
-        let mut required = place.required.to_vec();
-        let mut fixed = 0;
-        for (features, count) in counts {
-            let part = Request {
-                nodes_min: *count,
-                nodes_wanted: *count,
-                nodes_max: *count,
-                cpus: *count,
-                tasks: None,
-                required: Named::default(),
-                ..request.clone()
-            };
-            let taken = joined([place.excluded, required.as_slice()].concat());
-            let here = Where { required: &[], excluded: &taken, ..place.clone() };
-            let of = |features| choose(&part, offers(&self.pool, &part, slurm, &here, features));
-            let picks = if apart {
-                counts.iter().find_map(|(first, _)| of(Features::Both(first, features)))?
-            } else {
-                of(Features::Each(features))?
-            };
-            required.extend(picks.iter().map(Pick::range));
-            required = joined(required);
-            fixed += *count;
-        }
-        let least = request.nodes_min.max(fixed);
-        let whole = Request {
-            nodes_min: least,
-            // Of a range the least is enough (_get_req_features() in node_scheduler.c).
-            nodes_wanted: least,
-            nodes_max: request.nodes_max.max(least),
-            cpus: request.cpus.max(least),
-            ..request.clone()
-        };
-        let here = Where { required: &required, ..place.clone() };
-        let all = offers(&self.pool, &whole, slurm, &here, Features::Any);
-        if !apart {
-            return choose_all(&whole, all);
-        }
-        let fixed: Vec<Offer> = all.into_iter().filter(|offer| offer.required).collect();
-        counts.iter().find_map(|(first, _)| {
-            let mut some = offers(&self.pool, &whole, slurm, &here, Features::Each(first));
-            some.retain(|offer| !offer.required);
-            some.extend(fixed.iter().cloned());
-            some.sort_by_key(|offer| offer.first);
-            choose_all(&whole, some)
-        })
-    }
-
     pub fn take(&mut self, entry: &Entry<'a>, request: &Request, picks: &[Pick]) {
         let mut gres_left: Vec<u64> = request.gres.iter().map(|ask| ask.per_job).collect();
         let shares = shares(request, picks);
@@ -788,19 +801,22 @@ impl<'a> Count<'a> {
                 let names = (place..place + count).filter_map(|place| self.pool.name(place));
                 self.traced.extend(names.cloned());
             }
-            let gres = state.gres_used.iter().zip(&left.gres_used);
             held.push(Hold {
                 first: place,
                 len: count,
                 class: kind,
                 cpus: state.cpus.saturating_sub(left.cpus),
                 memory_mib: state.memory_mib.saturating_sub(left.memory_mib),
-                gres: gres.map(|(before, after)| after.saturating_sub(*before)).collect(),
+                gres: fit::given_back(&state, &left, class, request),
             });
             self.pool.change(place, count, |state| *state = left);
             rest = behind;
         }
-        self.holds.insert((end, self.holds.len()), held);
+        // Of an array slurmctld appends what is left whenever a task starts.
+        let is_first = self.got.get(entry.at).is_none_or(|got| got.tasks == 0);
+        let appended = self.got.len().saturating_add(self.holds.len());
+        let place = if is_first { entry.at } else { appended };
+        self.holds.insert(End { at: end, pass: self.pass, place }, held);
         self.pool.weigh(entry.partition);
         if let Some(got) = self.got.get_mut(entry.at) {
             got.tasks += 1;
@@ -834,15 +850,24 @@ impl<'a> Count<'a> {
     }
 
     /// Notes why a job is not placed. Of several partitions the first reason stands, unless a
-    /// later one gives more hope.
+    /// later one gives more hope; in a single one nothing is said against that it can never run.
     pub fn note(&mut self, at: usize, why: JobWhy) {
         if self.is_placed(at) {
             return;
         }
+        let jobs = &self.look.queue.jobs;
         if let Some(slot) = self.why.get_mut(at) {
+            let is_single = || jobs.get(at).is_some_and(|job| !job.partition.contains(','));
             let hope = |why: &JobWhy| {
                 let waits = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
-                if *why == JobWhy::NoFreeNodes { 2 } else { u8::from(waits) }
+                let last = *why == JobWhy::Impossible && is_single();
+                if last {
+                    3
+                } else if *why == JobWhy::NoFreeNodes {
+                    2
+                } else {
+                    u8::from(waits)
+                }
             };
             if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
                 *slot = Some(why);
@@ -909,14 +934,4 @@ pub struct Scene {
     partition: usize,
     inside: Option<usize>,
     outside: Bits,
-}
-
-/// Chooses, if all nodes that the job must have are among the offers.
-fn choose_all(request: &Request, offers: Vec<Offer>) -> Option<Vec<Pick>> {
-    let there: u64 =
-        offers.iter().filter(|offer| offer.required).map(|offer| u64::from(offer.len)).sum();
-    if there < u64::from(request.required.count) {
-        return None;
-    }
-    choose(request, offers)
 }

@@ -123,15 +123,18 @@ impl Request {
         Ok(request)
     }
 
-    /// How many nodes it may have, as get_node_cnts() in node_scheduler.c and _select_nodes() in
-    /// cons_common/job_test.c do it (22.05.8).
+    /// How many nodes it may have, as _part_access_check() in job_mgr.c, get_node_cnts() in
+    /// node_scheduler.c and _select_nodes() in cons_common/job_test.c do it (22.05.8).
     fn count_nodes(&mut self, job: &Job, partition: &Partition) -> Result<(), JobWhy> {
         let said_max = number(job.max_nodes);
         let partition_max = number(partition.max_nodes).unwrap_or(u32::MAX);
         self.nodes_min = self.nodes_min.max(partition.min_nodes);
         self.nodes_min = self.nodes_min.max(self.required.count);
         self.nodes_max = said_max.unwrap_or(u32::MAX).min(partition_max).min(NODES_MAX);
-        if self.nodes_max < self.nodes_min {
+        // Of a range the most counts, though fewer would do.
+        let over =
+            self.nodes_max < self.nodes_min || said_max.is_some_and(|max| max > partition_max);
+        if over {
             return Err(JobWhy::OverNodeLimit { max: self.nodes_max });
         }
         let takes_most = said_max.is_some() && !job.is_content_with_fewest();

@@ -441,6 +441,8 @@ fn partitions_have_states_limits_and_tiers() {
     let drain = |partition: &mut Partition| partition.state_up = PartitionState(2);
     assert_eq!(one(drain, "1"), (1, "counted".into()));
     assert_eq!(one(|partition| partition.max_nodes = 2, "1 -N=3"), (0, "over_node_limit".into()));
+    assert_eq!(one(|partition| partition.max_nodes = 2, "1 -N=1-3"), (0, "over_node_limit".into()));
+    assert_eq!(one(|partition| partition.max_nodes = 2, "1 -n=12"), (0, "impossible".into()));
     assert_eq!(one(|partition| partition.max_time = 60, "1 -t=61"), (0, "over_time_limit".into()));
     assert_eq!(one(|partition| partition.min_nodes = 2, "1"), (2, "counted".into()));
     assert_eq!(one(|partition| partition.max_cpus_per_node = 2, "1 -n=4"), (2, "counted".into()));
@@ -515,6 +517,17 @@ fn a_heterogeneous_job_starts_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_component_closes_its_partition_if_that_lets_it_in() {
+    let cluster = Cluster::new(&OFF).with(|it| {
+        it.queue.slurm.strictly_in_order = true;
+        it.queue.reservations = Some(BTreeMap::new());
+    });
+    let third = |jobs: [&str; 2]| why(&cluster.count(&[jobs[0], jobs[1], "3"]), 3);
+    assert_eq!(third(["1 --het=1", "2 --het=1"]), "behind_others");
+    assert_eq!(third(["1 --het=1 --reservation=r", "2 --het=1 --reservation=r"]), "counted");
+}
+
+#[test]
 fn licenses_are_used_up() {
     let cluster = Cluster::new(&OFF).with(|it| {
         let license = License { name: "sim".into(), total: 3, in_use: 1, reserved: 0 };
@@ -523,6 +536,7 @@ fn licenses_are_used_up() {
     let demand =
         cluster.count(&["1 --exclusive -L=sim:2", "2 --exclusive -L=sim", "3 --exclusive"]);
     assert_eq!((launched(&demand), why(&demand, 2)), (2, "waits_for_licenses".into()));
+    assert_eq!(launched(&cluster.count(&["1 -N=9 -L=sim:2", "2 -L=sim:2"])), 1, "not by job 1");
     assert_eq!(launched(&cluster.count(&["1 -L=none"])), 0);
     assert_eq!(
         launched(&Cluster::new(&OFF).count(&["1 -L=sim:9"])),
@@ -558,6 +572,17 @@ fn reservations_keep_others_out_and_their_own_in() {
         let demand = cluster.count(&[job]);
         assert_eq!((launched(&demand), why(&demand, 1).as_str()), (expected, word), "{job}");
     }
+    // Who waits for nodes that are reserved keeps others waiting once something else is taken too.
+    let strict = cluster.with(|it| it.queue.slurm.strictly_in_order = true);
+    let third = |jobs: &[&str]| {
+        let demand = strict.count(jobs);
+        assert_eq!(why(&demand, 2), "nodes_unavailable", "{jobs:?}");
+        why(&demand, 3)
+    };
+    assert_eq!(third(&["2 -N=3 --exclusive", "3"]), "counted");
+    assert_eq!(third(&["1", "2 -N=3 --exclusive", "3"]), "behind_others");
+    assert_eq!(third(&["1", "2 -N=3", "3"]), "fits_on_nodes_that_are_up", "n8 can be shared");
+    assert_eq!(third(&["1", "2 -N=3 --exclusive -w=n1", "3"]), "fits_on_nodes_that_are_up");
 }
 
 #[test]
@@ -648,6 +673,20 @@ fn a_job_that_waits_keeps_nodes_for_the_time_when_others_end_and_short_jobs_use_
 }
 
 #[test]
+fn jobs_that_end_together_are_planned_with_in_the_order_of_slurm_s_list() {
+    let cluster = Cluster::new(&["x1 cpus=8", "y1 cpus=4", "z1 cpus=6"]);
+    let last = |jobs: [&str; 5]| why(&cluster.count(&jobs), 9);
+    let (x, y) = ("3 -w=x1 -n=6 -t=600", "4 -w=y1 -n=4 -t=600 --priority=9000");
+    let (z, waits) =
+        ("5 -w=z1 -n=6 -t=1200 --priority=8000", "6 -n=5 -x=y1 -t=600 --priority=7000");
+    let last_one = "9 -w=x1 -n=2 -t=700 --priority=1";
+    // y1 is of no use to job 6, and what ends after the job on it is not looked at in time: if
+    // that is the one on z1, job 6 is planned there.
+    assert_eq!(last([y, x, z, waits, last_one]), "no_free_nodes");
+    assert_eq!(last([x, y, z, waits, last_one]), "fits_on_nodes_that_are_up");
+}
+
+#[test]
 fn nodes_are_kept_only_where_the_job_will_start() {
     let cluster = Cluster::new(&["a[1-4] cpus=4"]);
     // Job 2 gets a1 and a2 back after ten hours; a3 and a4 are nobody's.
@@ -698,6 +737,33 @@ fn a_type_of_gres_is_enough_by_itself_or_counts_nothing_until_its_place_is_known
 }
 
 #[test]
+fn a_type_whose_place_is_not_known_goes_to_more_jobs_than_there_is_of_it() {
+    let three = |gres: &str, ask: &str| {
+        let cluster = Cluster::new(&[&format!("n[1-9] cpus=4 gres={gres}")]);
+        let jobs: Vec<String> = (1..=3).map(|id| format!("{id} -n=1 {ask}")).collect();
+        launched(&cluster.count(&jobs.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    // Of the two GPUs both are booked, and of the type a none.
+    assert_eq!(three("gpu:a:1,gpu:b:1", "--gpus-per-task=a:1"), 2);
+    assert_eq!(three("gpu:a:1,gpu:b:1", "--gpus=a:1"), 2);
+    assert_eq!(three("gpu:a:1,gpu:b:1", "--gres=gpu:a:1"), 3);
+    assert_eq!(three("gpu:a:1(S:0),gpu:b:1(S:0)", "--gpus-per-task=a:1"), 3);
+}
+
+#[test]
+fn a_type_whose_place_is_not_known_stays_booked_for_jobs_that_did_not_name_it() {
+    let third = |gres: &str, first: &str| {
+        let cluster = Cluster::new(&[&format!("n1 cpus=4 gres={gres}")]);
+        let first = format!("1 -t=60 {first}");
+        why(&cluster.count(&[&first, "2 --gres=gpu:1 -t=60", "3 -t=900"]), 3)
+    };
+    // Job 2 waits for the GPU, and keeps the node if it sees it come back.
+    assert_eq!(third("gpu:a:1(S:0)", "--gres=gpu:1"), "no_free_nodes");
+    assert_eq!(third("gpu:a:1", "--gres=gpu:a:1"), "no_free_nodes");
+    assert_eq!(third("gpu:a:1", "--gres=gpu:1"), "fits_on_nodes_that_are_up");
+}
+
+#[test]
 fn gres_for_each_task_are_gres_for_the_job_and_bring_no_more_cpus_than_needed() {
     let cluster = old(&["a1 cpus=8 gres=gpu:4", "b1 cpus=4 gres=gpu:2"]);
     // Two GPUs are enough: the smaller node is.
@@ -723,6 +789,44 @@ fn counted_features_want_the_least_of_a_range_and_neighbours_next() {
     assert_eq!(placed(&cluster, &["1 -n=1 -C=big*2"]), "b[1-2]");
     let two = old(&["a[1-2] cpus=4 features=fast", "b[1-2] cpus=2 features=fast,big"]);
     assert_eq!(placed(&two, &["1 -C=[big*1&fast*1]"]), "b[1-2]", "big ones first");
+    let apart = old(&["a[1-4] cpus=4 features=big", "b[1-9] cpus=2 features=old", "c[1-9] cpus=8"]);
+    let job = "1 -n=6 -c=2 -C=[old*1&big*1]";
+    assert_eq!(placed(&apart, &[job]), "a[1-3],b1", "the rest next to the first, of either");
+}
+
+#[test]
+fn counted_features_are_planned_each_for_the_whole_job_and_within_the_least_of_a_range() {
+    // Job 1 waits for n[1-4], so that job 2 has to be planned before it starts.
+    let nodes = ["n[1-2] cpus=4 alloc", "n[3-4] cpus=4", "m[1-4] cpus=2 features=fast,big"];
+    let cluster = Cluster::new(&nodes);
+    let second = |job: &str| why(&cluster.count(&["1 -N=4 -x=m[1-4]", job]), 2);
+    assert_eq!(second("2 -N=2 -C=[fast*1&big*1]"), "counted");
+    assert_eq!(second("2 -N=1-3 -C=[fast*1&big*1]"), "behind_others");
+    assert_eq!(second("2 -n=4 -C=[fast*1&big*1]"), "counted", "m[1-2] and m[3-4]");
+    assert_eq!(second("2 -n=5 -C=[fast*1&big*1]"), "behind_others");
+    // No node of the second feature is free: the job is planned without, and cannot start then.
+    let cluster = Cluster::new(&[
+        "n1 cpus=4 alloc",
+        "n2 cpus=4",
+        "m[1-3] cpus=4 features=fast",
+        "o1 cpus=4 alloc features=old",
+    ]);
+    let third = |job: &str| why(&cluster.count(&["1 -N=2 -w=n[1-2]", job, "3 -C=fast"]), 3);
+    assert_eq!(third("2 -N=5 -C=[fast*1&old*1]"), "counted");
+    assert_eq!(third("2 -N=3 -C=[fast*1&old*1]"), "behind_others");
+}
+
+#[test]
+fn a_larger_block_that_is_not_enough_hides_one_that_is_from_a_job_that_wants_neighbours() {
+    let job = "1 -N=3 -n=12 --contiguous -x=x[1-2]";
+    let nodes = ["a[1-3] cpus=16", "x1 cpus=1", "b[1-3] cpus=4", "x2 cpus=1", "c[1-2] cpus=8"];
+    assert_eq!(placed(&Cluster::new(&nodes), &[job]), "a[1-3]", "c hides b");
+    let cluster = Cluster::new(&nodes);
+    assert_eq!(placed(&cluster, &["1 -N=2 -w=b2 --contiguous"]), "b[2-3]");
+    let alone = Cluster::new(&["a1 cpus=4", "x1 cpus=1", "b[1-3] cpus=4"]);
+    assert_eq!(placed(&alone, &["1 -N=3 -w=a1 -x=x1 --contiguous"]), "", "a1 has no neighbour");
+    let [a, x1, b, ..] = nodes;
+    assert_eq!(placed(&Cluster::new(&[a, x1, b, "x2 cpus=1"]), &[job]), "b[1-3]");
 }
 
 #[test]
@@ -760,6 +864,17 @@ fn a_pending_record_of_slurmctld_shows_more_nodes_than_were_asked_for() {
     let flags = 1 << 14 | 1 << 9;
     let job = Job { num_nodes: 3, bitflags: flags, ..sbatch("1 -n=4 -c=2") };
     assert_eq!(launched(&cluster.count_records(vec![job])), 2, "Slurm guesses 3");
+    let two = Cluster::new(&["n[1-2] cpus=4"]);
+    let shown = |num_nodes, text| {
+        let job = Job { num_nodes, bitflags: 1 << 14, ..sbatch(text) };
+        launched(&two.count_records(vec![job]))
+    };
+    assert_eq!(shown(2, "1 -N=2-3 -n=4 --ntasks-per-node=2"), 2, "a range");
+    assert_eq!(
+        shown(3, "1 -N=3-3 -n=3 --ntasks-per-node=3"),
+        0,
+        "three nodes, whatever goes on each"
+    );
 }
 
 #[test]
@@ -805,4 +920,11 @@ fn what_no_node_can_serve_is_said_of_each_job_that_asks_for_it() {
     let found = cluster.count(&["1 -n=9", "2 -n=9", "3 -n=1", "4 -n=9"]);
     let words: Vec<String> = found.jobs.values().map(|job| job.why.word()).collect();
     assert_eq!(words, ["impossible", "impossible", "counted", "impossible"]);
+    let busy = Cluster::new(&["n[1-2] cpus=2 alloc"]);
+    assert_eq!(why(&busy.count(&["1 -N=2", "2 -N=3"]), 2), "impossible", "though others wait");
+    let two = Cluster::new(&["n[1-2] cpus=2 alloc", "m[1-2] cpus=2"]).with(|it| {
+        it.partition("n", &["n1".into(), "n2".into()], |_| {});
+    });
+    let found = two.count(&["1 -p=n -N=2", "2 -N=5"]);
+    assert_eq!(why(&found, 2), "impossible", "whatever is open of its partition");
 }

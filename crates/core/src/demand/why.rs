@@ -109,6 +109,20 @@ impl JobWhy {
         variant_name(self)
     }
 
+    /// Whether it keeps the job out of slurmctld's queue: its partition or its reservation does
+    /// not let it in, whatever nodes there are (build_job_queue() in job_scheduler.c, 22.05.8).
+    #[must_use]
+    pub const fn keeps_out_of_queue(&self) -> bool {
+        matches!(
+            self,
+            Self::PartitionClosed { .. }
+                | Self::OverTimeLimit { .. }
+                | Self::OverNodeLimit { .. }
+                | Self::NeedsReservation
+                | Self::ReservationNotActive
+        )
+    }
+
     /// Whether the job's needs are part of the demand.
     #[must_use]
     pub const fn is_counted(&self) -> bool {

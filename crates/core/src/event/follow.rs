@@ -88,14 +88,15 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
         Action::AnswerHook(told) => {
             let (name, reason) = match told.answer {
                 HookAnswer::Wait => (EventName::HookHeld, None),
-                HookAnswer::Continue => (EventName::HookCompleted, Some("continue")),
-                HookAnswer::Abandon => (EventName::HookCompleted, Some("abandon")),
+                HookAnswer::Continue | HookAnswer::Abandon => {
+                    (EventName::HookCompleted, Some(variant_name(&told.answer)))
+                }
             };
             Event {
                 node: told.node.clone(),
                 instance: Some(told.instance.clone()),
                 hook: Some(told.hook.clone()),
-                reason: reason.map(str::to_owned),
+                reason,
                 ..of_asg(name, &told.asg)
             }
         }

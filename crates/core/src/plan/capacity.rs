@@ -6,7 +6,7 @@ use super::sizes::{Settled, settle};
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::Memory;
 use crate::policy::{GroupPolicy, ScaleIn, Sizes};
-use crate::snapshot::{Asg, Machine, Member, Snapshot};
+use crate::snapshot::{Asg, Lifecycle, Machine, Member, Snapshot};
 
 /// One Auto Scaling group while a plan is made.
 pub struct Book<'a> {
@@ -27,6 +27,8 @@ pub struct Book<'a> {
     replaced: BTreeSet<&'a InstanceId>,
     /// Instances that serve no node, by id.
     pub spares: BTreeMap<&'a InstanceId, &'a Member>,
+    /// Instances that were to go and that run all the same, as far as this read shows.
+    leaving: Vec<&'a InstanceId>,
 }
 
 impl<'a> Book<'a> {
@@ -43,7 +45,11 @@ impl<'a> Book<'a> {
         let mut capacity: u32 = 0;
         let mut replaced = BTreeSet::new();
         let mut spares = BTreeMap::new();
+        let mut leaving = Vec::new();
         for (id, member) in &asg.instances {
+            if member.lifecycle == Lifecycle::TerminatingWait {
+                leaving.push(id);
+            }
             if !member.lifecycle.is_capacity() {
                 continue;
             }
@@ -55,11 +61,10 @@ impl<'a> Book<'a> {
             }
             capacity += 1;
             if release.is_some() {
+                leaving.push(id);
                 continue;
             }
-            let dead =
-                snapshot.machines.get(id).and_then(Machine::facts).is_some_and(|facts| facts.dead);
-            if dead || !member.healthy {
+            if snapshot.is_dead(id) || !member.healthy {
                 replaced.insert(id);
             } else if !serving.contains(id) {
                 spares.insert(id, member);
@@ -71,7 +76,7 @@ impl<'a> Book<'a> {
         let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
         let (shrinks, taken) = (true, 0);
-        Self { name, asg, sizes, desired, shrinks, taken, outstanding, replaced, spares }
+        Self { name, asg, sizes, desired, shrinks, taken, outstanding, replaced, spares, leaving }
     }
 
     /// Instances that come without anything being asked.
@@ -140,16 +145,29 @@ pub fn open_all<'a>(
 }
 
 /// Which instance the tag `slurm-asg:node` or an address gives to which node.
+#[derive(Default)]
 pub struct Claims<'a> {
     by_tag: BTreeMap<&'a NodeName, (&'a AsgName, &'a InstanceId)>,
     by_address: BTreeMap<String, (&'a AsgName, &'a InstanceId)>,
+    /// Instances that were to go, by their addresses.
+    leaving: BTreeMap<String, (&'a AsgName, &'a InstanceId)>,
 }
 
 impl<'a> Claims<'a> {
-    /// Collects the claims of spares.
-    pub fn of(books: &[Book<'a>], snapshot: &'a Snapshot) -> Self {
-        let mut claims = Self { by_tag: BTreeMap::new(), by_address: BTreeMap::new() };
+    /// Collects the claims of spares, and of what was to go. `serving` are the instances that have
+    /// a node.
+    pub fn of(
+        books: &[Book<'a>],
+        snapshot: &'a Snapshot,
+        serving: &BTreeMap<&InstanceId, &NodeName>,
+    ) -> Self {
+        let mut claims = Self::default();
         for book in books {
+            for id in book.leaving.iter().filter(|id| !serving.contains_key(*id)) {
+                if let Some(address) = snapshot.address(id).filter(|_| !snapshot.is_dead(id)) {
+                    claims.leaving.insert(address.to_string(), (book.name, id));
+                }
+            }
             for id in book.spares.keys() {
                 let Some(facts) = snapshot.machines.get(*id).and_then(Machine::facts) else {
                     continue;
@@ -175,5 +193,11 @@ impl<'a> Claims<'a> {
         address: &str,
     ) -> Option<(&'a AsgName, &'a InstanceId)> {
         self.by_tag.get(node).or_else(|| self.by_address.get(address)).copied()
+    }
+
+    /// The instance that was to go and that a node in service is still reached at: slurmctld came
+    /// back with a state from before the node was powered down.
+    pub fn still_serving(&self, address: &str) -> Option<(&'a AsgName, &'a InstanceId)> {
+        self.leaving.get(address).copied()
     }
 }

@@ -5,6 +5,7 @@
 //! missing, let go of what nobody wants.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::base::Base;
 use super::capacity::{Book, Claims, open_all};
@@ -71,8 +72,9 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     pass.raise();
     pass.let_orphans_go();
     pass.replace_for_unserved();
-    pass.protect();
-    pass.answer_hooks();
+    let serving = pass.serving();
+    pass.protect(&serving);
+    pass.answer_hooks(&serving);
     pass.finish();
 }
 
@@ -95,7 +97,35 @@ pub(super) struct Pass<'a, 'p> {
     pub(super) plan: &'p mut Plan,
 }
 
+/// Which instances serve nodes and which go, once that is settled for a plan.
+pub(super) struct Serving {
+    /// Instances that this plan gives back to nodes, with these.
+    adopted: BTreeMap<InstanceId, NodeName>,
+    /// Instances that this plan terminates.
+    pub(super) leaving: BTreeSet<InstanceId>,
+}
+
+impl Serving {
+    /// The node that an instance serves.
+    pub(super) fn node_of<'s>(
+        &'s self,
+        id: &InstanceId,
+        scene: &Scene<'s>,
+    ) -> Option<&'s NodeName> {
+        scene.bound.get(id).copied().or_else(|| self.adopted.get(id))
+    }
+}
+
 impl<'a> Pass<'a, '_> {
+    fn serving(&self) -> Serving {
+        let adopted = self.plan.adopted.iter();
+        let terminated = self.plan.actions.iter().filter_map(Action::terminate);
+        Serving {
+            adopted: adopted.map(|(node, it)| (it.instance.clone(), node.clone())).collect(),
+            leaving: terminated.map(|terminate| terminate.instance.clone()).collect(),
+        }
+    }
+
     fn report_asgs(&mut self) {
         for name in &self.scene.group.asgs {
             match self.scene.snapshot.asgs.get(name) {
@@ -158,16 +188,24 @@ impl<'a> Pass<'a, '_> {
 
     /// Gives back bindings that memory has lost: a tag or an address still tells them.
     fn adopt(&mut self) {
-        let claims = Claims::of(&self.books, self.scene.snapshot);
+        let claims = Claims::of(&self.books, self.scene.snapshot, self.scene.bound);
         for name in &self.scene.group.nodes {
             let Some(node) = self.scene.nodes.get(name) else {
                 continue;
             };
             let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
-            if !in_use || self.scene.memory.bindings.contains_key(name) {
+            // One that never registered looks so for a moment while Slurm powers it down.
+            let goes = node.state.is_down()
+                && node.state.has(NodeState::POWER_DOWN)
+                && !node.state.has_work();
+            if !in_use || goes || self.scene.memory.bindings.contains_key(name) {
                 continue;
             }
-            let Some((asg, id)) = claims.instance_of(name, &node.address) else {
+            let is_up = node.state.phase() == Phase::Up && !node.state.is_down();
+            let Some((asg, id)) = claims
+                .instance_of(name, &node.address)
+                .or_else(|| claims.still_serving(&node.address).filter(|_| is_up))
+            else {
                 continue;
             };
             for book in &mut self.books {
@@ -252,7 +290,10 @@ impl<'a> Pass<'a, '_> {
         if node.state.has_work() {
             return Some(Why::ReleasedWithWork);
         }
-        let never_registered = self.recover(name, node);
+        if self.recover(name, node) {
+            // Its slurmd may come late, and a job with it. Slurm closes the node first.
+            return Some(Why::NeverRegistered);
+        }
         if is_gone(binding, self.scene.snapshot) {
             return Some(Why::PoweringDown);
         }
@@ -277,7 +318,7 @@ impl<'a> Pass<'a, '_> {
             ));
         }
         self.terminate(&binding.asg, &binding.instance, Some(name), TerminateCause::NodeReleased);
-        Some(if never_registered { Why::NeverRegistered } else { Why::Released })
+        Some(Why::Released)
     }
 
     /// A node that Slurm gave up because it never registered, or that this plugin set down, is
@@ -341,12 +382,7 @@ impl<'a> Pass<'a, '_> {
                 Some(Why::WaitsForAddress)
             }
             Some(address) if node.address != address.to_string() => {
-                self.plan.actions.push(Action::Bind(Bind {
-                    node: name.clone(),
-                    instance: binding.instance.clone(),
-                    asg: binding.asg.clone(),
-                    address,
-                }));
+                self.tell_address(name, binding, address);
                 Some(Why::Bound)
             }
             Some(_) => Some(Why::Booting { since: binding.bound_at }),
@@ -370,6 +406,7 @@ impl<'a> Pass<'a, '_> {
         self.ask_if_missing(binding);
         if node.state.has(NodeState::NO_RESPOND) || node.state.is_down() {
             self.plan.look_up.insert(binding.instance.clone());
+            self.tell_address_again(name, node, binding);
         }
         if super::is_being_ended(binding, self.scene.snapshot) {
             self.drain(name, node, &binding.instance);
@@ -390,6 +427,26 @@ impl<'a> Pass<'a, '_> {
             return self.judge_by_billing_hour(name, node, binding, hour, *since);
         }
         why
+    }
+
+    /// A slurmctld that came back with an old state may not know where a node is any more, and would
+    /// wait for it in vain.
+    fn tell_address_again(&mut self, name: &NodeName, node: &Node, binding: &Binding) {
+        let Some(address) = self.scene.snapshot.address(&binding.instance) else { return };
+        let is_there = self.lifecycle(binding).is_some_and(Lifecycle::is_capacity);
+        if is_there && node.address != address.to_string() {
+            self.plan.watch_slurm = true;
+            self.tell_address(name, binding, address);
+        }
+    }
+
+    fn tell_address(&mut self, name: &NodeName, binding: &Binding, address: IpAddr) {
+        self.plan.actions.push(Action::Bind(Bind {
+            node: name.clone(),
+            instance: binding.instance.clone(),
+            asg: binding.asg.clone(),
+            address,
+        }));
     }
 
     /// An idle node in a group that is billed by the hour: it goes when the next hour is about to
@@ -436,9 +493,16 @@ impl<'a> Pass<'a, '_> {
         asked.then_some(Why::PowerDownAsked)
     }
 
+    /// Whether a node may run on an instance without memory's knowing: a binding that was not saved,
+    /// or a slurmctld with an old state. Only the address tells, and it is not known.
+    pub(super) fn may_serve(&self, id: &InstanceId) -> bool {
+        let snapshot = self.scene.snapshot;
+        snapshot.address(id).is_none() && !snapshot.is_dead(id)
+    }
+
     fn lifecycle(&self, binding: &Binding) -> Option<&'a Lifecycle> {
-        let asg = self.scene.snapshot.asg(&binding.asg)?;
-        asg.instances.get(&binding.instance).map(|member| &member.lifecycle)
+        let member = self.scene.snapshot.member(&binding.asg, &binding.instance);
+        member.map(|member| &member.lifecycle)
     }
 
     fn ask_if_missing(&mut self, binding: &Binding) {
@@ -456,14 +520,19 @@ impl<'a> Pass<'a, '_> {
     fn retry_releases(&mut self) {
         let now = self.scene.snapshot.now;
         for (id, release) in &self.scene.memory.releases {
+            if self.plan.adopted.values().any(|binding| binding.instance == *id) {
+                continue;
+            }
             let Some(book) = self.books.iter().position(|book| *book.name == release.asg) else {
                 continue;
             };
             let listed = self.books.get(book).and_then(|book| book.asg.instances.get(id));
             // The list may lag behind: an instance that is released and not listed may come yet.
             let Some(member) = listed else {
-                // Only EC2 can say that it is gone; nothing else would ask.
-                self.plan.look_up.insert(id.clone());
+                if release.accepted.is_none() {
+                    // Only EC2 can say that it is gone; nothing else would ask.
+                    self.plan.look_up.insert(id.clone());
+                }
                 continue;
             };
             self.plan.watch_cloud = true;
@@ -477,6 +546,10 @@ impl<'a> Pass<'a, '_> {
             };
             if due > now {
                 self.plan.wake(due);
+                continue;
+            }
+            if self.may_serve(id) {
+                self.plan.look_up.insert(id.clone());
                 continue;
             }
             self.terminate(&release.asg, id, release.node.as_ref(), release.cause);

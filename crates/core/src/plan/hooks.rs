@@ -9,9 +9,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::group::Pass;
+use super::group::{Pass, Serving};
 use super::{Action, AnswerHook, Drain, HookAnswer};
-use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::ids::{InstanceId, NodeName};
 use crate::node_state::{NodeState, Phase};
 use crate::snapshot::{Hook, Node, Transition};
 use crate::time::Timestamp;
@@ -20,8 +20,7 @@ use crate::time::Timestamp;
 const ANSWERS_MAX: usize = 50;
 
 /// Whether Slurm will give a node no job any more and none runs on it.
-#[must_use]
-pub fn is_closed(node: &Node) -> bool {
+fn is_closed(node: &Node) -> bool {
     match node.state.phase() {
         Phase::Off | Phase::Releasing => !node.state.has_work(),
         // Nothing can have begun on a machine that has not registered.
@@ -33,11 +32,18 @@ pub fn is_closed(node: &Node) -> bool {
     }
 }
 
-impl Pass<'_, '_> {
+/// Whether a node in service has its slurmd. One that never registered has neither power flag for
+/// a moment while Slurm powers it down, and is DOWN then.
+fn has_registered(node: &Node) -> bool {
+    node.state.phase() == Phase::Up && !node.state.is_down()
+}
+
+impl<'a> Pass<'a, '_> {
     /// Has a node drained whose instance is about to be terminated; Slurm powers it down then.
     pub(super) fn drain(&mut self, name: &NodeName, node: &Node, instance: &InstanceId) {
         self.plan.watch_slurm = true;
-        if node.state.has(NodeState::POWER_DOWN) && node.state.has(NodeState::DRAIN) {
+        let is_closed = node.state.has(NodeState::DRAIN) || node.state.is_down();
+        if is_closed && node.state.has(NodeState::POWER_DOWN) {
             return;
         }
         let reason =
@@ -46,20 +52,48 @@ impl Pass<'_, '_> {
     }
 
     /// Answers the hooks that hold instances of the group.
-    pub(super) fn answer_hooks(&mut self) {
+    pub(super) fn answer_hooks(&mut self, serving: &Serving) {
+        let members = self.books.iter().flat_map(|book| {
+            book.asg.instances.iter().map(move |(id, member)| (book.name, book.asg, id, member))
+        });
+        let held: Vec<_> = members
+            .filter_map(|(name, asg, id, member)| {
+                Some((name, asg, id, member.lifecycle.held_at()?))
+            })
+            .collect();
+        if held.is_empty() {
+            return;
+        }
+        let working = self.working_addresses();
         let mut answers = Vec::new();
-        for at in 0..self.books.len() {
-            let Some(book) = self.books.get(at) else { continue };
-            let (name, asg) = (book.name, book.asg);
-            for (id, member) in &asg.instances {
-                let Some(transition) = member.lifecycle.held_at() else { continue };
-                let Some(hooks) = &asg.hooks else {
-                    self.plan.look_up_hooks.insert(name.clone());
-                    continue;
-                };
-                let is_meant = |hook: &&Hook| hook.is_ours() && hook.transition == transition;
-                let hooks: Vec<&Hook> = hooks.iter().filter(is_meant).collect();
-                answers.extend(self.answer(name, id, transition, &hooks));
+        for (name, asg, id, transition) in held {
+            let Some(hooks) = &asg.hooks else {
+                self.plan.look_up_hooks.insert(name.clone());
+                continue;
+            };
+            let is_meant = |hook: &&Hook| hook.is_ours() && hook.transition == transition;
+            let hooks: Vec<&Hook> = hooks.iter().filter(is_meant).collect();
+            let Some(timeout) = hooks.iter().map(|hook| hook.timeout).min() else { continue };
+            let node = serving.node_of(id, self.scene);
+            let unknown = node.is_none() && self.may_serve(id);
+            if unknown {
+                self.plan.look_up.insert(id.clone());
+            }
+            let works = unknown || self.is_among(id, &working);
+            let answer = match transition {
+                Transition::Terminating => self.answer_terminating(node, works),
+                Transition::Launching => {
+                    self.answer_launching(id, node, works, serving.leaving.contains(id))
+                }
+            };
+            if self.is_due(id, answer, timeout) {
+                answers.extend(hooks.iter().map(|hook| AnswerHook {
+                    instance: id.clone(),
+                    asg: name.clone(),
+                    node: node.cloned(),
+                    hook: hook.name.clone(),
+                    answer,
+                }));
             }
         }
         // Whoever waits has a deadline.
@@ -71,20 +105,8 @@ impl Pass<'_, '_> {
         self.plan.actions.extend(answers.into_iter().map(Action::AnswerHook));
     }
 
-    /// What the hooks of one instance are told now.
-    fn answer(
-        &mut self,
-        asg: &AsgName,
-        id: &InstanceId,
-        transition: Transition,
-        hooks: &[&Hook],
-    ) -> Vec<AnswerHook> {
-        let Some(timeout) = hooks.iter().map(|hook| hook.timeout).min() else { return Vec::new() };
-        let node = self.node_of(id).cloned();
-        let answer = match transition {
-            Transition::Terminating => self.answer_terminating(id, node.as_ref()),
-            Transition::Launching => self.answer_launching(id, node.as_ref()),
-        };
+    /// Whether the hooks of an instance are to be told so now. If later, the plan is made anew then.
+    fn is_due(&mut self, id: &InstanceId, answer: HookAnswer, timeout: Duration) -> bool {
         let due = match answer {
             HookAnswer::Wait => self.next_beat(id, timeout),
             HookAnswer::Continue | HookAnswer::Abandon => {
@@ -92,66 +114,52 @@ impl Pass<'_, '_> {
                 Some(self.not_before(id))
             }
         };
-        let now = self.scene.snapshot.now;
-        match due {
-            Some(due) if due <= now => {}
-            Some(due) => {
-                self.plan.wake(due);
-                return Vec::new();
-            }
-            None => return Vec::new(),
+        let later = due.filter(|due| *due > self.scene.snapshot.now);
+        if let Some(at) = later {
+            self.plan.wake(at);
         }
-        let told = |hook: &&Hook| AnswerHook {
-            instance: id.clone(),
-            asg: asg.clone(),
-            node: node.clone(),
-            hook: hook.name.clone(),
-            answer,
-        };
-        hooks.iter().map(told).collect()
+        due.is_some() && later.is_none()
     }
 
-    fn answer_terminating(&self, id: &InstanceId, node: Option<&NodeName>) -> HookAnswer {
+    fn answer_terminating(&self, node: Option<&NodeName>, works: bool) -> HookAnswer {
         let may_go = match node {
             // A node that Slurm does not show may have work.
             Some(name) => self.scene.nodes.get(name).is_some_and(is_closed),
-            None => !self.has_work_at_its_address(id),
+            None => !works,
         };
         if may_go { HookAnswer::Continue } else { HookAnswer::Wait }
     }
 
-    fn answer_launching(&self, id: &InstanceId, node: Option<&NodeName>) -> HookAnswer {
+    fn answer_launching(
+        &self,
+        id: &InstanceId,
+        node: Option<&NodeName>,
+        works: bool,
+        leaves: bool,
+    ) -> HookAnswer {
         let node = node.and_then(|name| self.scene.nodes.get(name));
-        if self.scene.memory.releases.contains_key(id) || self.leaving().contains(id) {
+        let leaves = leaves || self.scene.memory.releases.contains_key(id);
+        // A release that no call has reached yet may have come up after all.
+        if leaves && !works {
             HookAnswer::Abandon
-        } else if node.is_some_and(|node| node.state.phase() == Phase::Up) {
+        } else if node.is_some_and(has_registered) {
             HookAnswer::Continue
         } else {
             HookAnswer::Wait
         }
     }
 
-    /// The node that an instance serves.
-    pub(super) fn node_of(&self, id: &InstanceId) -> Option<&NodeName> {
-        let adopted = self.plan.adopted.iter().find(|(_, binding)| binding.instance == *id);
-        self.scene.bound.get(id).copied().or_else(|| adopted.map(|(name, _)| name))
+    /// Addresses of nodes that have work, where that may have begun.
+    fn working_addresses(&self) -> BTreeSet<&'a str> {
+        let waits = |node: &Node| matches!(node.state.phase(), Phase::Wanted | Phase::Booting);
+        let nodes = self.scene.nodes.values();
+        let working = nodes.filter(|node| node.state.has_work() && !waits(node));
+        working.map(|node| node.address.as_str()).collect()
     }
 
-    fn has_work_at_its_address(&self, id: &InstanceId) -> bool {
-        let Some(address) = self.scene.snapshot.address(id) else { return false };
-        let address = address.to_string();
-        let mut nodes = self.scene.nodes.values();
-        nodes.any(|node| {
-            node.address == address
-                && node.state.has_work()
-                && !matches!(node.state.phase(), Phase::Wanted | Phase::Booting)
-        })
-    }
-
-    /// Instances that this plan terminates.
-    pub(super) fn leaving(&self) -> BTreeSet<&InstanceId> {
-        let terminated = self.plan.actions.iter().filter_map(Action::terminate);
-        terminated.map(|terminate| &terminate.instance).collect()
+    fn is_among(&self, id: &InstanceId, addresses: &BTreeSet<&str>) -> bool {
+        let address = self.scene.snapshot.address(id).map(|address| address.to_string());
+        address.is_some_and(|address| addresses.contains(address.as_str()))
     }
 
     /// When the hooks of an instance are to be told to wait again; `None` if not any more.
@@ -176,7 +184,7 @@ impl Pass<'_, '_> {
 mod tests {
     use super::*;
     use crate::snapshot::Lifecycle;
-    use crate::testing::{World, told};
+    use crate::testing::{World, is_repeated_with_growing_pauses, told};
 
     /// A group with hooks whose timeout is 100 s, and nothing else to be done.
     fn world(lines: &[&str]) -> World {
@@ -237,13 +245,30 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_that_serves_nobody_is_let_go_at_once_unless_a_busy_node_has_its_address() {
+    fn an_instance_that_serves_nobody_is_let_go_at_once_unless_a_node_has_its_address() {
         let mut world = world(&["i-1 spare", "n2 alloc", "i-3 spare"]);
         for id in ["i-1", "i-3"] {
             world.comes_to(id, Lifecycle::TerminatingWait);
         }
         world.node_mut("n2").address = crate::testing::address("i-3").to_string();
-        assert_eq!(turn(&mut world), ["wait i-3", "continue i-1"]);
+        assert_eq!(turn(&mut world), ["drain n2", "wait i-3", "continue i-1"]);
+    }
+
+    #[test]
+    fn after_a_restart_a_hook_waits_until_it_is_known_whom_its_instance_serves() {
+        // slurmctld came back with a state from before the node was powered down.
+        let mut world = world(&["n1 powering_down on=i-1"]);
+        let plan = world.plan();
+        world.carry_out(&plan);
+        world.launch("i-1", Lifecycle::TerminatingWait);
+        let facts = world.snapshot.machines.remove(&InstanceId::new("i-1")).unwrap();
+        world.node_mut("n1").state = NodeState(NodeState::IDLE);
+        let plan = world.plan();
+        assert_eq!((told(&plan), plan.look_up.len()), (vec!["wait i-1".to_owned()], 1));
+        world.snapshot.machines.insert("i-1".into(), facts);
+        assert_eq!(turn(&mut world), ["drain n1", "wait i-1"]);
+        world.pass(10);
+        assert_eq!(turn(&mut world), ["continue i-1"]);
     }
 
     #[test]
@@ -274,7 +299,14 @@ mod tests {
         world.launch("i-1", Lifecycle::PendingWait);
         world.asg_mut().desired = 1;
         world.bind("n1", "i-1");
-        assert_eq!(turn(&mut world), ["power_down n1", "terminate i-1", "abandon i-1"]);
+        // Its slurmd may still come: Slurm closes the node first.
+        assert_eq!(turn(&mut world), ["power_down n1", "wait i-1"]);
+        // Marked, and not yet powering down: it is not up for that.
+        world.pass(50);
+        assert_eq!(turn(&mut world), ["wait i-1"]);
+        world.node_mut("n1").state = NodeState(NodeState::IDLE | NodeState::POWERING_DOWN);
+        world.pass(1);
+        assert_eq!(turn(&mut world), ["terminate i-1", "abandon i-1"]);
         assert_eq!(world.asg_mut().desired, 0, "it is not replaced");
     }
 
@@ -296,17 +328,7 @@ mod tests {
     fn a_failed_answer_is_repeated_at_growing_pauses() {
         let mut world = world(&["i-1 spare"]);
         world.comes_to("i-1", Lifecycle::TerminatingWait);
-        for pause in [1, 2, 4] {
-            let plan = world.plan();
-            assert_eq!(told(&plan), ["continue i-1"]);
-            let failed = crate::memory::Outcome::Failed { why: "throttled".to_owned() };
-            let outcomes: Vec<_> =
-                plan.actions.iter().map(|action| (action.clone(), failed.clone())).collect();
-            world.memory.settle(&outcomes, world.snapshot.now);
-            world.pass(pause - 1);
-            assert_eq!(told(&world.plan()), Vec::<String>::new());
-            world.pass(1);
-        }
+        is_repeated_with_growing_pauses(world, &["continue i-1"], "throttled");
     }
 
     #[test]

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use hooks::is_closed;
 pub use report::{GroupReport, NodeReport, Waiting, Why};
 pub use sizes::SizesProblem;
 
@@ -393,7 +392,7 @@ impl Action {
 
 /// Whether someone else ends a bound instance, and a hook still holds it: its node drains.
 fn is_being_ended(binding: &Binding, snapshot: &Snapshot) -> bool {
-    let member = snapshot.asg(&binding.asg).and_then(|asg| asg.instances.get(&binding.instance));
+    let member = snapshot.member(&binding.asg, &binding.instance);
     member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
 }
 

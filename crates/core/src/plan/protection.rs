@@ -1,16 +1,14 @@
 //! Protection from scale-in: no policy, rebalance or lower number of anyone else is to choose an
 //! instance that serves a node. What slurm-asg terminates by id goes all the same.
 
-use super::group::Pass;
+use super::group::{Pass, Serving};
 use super::{Action, Protect};
-use crate::ids::InstanceId;
-use crate::snapshot::{Lifecycle, Machine};
+use crate::snapshot::Lifecycle;
 
 impl Pass<'_, '_> {
     /// Has instances protected that serve nodes and are not. AWS takes it from InService on.
-    pub(super) fn protect(&mut self) {
+    pub(super) fn protect(&mut self, serving: &Serving) {
         let now = self.scene.snapshot.now;
-        let leaving = self.leaving();
         let mut found = Vec::new();
         let mut later = None;
         for book in &self.books {
@@ -18,9 +16,9 @@ impl Pass<'_, '_> {
             let bare = members.filter(|(id, member)| {
                 member.lifecycle == Lifecycle::InService
                     && !member.protected
-                    && self.node_of(id).is_some()
-                    && !self.is_dead(id)
-                    && !leaving.contains(id)
+                    && serving.node_of(id, self.scene).is_some()
+                    && !self.scene.snapshot.is_dead(id)
+                    && !serving.leaving.contains(*id)
             });
             let asg = book.name;
             let all: Vec<_> =
@@ -36,18 +34,12 @@ impl Pass<'_, '_> {
         }
         self.plan.actions.extend(found.into_iter().map(Action::Protect));
     }
-
-    fn is_dead(&self, id: &InstanceId) -> bool {
-        let machine = self.scene.snapshot.machines.get(id);
-        machine.and_then(Machine::facts).is_some_and(|facts| facts.dead)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::memory::Outcome;
     use crate::snapshot::Lifecycle;
-    use crate::testing::{World, told};
+    use crate::testing::{World, is_repeated_with_growing_pauses, told};
 
     #[test]
     fn instances_that_serve_nodes_are_protected_once_they_are_in_service() {
@@ -83,16 +75,6 @@ mod tests {
     fn a_refusal_is_repeated_at_growing_pauses_once_for_all_instances() {
         let mut world = World::new(0, 8, &["n1 alloc on=i-1", "n2 alloc on=i-2"]);
         world.unprotect();
-        for pause in [1, 2, 4] {
-            let plan = world.plan();
-            assert_eq!(told(&plan), ["protect i-1", "protect i-2"]);
-            let failed = Outcome::Failed { why: "denied".to_owned() };
-            let outcomes: Vec<_> =
-                plan.actions.iter().map(|action| (action.clone(), failed.clone())).collect();
-            world.memory.settle(&outcomes, world.snapshot.now);
-            world.pass(pause - 1);
-            assert_eq!(told(&world.plan()), Vec::<String>::new());
-            world.pass(1);
-        }
+        is_repeated_with_growing_pauses(world, &["protect i-1", "protect i-2"], "denied");
     }
 }

@@ -197,7 +197,7 @@ impl Pass<'_, '_> {
                     self.plan.spares.insert((*id).clone(), now);
                 } else if end > now {
                     self.plan.wake(end);
-                } else {
+                } else if !self.may_serve(id) {
                     due.push((book.name, *id));
                 }
             }

@@ -281,8 +281,9 @@ impl Job {
     /// Tasks, where the job says how many and that is not only the number of its nodes.
     #[must_use]
     pub fn tasks_said(&self) -> Option<u32> {
-        let implied = self.bitflags != 0 && self.bitflags & NTASKS_SET == 0;
-        number(self.num_tasks).filter(|_| !implied)
+        // sbatch sends a number of its own with GRES for each task.
+        let is_sent = self.bitflags & NTASKS_SET != 0 || said(&self.tres_per_task).is_some();
+        number(self.num_tasks).filter(|_| self.bitflags == 0 || is_sent)
     }
 
     /// At least so many nodes.
@@ -304,8 +305,10 @@ impl Job {
         let asked = if self.bitflags & NTASKS_SET == 0 {
             tasks
         } else {
-            // sbatch makes tasks of nodes if it is told how many go on each.
-            let each = small_number(self.ntasks_per_node);
+            // sbatch makes tasks of nodes if it is told how many go on each. A job that was
+            // given the most is taken to want no fewer: `-N 3 -n 4 --ntasks-per-node=2` and
+            // `-N 2-3 --ntasks-per-node=2` look the same, and the latter takes three if it can.
+            let each = small_number(self.ntasks_per_node).filter(|_| shown < most);
             tasks
                 .zip(each)
                 .filter(|(tasks, each)| tasks % each == 0)
@@ -399,9 +402,22 @@ mod tests {
         assert_eq!(nodes(3, 0, 20, 0, set), 1, "-n 20");
         assert_eq!(nodes(3, 3, 3, 0, some), 3, "-N 3");
         assert_eq!(nodes(5, 5, 2, 0, some), 2, "-N 2-5");
-        assert_eq!(nodes(5, 5, 4, 2, set), 2, "-N 2-5 --ntasks-per-node=2");
+        assert_eq!(nodes(4, 5, 4, 2, set), 2, "-N 2-5 --ntasks-per-node=2");
+        assert_eq!(nodes(3, 3, 4, 2, set), 3, "-N 3 -n 4 --ntasks-per-node=2");
         assert_eq!(nodes(3, 3, 7, 0, set), 3, "-N 3 -n 7");
         assert_eq!(nodes(3, 3, 7, 4, set), 3, "-N 3 -n 7 --ntasks-per-node=4");
+    }
+
+    #[test]
+    fn tasks_are_said_by_the_user_or_go_with_gres_for_each() {
+        let tasks = |bitflags, tres_per_task: Option<&str>| {
+            let tres_per_task = tres_per_task.map(Into::into);
+            Job { num_tasks: 2, bitflags, tres_per_task, ..Job::default() }.tasks_said()
+        };
+        assert_eq!(tasks(NTASKS_SET, None), Some(2), "-n 2");
+        assert_eq!(tasks(1 << 9, None), None, "-N 2");
+        assert_eq!(tasks(1 << 9, Some("gres:gpu:1")), Some(2), "-N 2 --gpus-per-task=1");
+        assert_eq!(tasks(0, None), Some(2), "a record that slurmctld did not write");
     }
 
     #[test]

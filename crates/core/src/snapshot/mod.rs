@@ -72,6 +72,18 @@ impl Snapshot {
         self.asgs.get(name).and_then(Seen::known)
     }
 
+    /// An instance in the list of its group, if that could be seen.
+    #[must_use]
+    pub fn member(&self, asg: &AsgName, instance: &InstanceId) -> Option<&Member> {
+        self.asg(asg)?.instances.get(instance)
+    }
+
+    /// Whether EC2 says that nothing runs on an instance any more.
+    #[must_use]
+    pub fn is_dead(&self, instance: &InstanceId) -> bool {
+        self.machines.get(instance).and_then(Machine::facts).is_some_and(|facts| facts.dead)
+    }
+
     /// The private address of an instance, if EC2 has said it.
     #[must_use]
     pub fn address(&self, instance: &InstanceId) -> Option<IpAddr> {

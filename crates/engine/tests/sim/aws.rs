@@ -326,7 +326,7 @@ impl World {
         self.say(|| format!("engine: hook of {id}, {at:?}: {:?}", told.answer));
         match (told.answer, at) {
             (HookAnswer::Wait, _) => {
-                if at == Transition::Terminating && self.runs_a_job(id) {
+                if at == Transition::Terminating && self.busy_on(id).is_some() {
                     self.faults.count("hook told to wait for a job");
                 }
                 self.hold(id, now + timeout);
@@ -395,7 +395,9 @@ impl World {
         }
         let nodes = u32::try_from(self.slurm.now.nodes.len()).unwrap();
         self.aws.min = self.rng.u32(0..=self.sizes.min);
-        self.aws.max = self.rng.u32(self.sizes.max..=nodes);
+        // Less than what is desired would lower that at once.
+        let least = self.sizes.max.max(self.aws.desired());
+        self.aws.max = self.rng.u32(least..=nodes.max(least));
         let (min, max) = (self.aws.min, self.aws.max);
         self.say(|| format!("FAULT another actor sets sizes {min} to {max}"));
         true

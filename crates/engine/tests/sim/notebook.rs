@@ -38,6 +38,11 @@ impl Notebook {
         if event.event.as_str().ends_with("_failed") != event.error.is_some() {
             return Some("failed without a reason, or the other way round");
         }
+        if let (EventName::NodeBoundFailed, Some(id)) = (event.event, &event.instance) {
+            // The success after a failure is news.
+            let node = event.node.clone()?;
+            self.bound.remove(&(node, id.clone()));
+        }
         let is_new = match (event.event, &event.instance) {
             (EventName::InstanceTerminated, Some(id)) => self.terminated.insert(id.clone()),
             (EventName::NodeBound, Some(id)) => {

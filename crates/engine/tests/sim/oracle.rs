@@ -48,27 +48,24 @@ impl World {
     /// An instance is being terminated by a call of the engine, or by the group's shrinking.
     pub fn is_terminated(&mut self, id: &InstanceId) {
         let alive = self.aws.instances[id].is_alive(self.now);
-        let serves = |node: &Node| {
-            node.registered.as_ref() == Some(id) && node.job.is_some() && node.phase() == Phase::Up
-        };
-        let nodes = self.slurm.now.nodes.iter();
-        let busy: Vec<_> = nodes.filter(|(_, node)| serves(node)).map(|(name, _)| name).collect();
-        if let (Some(node), true) = (busy.first(), alive) {
+        if let (Some(node), true) = (self.busy_on(id), alive) {
             let what = format!("1: {id} terminated while {node} has a job");
             self.violation(what);
         }
     }
 
-    pub fn runs_a_job(&self, id: &InstanceId) -> bool {
-        let mut nodes = self.slurm.now.nodes.values();
-        nodes.any(|node| {
+    /// The node that an instance serves, if that has a job.
+    pub fn busy_on(&self, id: &InstanceId) -> Option<&NodeName> {
+        let serves = |node: &Node| {
             node.registered.as_ref() == Some(id) && node.job.is_some() && node.phase() == Phase::Up
-        })
+        };
+        let mut nodes = self.slurm.now.nodes.iter();
+        nodes.find(|(_, node)| serves(node)).map(|(name, _)| name)
     }
 
     /// Nobody has told a hook to wait any longer, and a job may run there.
     pub fn hook_ran_out(&mut self, id: &InstanceId) {
-        if self.runs_a_job(id) {
+        if self.busy_on(id).is_some() {
             self.faults.count("hook ran out under a job");
             if self.faults.are_harmless() {
                 self.violation(format!("10: {id} ended under a job that its hook could wait for"));

@@ -17,34 +17,36 @@ pub struct Broken {
     pub story: String,
 }
 
-/// Switches off what the environment says.
-pub fn without(world: &mut World) {
-    for kind in std::env::var(WITHOUT).unwrap_or_default().split(',') {
-        world.faults.switch_off(kind);
-    }
+/// What the environment switches off.
+fn asked() -> Vec<String> {
+    let kinds = std::env::var(WITHOUT).unwrap_or_default();
+    kinds.split(',').filter(|kind| !kind.is_empty()).map(str::to_owned).collect()
+}
+
+/// The world of a seed, without some kinds of fault.
+fn world_without(seed: u64, change: &dyn Fn(&mut World), off: &[String]) -> World {
+    let mut world = World::new(seed);
+    change(&mut world);
+    off.iter().for_each(|kind| world.faults.switch_off(kind));
+    world
+}
+
+/// The world of a seed, without what the environment switches off.
+pub fn world_of(seed: u64, change: &dyn Fn(&mut World)) -> World {
+    world_without(seed, change, &asked())
 }
 
 /// Tries the seed without one kind of fault after the other, and keeps off what is not needed to
 /// break the same rule.
 pub fn shrink(name: &str, seed: u64, change: &dyn Fn(&mut World)) -> Broken {
-    let world_without = |off: &[String]| {
-        let mut world = World::new(seed);
-        change(&mut world);
-        without(&mut world);
-        for kind in off {
-            world.faults.switch_off(kind);
-        }
-        world
-    };
+    let world_without = |off: &[String]| world_without(seed, change, off);
     let rule = |off: &[String]| -> Option<String> {
         let world = simulate(world_without(off));
         let world = world.world();
         // `1: i-3 terminated while n1 has a job`
         world.violations.first().map(|what| what.split(':').next().unwrap_or("").to_owned())
     };
-    let asked = std::env::var(WITHOUT).unwrap_or_default();
-    let mut off: Vec<String> =
-        asked.split(',').filter(|kind| !kind.is_empty()).map(str::to_owned).collect();
+    let mut off = asked();
     let broken = rule(&off);
     for kind in world_without(&off).faults.kinds() {
         let less = [off.clone(), vec![kind]].concat();

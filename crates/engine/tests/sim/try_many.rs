@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::clock::{MINUTE, Millis};
-use crate::shrink::{Broken, shrink, without};
+use crate::shrink::{Broken, shrink, world_of};
 use crate::simulate;
 use crate::world::World;
 
@@ -83,10 +83,7 @@ pub fn try_hours(
     };
     let work = || {
         while let Some(seed) = next() {
-            let mut world = World::new(seed);
-            change(&mut world);
-            without(&mut world);
-            let world = simulate(world);
+            let world = simulate(world_of(seed, &change));
             lock().add(&world.world());
             if !world.world().violations.is_empty() {
                 let broken = shrink(name, seed, &change);

@@ -55,6 +55,8 @@ struct State {
     log: Vec<String>,
     /// Calls that fail, by their word in the log.
     fail: BTreeSet<&'static str>,
+    /// What happens while a call is under way, by its word in the log, once.
+    meanwhile: BTreeMap<&'static str, fn(&mut State)>,
     nodes: BTreeMap<NodeName, Node>,
     asgs: BTreeMap<AsgName, Asg>,
     machines: BTreeMap<InstanceId, Machine>,
@@ -140,6 +142,9 @@ impl Fake {
         let mut state = self.state();
         state.log.push(line);
         state.now += 1;
+        if let Some(happens) = state.meanwhile.remove(word) {
+            happens(&mut state);
+        }
         !state.fail.contains(word)
     }
 
@@ -918,4 +923,29 @@ fn what_serves_a_node_is_protected_in_one_call_per_group() {
     fake.pass(60_000);
     turn(&mut engine);
     assert_eq!(protects(&fake), Vec::<String>::new());
+}
+
+#[test]
+fn a_job_that_lands_while_aws_takes_its_time_keeps_its_node() {
+    let fake = Fake::new();
+    for nth in [1, 2] {
+        fake.launch("a", nth);
+        let node = format!("n{nth}");
+        fake.node(&node, RELEASED);
+        fake.bind(&node, "a", nth);
+    }
+    // Another instance has no address yet: EC2 is asked, and does not answer for ten seconds.
+    fake.launch("a", 3);
+    fake.state().machines.remove(&InstanceId::new("i-3"));
+    fake.state().fail.insert("instances");
+    fake.state().meanwhile.insert("instances", |state| {
+        state.now += 10_000;
+        let node = state.nodes.get_mut(&NodeName::new("n1")).unwrap();
+        node.state = NodeState(NodeState::ALLOCATED);
+    });
+    turn(&mut fake.engine());
+    let log = fake.log();
+    let ends: Vec<_> = log.iter().filter(|line| line.starts_with("terminate")).collect();
+    assert_eq!(ends, ["terminate a i-2"], "{log:?}");
+    assert!(log.iter().filter(|line| *line == "nodes").count() >= 2, "{log:?}");
 }

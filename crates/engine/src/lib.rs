@@ -20,6 +20,7 @@ pub use engine::{Engine, Followed, IDLE_PAUSE, Look, TRANSITION_PAUSE};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError, read_memory, write_memory};
+pub use troubles::{About, Troubles};
 
 use slurm_asg_core::time::Timestamp;
 

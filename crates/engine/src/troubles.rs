@@ -32,6 +32,8 @@ pub enum About {
     Metrics,
     /// Writing events.
     Events,
+    /// The socket of the programs and the command line.
+    Socket,
     /// One Auto Scaling group.
     Asg(AsgName),
     /// A group's room for its nodes.
@@ -53,7 +55,8 @@ impl About {
             | Self::Instances
             | Self::Hooks
             | Self::Metrics
-            | Self::Events => (None, None),
+            | Self::Events
+            | Self::Socket => (None, None),
             Self::Asg(asg) => (None, Some(asg.clone())),
             Self::Room(group) | Self::Nodes(group) | Self::Sizes(group) => {
                 (Some(group.clone()), None)

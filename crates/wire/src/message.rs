@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How much is said of a request that is none, characters.
+const REASON_CHARS_MAX: usize = 300;
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
@@ -40,8 +43,12 @@ impl Request {
     /// # Errors
     /// Why it is none, in one line.
     pub fn read(line: &[u8]) -> Result<Self, String> {
-        // An error quotes what was sent.
-        let plain = |text: String| text.replace(char::is_control, " ");
+        // An error quotes what was sent, however long that is.
+        let plain = |text: String| {
+            let line = text.replace(char::is_control, " ");
+            let end = line.char_indices().nth(REASON_CHARS_MAX).map_or(line.len(), |(at, _)| at);
+            line.get(..end).unwrap_or_default().to_owned()
+        };
         serde_json::from_slice(line).map_err(|error| plain(format!("not a request: {error}")))
     }
 
@@ -215,10 +222,12 @@ mod tests {
             b"{\"request\":\"fl\\ny\"}",
             b"{\"request\":\"fly\x7f\"}",
             b"{\"request\":\"status\",\"a\\u0085\\r\":1}",
+            format!("{{\"request\":\"{}\"}}", "é".repeat(10_000)).as_bytes(),
         ] {
             let why = Request::read(line).unwrap_err();
             assert!(why.starts_with("not a request: "), "{why}");
             assert!(!why.contains(char::is_control), "{why:?}");
+            assert!(why.chars().count() <= REASON_CHARS_MAX, "{why}");
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod ahead;
 mod alarm;
+mod capacity;
 mod events;
 mod explain;
 mod hooks;

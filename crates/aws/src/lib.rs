@@ -11,6 +11,7 @@ mod client;
 mod groups;
 mod hooks;
 mod instances;
+mod launches;
 mod metrics;
 mod pace;
 mod settings;
@@ -23,7 +24,8 @@ use std::sync::atomic::AtomicBool;
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::plan::AnswerHook;
-use slurm_asg_core::snapshot::{Asg, Hook, Machine};
+use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
+use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{Cloud, CloudError, Publication, TerminateRequest};
 
 pub use client::{Settings, loader};
@@ -110,6 +112,14 @@ impl Cloud for AwsCloud {
         request: &TerminateRequest,
     ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
         terminate::terminate(self, request).await
+    }
+
+    async fn last_failure(
+        &self,
+        asg: &AsgName,
+        since: Timestamp,
+    ) -> Result<Option<LaunchFailure>, CloudError> {
+        launches::last_failure(self, asg, since).await
     }
 
     async fn protect(

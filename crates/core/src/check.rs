@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::Memory;
+use crate::memory::{Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
-    Action, AnswerHook, Bind, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX, SetDesired,
-    SetSizes, Terminate, is_gone,
+    Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
+    SetDesired, SetSizes, Terminate, is_gone,
 };
 use crate::policy::{GroupPolicy, Policy, ScaleIn, ScaleOut};
 use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
@@ -73,6 +73,8 @@ struct Checker<'a> {
     sizes: BTreeMap<AsgName, (u32, u32)>,
     /// Nodes in use, with those that the plan powers up.
     in_use: BTreeMap<GroupName, u32>,
+    /// What is remembered of failed launches, with what the plan adds.
+    cooldowns: &'a BTreeMap<AsgName, Cooldown>,
     /// Groups that have had what they begin with, from memory and from what the plan notes.
     begun: BTreeSet<&'a GroupName>,
 }
@@ -101,6 +103,7 @@ impl<'a> Checker<'a> {
             given: BTreeSet::new(),
             sizes: BTreeMap::new(),
             in_use: BTreeMap::new(),
+            cooldowns: &plan.cooldowns,
             begun: memory.begun.union(&plan.begun).collect(),
         }
     }
@@ -113,12 +116,19 @@ impl<'a> Checker<'a> {
             Action::SetSizes(sizes) => self.judge_sizes(sizes),
             Action::PowerUp(up) => self.judge_power_up(&up.node),
             Action::Drain(drain) => self.judge_drain(&drain.node),
+            Action::GiveBack(back) => self.judge_give_back(back),
+            Action::CloseNodes(close) => {
+                close.nodes.iter().try_for_each(|name| self.judge_close(name))
+            }
+            Action::OpenNodes(open) => open.nodes.iter().try_for_each(|name| self.judge_open(name)),
             Action::Protect(protect) => self.judge_protect(protect),
             Action::AnswerHook(answer) => self.judge_answer(answer),
             Action::SetDesired(raise) => self.judge_raise(raise),
             Action::Terminate(terminate) => self.judge_terminate(terminate),
             Action::Bind(bind) => self.judge_bind(bind),
-            Action::MarkDown(down) => self.judge_gone(&down.node),
+            Action::MarkDown(down) => {
+                self.judge_given_up(&down.node).or_else(|_| self.judge_gone(&down.node))
+            }
             Action::PowerDown(down) if down.cause == PowerDownCause::BillingHour => {
                 self.judge_billing_hour(&down.node)
             }
@@ -130,9 +140,76 @@ impl<'a> Checker<'a> {
                 if node.state.is_down() && self.is_nowhere(&down.node, node) {
                     return Ok(());
                 }
-                self.judge_gone(&down.node)
+                self.judge_given_up(&down.node).or_else(|_| self.judge_gone(&down.node))
             }
         }
+    }
+
+    /// A lower number ends no instance only if all that live are protected.
+    fn judge_give_back(&mut self, back: &GiveBack) -> Verdict {
+        let asg = self.snapshot.asg(&back.asg).ok_or("the Auto Scaling group is unknown")?;
+        if self.cooldown(&back.asg).is_none() {
+            return Err("only what certainly does not come is given back");
+        }
+        let living = asg.instances.values().filter(|member| member.lifecycle.is_capacity());
+        if living.clone().any(|member| !member.protected) {
+            return Err("a lower number would end an instance that is not protected");
+        }
+        if (back.to as usize) < living.count() || back.to < asg.min || back.to >= asg.desired {
+            return Err("only what was never launched is given back");
+        }
+        if !self.raised.insert(back.asg.clone()) {
+            return Err("one change of each Auto Scaling group's capacity");
+        }
+        Ok(())
+    }
+
+    /// What is known of failed launches, if that is in force.
+    fn cooldown(&self, asg: &AsgName) -> Option<&Cooldown> {
+        let cooldown = self.cooldowns.get(asg)?;
+        cooldown.is_in_force(self.snapshot.now).then_some(cooldown)
+    }
+
+    /// Whether nothing can be launched for a group's nodes.
+    fn has_no_capacity(&self, name: &NodeName) -> Verdict {
+        let group = self.policy.group_of(name).and_then(|group| self.policy.groups.get(group));
+        let group = group.ok_or("only nodes of groups are touched")?;
+        if group.asgs.iter().all(|asg| self.cooldown(asg).is_some()) {
+            Ok(())
+        } else {
+            Err("instances can be launched for it")
+        }
+    }
+
+    fn judge_close(&self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        if node.state.phase() != Phase::Off || node.state.has_work() {
+            return Err("only nodes that are powered down are closed");
+        }
+        self.has_no_capacity(name)
+    }
+
+    fn judge_open(&self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        let is_ours = node.reason.starts_with("(Code:");
+        if node.state.phase() == Phase::Off && node.state.has(NodeState::DRAIN) && is_ours {
+            Ok(())
+        } else {
+            Err("only nodes that were closed by slurm-asg are opened")
+        }
+    }
+
+    /// A node that waits for an instance, has none, and gets none.
+    fn judge_given_up(&self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        if node.state.phase() != Phase::Booting {
+            return Err("only a node that waits for its instance is given up");
+        }
+        let binding = self.memory.bindings.get(name);
+        if binding.is_some_and(|it| !it.outdated && !is_gone(it, self.snapshot)) {
+            return Err("the node has an instance");
+        }
+        self.has_no_capacity(name)
     }
 
     fn node(&self, name: &NodeName) -> Result<&'a Node, &'static str> {

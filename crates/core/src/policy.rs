@@ -73,6 +73,8 @@ pub struct GroupPolicy {
     pub orphan_grace: Duration,
     /// For how long a life-cycle hook is told to wait for the jobs of an instance.
     pub drain_limit: Duration,
+    /// How long a group is asked for nothing after a launch has failed.
+    pub capacity_cooldown: Duration,
     /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
     pub sizes: Sizes,
 }
@@ -173,6 +175,7 @@ struct FileGroup {
     billing_window_percent: Option<toml::Spanned<u64>>,
     orphan_grace: Option<toml::Spanned<u64>>,
     drain_limit: Option<toml::Spanned<u64>>,
+    capacity_cooldown: Option<toml::Spanned<u64>>,
     min_size: sizes::Key,
     initial_size: sizes::Key,
     max_size: sizes::Key,
@@ -367,6 +370,7 @@ impl Source<'_> {
         let orphan_grace = seconds("orphan_grace", raw.orphan_grace, 300, 86_400)?;
         let drain_limit =
             seconds("drain_limit", raw.drain_limit, DRAIN_LIMIT_MAX_SECS, DRAIN_LIMIT_MAX_SECS)?;
+        let capacity_cooldown = seconds("capacity_cooldown", raw.capacity_cooldown, 600, 86_400)?;
         let prelaunch = raw.prelaunch.unwrap_or(true);
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
@@ -378,6 +382,7 @@ impl Source<'_> {
             scale_in,
             orphan_grace,
             drain_limit,
+            capacity_cooldown,
             sizes,
         };
         Ok((name, group))

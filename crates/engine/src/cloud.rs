@@ -7,7 +7,7 @@ use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
 use slurm_asg_core::metrics::Figure;
 use slurm_asg_core::plan::AnswerHook;
-use slurm_asg_core::snapshot::{Asg, Hook, Machine};
+use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
 use slurm_asg_core::time::Timestamp;
 
 /// AWS, as far as the loop needs it. Calls may be made twice: "already so" is success.
@@ -61,6 +61,16 @@ pub trait Cloud {
         &self,
         request: &TerminateRequest,
     ) -> impl Future<Output = BTreeMap<InstanceId, Result<(), CloudError>>>;
+
+    /// The last launch of a group that failed, of those that began not before `since`.
+    ///
+    /// # Errors
+    /// If the group's activities could not be read.
+    fn last_failure(
+        &self,
+        asg: &AsgName,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Option<LaunchFailure>, CloudError>>;
 
     /// Protects instances of one group from scale-in. The answer has every id of the request.
     fn protect(

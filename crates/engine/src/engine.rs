@@ -10,7 +10,8 @@ use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome};
 use slurm_asg_core::plan::{
-    Action, AnswerHook, Bind, Drain, Plan, Protect, SetDesired, SetSizes, Terminate, plan,
+    Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, Protect, SetDesired,
+    SetSizes, Terminate, plan,
 };
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
@@ -250,8 +251,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         }
         let hooks = self.look_up_hooks(plan, now).await;
         let instances = self.look_up_instances(plan, now).await;
+        let launches = self.look_up_launches(plan, now).await;
         // An answer that took its time has made the plan old, also if it was none.
-        hooks || instances || self.clock.now().since(now) >= FRESH
+        hooks || instances || launches || self.clock.now().since(now) >= FRESH
     }
 
     async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {
@@ -262,6 +264,18 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let looked = self.view.look_up(&self.cloud, &due, now).await;
         self.troubles.note(&About::Instances, now, looked.as_ref().err());
         looked.is_ok()
+    }
+
+    /// Why groups launch less than was asked for. `true` if a failure is new.
+    async fn look_up_launches(&mut self, plan: &Plan, now: Timestamp) -> bool {
+        let due = self.view.launches_due(&plan.look_up_launches, &self.memory, now);
+        let mut news = false;
+        for (name, since) in due {
+            let found = self.view.look_up_launches(&self.cloud, &name, since, now).await;
+            self.troubles.note(&About::Launches(name), now, found.as_ref().err());
+            news |= found.unwrap_or(false);
+        }
+        news
     }
 
     async fn look_up_hooks(&mut self, plan: &Plan, now: Timestamp) -> bool {
@@ -449,6 +463,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let change_capacity = async {
             let mut changed = set_sizes(&self.cloud, &work.sizes).await;
             changed.extend(raise(&self.cloud, &work.raises).await);
+            changed.extend(give_back(&self.cloud, &work.backs).await);
             let mut gone = terminate(&self.cloud, &work.terminates).await;
             // What is abandoned has been terminated before, so that it is not replaced.
             gone.extend(answer_hooks(&self.cloud, &work.answers).await);
@@ -524,6 +539,9 @@ struct Work {
     drains: Vec<Drain>,
     protects: Vec<Protect>,
     answers: Vec<AnswerHook>,
+    backs: Vec<GiveBack>,
+    closes: Vec<CloseNodes>,
+    opens: Vec<OpenNodes>,
 }
 
 impl Work {
@@ -541,6 +559,9 @@ impl Work {
                 Action::Drain(drain) => work.drains.push(drain),
                 Action::Protect(protect) => work.protects.push(protect),
                 Action::AnswerHook(answer) => work.answers.push(answer),
+                Action::GiveBack(back) => work.backs.push(back),
+                Action::CloseNodes(close) => work.closes.push(close),
+                Action::OpenNodes(open) => work.opens.push(open),
             }
         }
         work
@@ -572,6 +593,15 @@ async fn raise<C: Cloud>(cloud: &C, raises: &[SetDesired]) -> Vec<(Action, Outco
     outcomes
 }
 
+async fn give_back<C: Cloud>(cloud: &C, backs: &[GiveBack]) -> Vec<(Action, Outcome)> {
+    let mut outcomes = Vec::new();
+    for back in backs {
+        let result = cloud.set_desired(&back.asg, back.to).await;
+        outcomes.push((Action::GiveBack(back.clone()), outcome(&result)));
+    }
+    outcomes
+}
+
 async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action, Outcome)> {
     let mut outcomes = Vec::new();
     if !work.binds.is_empty() {
@@ -590,6 +620,14 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
     for down in &work.downs {
         let result = scheduler.mark_down(std::slice::from_ref(&down.node), &down.reason).await;
         outcomes.push((Action::MarkDown(down.clone()), outcome(&result)));
+    }
+    for close in &work.closes {
+        let result = scheduler.close(&close.nodes, &close.reason).await;
+        outcomes.push((Action::CloseNodes(close.clone()), outcome(&result)));
+    }
+    for open in &work.opens {
+        let result = scheduler.open(&open.nodes).await;
+        outcomes.push((Action::OpenNodes(open.clone()), outcome(&result)));
     }
     for drain in &work.drains {
         let result = scheduler.drain(std::slice::from_ref(&drain.node), &drain.reason).await;

@@ -6,9 +6,10 @@ use super::{Event, EventName};
 use crate::demand::{JobVerdict, JobWhy};
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
-use crate::memory::{Memory, Outcome};
+use crate::memory::{Cooldown, Memory, Outcome};
 use crate::plan::{
     Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, TerminateCause, Waiting, Why,
+    changed_cooldowns,
 };
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -51,6 +52,11 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
         asg: Some(asg.clone()),
         ..Event::new(at, name)
     };
+    let of_nodes = |name, nodes: &[NodeName]| Event {
+        group: nodes.first().and_then(|node| policy.group_of(node)).cloned(),
+        nodes: Some(hostlist::compress(nodes)),
+        ..Event::new(at, name)
+    };
     match action {
         Action::SetSizes(sizes) => Event {
             min_from: Some(sizes.from.0),
@@ -77,6 +83,16 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
             let event = of_node(EventName::NodePowerDown, &down.node);
             Event { reason: Some(reason), ..event }
         }
+        Action::GiveBack(back) => Event {
+            from: Some(back.from),
+            to: Some(back.to),
+            ..of_asg(EventName::CapacityGivenBack, &back.asg)
+        },
+        Action::CloseNodes(close) => Event {
+            reason: Some(close.reason.clone()),
+            ..of_nodes(EventName::NodesClosed, &close.nodes)
+        },
+        Action::OpenNodes(open) => of_nodes(EventName::NodesOpened, &open.nodes),
         Action::Drain(drain) => Event {
             reason: Some(drain.reason.clone()),
             ..of_node(EventName::NodeDrained, &drain.node)
@@ -128,6 +144,9 @@ const fn failed(action: &Action) -> EventName {
         Action::PowerDown(_) => EventName::NodePowerDownFailed,
         Action::PowerUp(_) => EventName::NodePowerUpFailed,
         Action::Drain(_) => EventName::NodeDrainedFailed,
+        Action::GiveBack(_) => EventName::CapacityGivenBackFailed,
+        Action::CloseNodes(_) => EventName::NodesClosedFailed,
+        Action::OpenNodes(_) => EventName::NodesOpenedFailed,
         Action::Protect(_) => EventName::InstanceProtectedFailed,
         Action::AnswerHook(told) => match told.answer {
             HookAnswer::Wait => EventName::HookHeldFailed,
@@ -151,6 +170,27 @@ pub(super) const fn terminate_word(cause: TerminateCause) -> &'static str {
         TerminateCause::Outdated => "outdated",
         TerminateCause::Orphan => "orphan",
     }
+}
+
+/// Groups whose launches begin to fail with this plan. `memory` is from before it.
+#[must_use]
+pub fn failing_launches(
+    policy: &Policy,
+    memory: &Memory,
+    plan: &Plan,
+    at: Timestamp,
+) -> Vec<Event> {
+    let event = |(asg, cooldown): (&AsgName, &Cooldown)| Event {
+        group: policy.group_of_asg(asg).map(|(name, _)| name.clone()),
+        asg: Some(asg.clone()),
+        reason: Some(format!(
+            "launches fail: {}; AWS says: {}",
+            cooldown.reason(),
+            cooldown.failure.message
+        )),
+        ..Event::new(at, EventName::LaunchesFail)
+    };
+    changed_cooldowns(&memory.cooldowns, &plan.cooldowns).into_iter().map(event).collect()
 }
 
 /// Jobs that begin to count with this plan. `memory` is from before it.

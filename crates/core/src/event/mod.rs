@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use follow::{counted_jobs, dropped_jobs, heartbeat, of_outcome, of_request};
+pub use follow::{counted_jobs, dropped_jobs, failing_launches, heartbeat, of_outcome, of_request};
 pub use name::{EventName, UnknownName};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};

@@ -43,6 +43,12 @@ names! {
     CapacityRaised = "capacity_raised",
     /// It could not be.
     CapacityRaisedFailed = "capacity_raised_failed",
+    /// Capacity that was asked for and never launched was given back.
+    CapacityGivenBack = "capacity_given_back",
+    /// It could not be.
+    CapacityGivenBackFailed = "capacity_given_back_failed",
+    /// Launches fail: the group is asked for nothing for a while.
+    LaunchesFail = "launches_fail",
     /// Minimum and maximum of a group were written.
     SizesSet = "sizes_set",
     /// They could not be.
@@ -69,6 +75,14 @@ names! {
     NodeDrained = "node_drained",
     /// Slurm did not take that.
     NodeDrainedFailed = "node_drained_failed",
+    /// Powered-down nodes were closed to jobs: nothing can be launched for them.
+    NodesClosed = "nodes_closed",
+    /// Slurm did not take that.
+    NodesClosedFailed = "nodes_closed_failed",
+    /// They were opened again.
+    NodesOpened = "nodes_opened",
+    /// Slurm did not take that.
+    NodesOpenedFailed = "nodes_opened_failed",
     /// Nodes are up without work.
     Heartbeat = "heartbeat",
     /// Slurm called the SuspendProgram or the ResumeFailProgram.

@@ -58,6 +58,19 @@ impl Event {
             EventName::CapacityRaised | EventName::CapacityRaisedFailed => {
                 write!(f, "desired capacity {} -> {}", number(self.from), number(self.to))
             }
+            EventName::CapacityGivenBack | EventName::CapacityGivenBackFailed => write!(
+                f,
+                "desired capacity {} -> {}: the rest was asked for and never launched",
+                number(self.from),
+                number(self.to)
+            ),
+            EventName::LaunchesFail => f.write_str(reason),
+            EventName::NodesClosed | EventName::NodesClosedFailed => {
+                write!(f, "closed to jobs: {reason}")
+            }
+            EventName::NodesOpened | EventName::NodesOpenedFailed => {
+                f.write_str("open to jobs again")
+            }
             EventName::SizesSet | EventName::SizesSetFailed => write!(
                 f,
                 "minimum {} -> {}, maximum {} -> {}, as in asg.toml",

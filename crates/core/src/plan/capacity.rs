@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cooldown::cooldown;
 use super::sizes::{Settled, settle};
 use crate::ids::{AsgName, InstanceId, NodeName};
-use crate::memory::Memory;
+use crate::memory::{Cooldown, Memory};
 use crate::policy::{GroupPolicy, ScaleIn, Sizes};
-use crate::snapshot::{Asg, Lifecycle, Machine, Member, Snapshot};
+use crate::snapshot::{Asg, Machine, Member, Snapshot};
+use crate::time::Timestamp;
 
 /// One Auto Scaling group while a plan is made.
 pub struct Book<'a> {
@@ -25,31 +27,29 @@ pub struct Book<'a> {
     outstanding: u32,
     /// Instances that are dead or unhealthy: the group replaces them by itself.
     replaced: BTreeSet<&'a InstanceId>,
+    /// What is remembered of failed launches, whether it is over or not.
+    pub cooldown: Option<Cooldown>,
+    /// Whether that is in force.
+    closed: bool,
     /// Instances that serve no node, by id.
     pub spares: BTreeMap<&'a InstanceId, &'a Member>,
-    /// Instances that were to go and that run all the same, as far as this read shows.
-    leaving: Vec<&'a InstanceId>,
 }
 
 impl<'a> Book<'a> {
-    /// Opens the books of an Auto Scaling group. `serving` are the instances that have a node.
+    /// Opens the books of an Auto Scaling group. `bound` says which instances have a node.
     fn open(
         name: &'a AsgName,
         asg: &'a Asg,
         sizes: &Sizes,
         memory: &Memory,
         snapshot: &Snapshot,
-        serving: &BTreeSet<&InstanceId>,
+        bound: &BTreeMap<&InstanceId, &NodeName>,
     ) -> Self {
         let mut stale_decrements = 0;
         let mut capacity: u32 = 0;
         let mut replaced = BTreeSet::new();
         let mut spares = BTreeMap::new();
-        let mut leaving = Vec::new();
         for (id, member) in &asg.instances {
-            if member.lifecycle == Lifecycle::TerminatingWait {
-                leaving.push(id);
-            }
             if !member.lifecycle.is_capacity() {
                 continue;
             }
@@ -61,12 +61,11 @@ impl<'a> Book<'a> {
             }
             capacity += 1;
             if release.is_some() {
-                leaving.push(id);
                 continue;
             }
             if snapshot.is_dead(id) || !member.healthy {
                 replaced.insert(id);
-            } else if !serving.contains(id) {
+            } else if !bound.contains_key(id) {
                 spares.insert(id, member);
             }
         }
@@ -76,16 +75,45 @@ impl<'a> Book<'a> {
         let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
         let (shrinks, taken) = (true, 0);
-        Self { name, asg, sizes, desired, shrinks, taken, outstanding, replaced, spares, leaving }
+        let (cooldown, closed) = (None, false);
+        Self {
+            name,
+            asg,
+            sizes,
+            desired,
+            shrinks,
+            taken,
+            outstanding,
+            replaced,
+            cooldown,
+            closed,
+            spares,
+        }
+    }
+
+    /// Until when nothing is asked for, if that is so now.
+    pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.cooldown.as_ref().filter(|it| it.is_in_force(now)).map(|it| it.until)
+    }
+
+    /// Whether it launches less than was asked for, and nothing says yet why.
+    pub const fn lags(&self) -> bool {
+        self.outstanding > 0 && !self.closed
     }
 
     /// Instances that come without anything being asked.
     pub fn incoming(&self) -> u32 {
+        if self.closed {
+            return 0;
+        }
         self.outstanding.saturating_add(u32::try_from(self.replaced.len()).unwrap_or(u32::MAX))
     }
 
     /// How many instances may still be added.
     pub const fn room(&self) -> u32 {
+        if self.closed {
+            return 0;
+        }
         self.sizes.max.saturating_sub(self.desired)
     }
 
@@ -130,74 +158,18 @@ pub fn open_all<'a>(
     group: &'a GroupPolicy,
     memory: &Memory,
     snapshot: &'a Snapshot,
-    serving: &BTreeSet<&InstanceId>,
+    bound: &BTreeMap<&InstanceId, &NodeName>,
 ) -> Vec<Book<'a>> {
     group
         .asgs
         .iter()
         .filter_map(|name| snapshot.asg(name).map(|asg| (name, asg)))
         .map(|(name, asg)| {
-            let mut book = Book::open(name, asg, &group.sizes, memory, snapshot, serving);
+            let mut book = Book::open(name, asg, &group.sizes, memory, snapshot, bound);
             book.shrinks = group.scale_in != ScaleIn::Never;
+            book.cooldown = cooldown(group, name, asg, memory, snapshot.now);
+            book.closed = book.closed_until(snapshot.now).is_some();
             book
         })
         .collect()
-}
-
-/// Which instance the tag `slurm-asg:node` or an address gives to which node.
-#[derive(Default)]
-pub struct Claims<'a> {
-    by_tag: BTreeMap<&'a NodeName, (&'a AsgName, &'a InstanceId)>,
-    by_address: BTreeMap<String, (&'a AsgName, &'a InstanceId)>,
-    /// Instances that were to go, by their addresses.
-    leaving: BTreeMap<String, (&'a AsgName, &'a InstanceId)>,
-}
-
-impl<'a> Claims<'a> {
-    /// Collects the claims of spares, and of what was to go. `serving` are the instances that have
-    /// a node.
-    pub fn of(
-        books: &[Book<'a>],
-        snapshot: &'a Snapshot,
-        serving: &BTreeMap<&InstanceId, &NodeName>,
-    ) -> Self {
-        let mut claims = Self::default();
-        for book in books {
-            for id in book.leaving.iter().filter(|id| !serving.contains_key(*id)) {
-                if let Some(address) = snapshot.address(id).filter(|_| !snapshot.is_dead(id)) {
-                    claims.leaving.insert(address.to_string(), (book.name, id));
-                }
-            }
-            for id in book.spares.keys() {
-                let Some(facts) = snapshot.machines.get(*id).and_then(Machine::facts) else {
-                    continue;
-                };
-                match (&facts.node_tag, facts.address) {
-                    (Some(node), _) => {
-                        claims.by_tag.insert(node, (book.name, id));
-                    }
-                    (None, Some(address)) => {
-                        claims.by_address.insert(address.to_string(), (book.name, id));
-                    }
-                    (None, None) => {}
-                }
-            }
-        }
-        claims
-    }
-
-    /// The instance that is this node's already, by its tag or by the address that Slurm has.
-    pub fn instance_of(
-        &self,
-        node: &NodeName,
-        address: &str,
-    ) -> Option<(&'a AsgName, &'a InstanceId)> {
-        self.by_tag.get(node).or_else(|| self.by_address.get(address)).copied()
-    }
-
-    /// The instance that was to go and that a node in service is still reached at: slurmctld came
-    /// back with a state from before the node was powered down.
-    pub fn still_serving(&self, address: &str) -> Option<(&'a AsgName, &'a InstanceId)> {
-        self.leaving.get(address).copied()
-    }
 }

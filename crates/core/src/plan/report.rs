@@ -128,6 +128,13 @@ pub enum Why {
     },
     /// Only CloudWatch alarms raise the capacity, and have not yet.
     WaitsForAlarm,
+    /// Launches fail, in all of the group's Auto Scaling groups; they are tried again then.
+    NoCapacity {
+        /// EC2's error code.
+        code: String,
+        /// Not before.
+        at: Timestamp,
+    },
     /// The last call failed; it is repeated then.
     RetryAt {
         /// Not before.
@@ -208,6 +215,9 @@ impl fmt::Display for Why {
             Self::Raised => "capacity is being raised for it",
             Self::AtMax { max } => return write!(f, "waits: the group is at its maximum of {max}"),
             Self::WaitsForAlarm => "waits for the CloudWatch alarm to raise capacity",
+            Self::NoCapacity { code, .. } => {
+                return write!(f, "waits: no instance can be launched ({code})");
+            }
             Self::RetryAt { .. } => "waits: the last AWS call failed and will be repeated",
             Self::CloudUnknown => "waits: the Auto Scaling group could not be read",
             Self::NoInstanceKnown => "up, but no instance is known for it",

@@ -15,6 +15,7 @@ mod programs;
 mod protection;
 mod scale_in;
 mod sizes;
+mod state;
 mod trouble;
 
 use std::time::Duration;

@@ -83,6 +83,8 @@ pub struct Look {
     pub memory: Memory,
     /// The plan that was carried out.
     pub plan: Plan,
+    /// What does not work and is about no single group, a line each.
+    pub troubles: Vec<String>,
     /// Look again after this time, if nothing wakes the loop before.
     pub pause: Duration,
     /// Do not look again earlier, whatever happens: looking costs slurmctld time.
@@ -176,7 +178,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
-        Look { at: now, snapshot, memory, plan, pause, rest }
+        let troubles = self.troubles.lasting();
+        Look { at: now, snapshot, memory, plan, troubles, pause, rest }
     }
 
     /// Gives the Auto Scaling groups the settings that are advised, and says how each went.
@@ -497,7 +500,14 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         }
         let result = self.store.save(&self.memory);
         let now = self.clock.now();
-        self.troubles.note(&About::Saving, now, result.as_ref().err());
+        let error = result.as_ref().err().map(|error| {
+            format!(
+                "state cannot be saved: {error}; make room, or the directory writable for \
+                 SlurmUser; the loop goes on, and after a restart it finds what it has begun in \
+                 Slurm and AWS"
+            )
+        });
+        self.troubles.note(&About::Saving, now, error.as_ref());
         if result.is_ok() {
             self.troubles.over(&About::State, now);
             self.saved = Some(self.memory.clone());

@@ -126,6 +126,8 @@ impl FileStore {
     }
 
     fn write(&self, text: &[u8]) -> io::Result<()> {
+        // It was there when the loop began; whoever has removed it has not stopped the loop.
+        fs::create_dir_all(&self.dir)?;
         let beside = self.dir.join(format!("{FILE_NAME}.new"));
         let mut file = File::create(&beside)?;
         file.write_all(text)?;

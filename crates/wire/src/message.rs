@@ -94,6 +94,10 @@ pub struct Status {
     pub state: String,
     /// What keeps it from working, in one line.
     pub problem: Option<String>,
+    /// What does not work and is about no single group, a line each: state that cannot be saved,
+    /// an event log that cannot be written, a Slurm or an AWS that does not answer.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// The configuration file in force.
     pub config: String,
     /// The event log's current file. `None` if there is none.

@@ -186,6 +186,17 @@ fn a_full_disk_loses_neither_the_bad_file_nor_the_last_good_one() {
 }
 
 #[test]
+fn a_directory_that_somebody_removes_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let below = dir.path().join("below");
+    let mut store = FileStore::new(&below);
+    store.load().unwrap();
+    fs::remove_dir_all(&below).unwrap();
+    store.save(&memory()).unwrap();
+    assert_eq!(store.load().unwrap(), memory());
+}
+
+#[test]
 fn a_save_that_fails_leaves_the_last_one() {
     let (dir, mut store, _) = store();
     store.save(&memory()).unwrap();

@@ -7,6 +7,7 @@
 mod ahead;
 mod alarm;
 mod capacity;
+mod doors;
 mod events;
 mod explain;
 mod hooks;

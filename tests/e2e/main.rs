@@ -15,6 +15,7 @@ mod life;
 mod programs;
 mod protection;
 mod scale_in;
+mod secrets;
 mod sizes;
 mod state;
 mod trouble;

@@ -1,17 +1,4 @@
-//! What a client of the plugin's socket sends: a request, or one line that says why it is none.
+//! What a client of the plugin's socket sends. The rules are in crates/bad-input.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use slurm_asg_fuzz::check_line;
-use slurm_asg_wire::Request;
-
-fuzz_target!(|line: &[u8]| {
-    let request = match Request::read(line) {
-        Ok(request) => request,
-        Err(why) => return check_line(&why),
-    };
-    // What a client writes is one line, and reads the same.
-    let written = serde_json::to_vec(&request).expect("a request can be written");
-    assert!(!written.contains(&b'\n'));
-    assert_eq!(Request::read(&written).as_ref(), Ok(&request));
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| slurm_asg_bad_input::feed("request", input));

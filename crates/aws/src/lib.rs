@@ -14,6 +14,7 @@ mod instances;
 mod launches;
 mod metrics;
 mod pace;
+mod refusal;
 mod settings;
 mod tags;
 mod terminate;

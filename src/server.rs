@@ -20,7 +20,7 @@ use slurm_asg_core::policy::Access;
 use slurm_asg_core::resume_file;
 use slurm_asg_core::snapshot::file::File;
 use slurm_asg_core::view::PlanView;
-use slurm_asg_engine::{About, Clock, Recorder, Troubles};
+use slurm_asg_engine::{About, Clock, Command, Recorder, Troubles, What};
 use slurm_asg_wire::{OTHERS_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -37,6 +37,8 @@ pub use rights::Rights;
 
 /// How often it is looked whether the socket is in its place.
 const DOOR_PAUSE: Duration = Duration::from_secs(2);
+/// How long the reason of a command may be.
+const REASON_BYTES_MAX: usize = 500;
 /// A status older than this is made anew for whoever asks.
 const STATUS_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long that may take.
@@ -64,6 +66,8 @@ const LIMITS: Limits = Limits {
 pub enum Order {
     /// Give the Auto Scaling groups the settings that are advised.
     FollowAdvice(oneshot::Sender<Response>),
+    /// Do something with groups.
+    Command(Command, oneshot::Sender<Response>),
 }
 
 /// What the socket's clients reach.
@@ -223,7 +227,7 @@ async fn answer_line(line: &[u8], peer: &Peer, desk: &Desk) -> Response {
         desk.rights.judge(peer, &request).await.map(|()| request)
     };
     match judged.await {
-        Ok(request) => answer(request, desk).await,
+        Ok(request) => answer(request, peer.user, desk).await,
         Err(why) => Response::Refused { why },
     }
 }
@@ -238,7 +242,8 @@ async fn look_afresh(desk: &Desk) {
     }
 }
 
-async fn answer(request: Request, desk: &Desk) -> Response {
+async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
+    let command = |what, groups, reason| Command { what, groups, user, reason };
     match request {
         Request::Resume { nodes, file } => {
             let jobs = file.as_deref().map(resume_file::jobs).unwrap_or_default();
@@ -259,7 +264,26 @@ async fn answer(request: Request, desk: &Desk) -> Response {
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
         Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
+        Request::Clear { groups, reason } => {
+            carry_out(desk, command(What::Clear, groups, reason)).await
+        }
+        Request::Pause { groups, reason } => {
+            carry_out(desk, command(What::Pause, groups, reason)).await
+        }
+        Request::ResumeScaling { groups, reason } => {
+            carry_out(desk, command(What::Resume, groups, reason)).await
+        }
     }
+}
+
+async fn carry_out(desk: &Desk, mut command: Command) -> Response {
+    if command.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        let why = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+        return Response::Refused { why };
+    }
+    // It goes into lines of the log and of the status.
+    command.reason = command.reason.map(|reason| reason.replace(char::is_control, " "));
+    order(desk, |answer| Order::Command(command, answer)).await
 }
 
 /// Has the loop do something, and waits for what comes of it.

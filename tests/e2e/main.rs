@@ -6,6 +6,7 @@
 
 mod ahead;
 mod alarm;
+mod boots;
 mod capacity;
 mod doors;
 mod events;

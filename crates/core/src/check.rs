@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::{Cooldown, Memory};
+use crate::memory::{Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
     Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
-    SetDesired, SetSizes, Terminate, is_gone,
+    SetDesired, SetSizes, Terminate, is_gone, scales,
 };
 use crate::policy::{GroupPolicy, Policy, ScaleIn, ScaleOut};
 use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
@@ -112,6 +112,9 @@ impl<'a> Checker<'a> {
         if self.nodes.is_none() {
             return Err("nothing is done while Slurm's nodes are unknown");
         }
+        if scales(action) && self.group_of(action).is_some_and(|it| self.is_paused(it)) {
+            return Err("the group is paused");
+        }
         match action {
             Action::SetSizes(sizes) => self.judge_sizes(sizes),
             Action::PowerUp(up) => self.judge_power_up(&up.node),
@@ -145,6 +148,30 @@ impl<'a> Checker<'a> {
         }
     }
 
+    fn is_paused(&self, group: &GroupName) -> bool {
+        self.memory.paused.contains_key(group)
+    }
+
+    /// The group that an action scales.
+    fn group_of(&self, action: &Action) -> Option<&'a GroupName> {
+        let of_asg = |asg: &AsgName| self.policy.group_of_asg(asg).map(|(name, _)| name);
+        match action {
+            Action::SetSizes(sizes) => of_asg(&sizes.asg),
+            Action::SetDesired(raise) => of_asg(&raise.asg),
+            Action::GiveBack(back) => of_asg(&back.asg),
+            Action::Terminate(terminate) => of_asg(&terminate.asg),
+            Action::AnswerHook(told) => of_asg(&told.asg),
+            Action::PowerUp(up) => self.policy.group_of(&up.node),
+            Action::PowerDown(down) => self.policy.group_of(&down.node),
+            Action::MarkDown(_)
+            | Action::CloseNodes(_)
+            | Action::OpenNodes(_)
+            | Action::Drain(_)
+            | Action::Bind(_)
+            | Action::Protect(_) => None,
+        }
+    }
+
     /// A lower number ends no instance only if all that live are protected.
     fn judge_give_back(&mut self, back: &GiveBack) -> Verdict {
         let asg = self.snapshot.asg(&back.asg).ok_or("the Auto Scaling group is unknown")?;
@@ -170,11 +197,19 @@ impl<'a> Checker<'a> {
         cooldown.is_in_force(self.snapshot.now).then_some(cooldown)
     }
 
+    /// Whether an Auto Scaling group is asked for nothing: launches or boots fail.
+    fn is_shut(&self, group: &GroupPolicy, asg: &AsgName) -> bool {
+        let boots = self.memory.boots.get(asg);
+        let max = group.boot_failures_max;
+        let too_many = |it: &Boots| it.protected_since.is_some() || it.failures >= max;
+        self.cooldown(asg).is_some() || max > 0 && boots.is_some_and(too_many)
+    }
+
     /// Whether nothing can be launched for a group's nodes.
     fn has_no_capacity(&self, name: &NodeName) -> Verdict {
         let group = self.policy.group_of(name).and_then(|group| self.policy.groups.get(group));
         let group = group.ok_or("only nodes of groups are touched")?;
-        if group.asgs.iter().all(|asg| self.cooldown(asg).is_some()) {
+        if group.asgs.iter().all(|asg| self.is_shut(group, asg)) {
             Ok(())
         } else {
             Err("instances can be launched for it")
@@ -332,6 +367,9 @@ impl<'a> Checker<'a> {
         let group = self.policy.group_of_asg(&raise.asg);
         if group.is_some_and(|(_, group)| group.scale_out == ScaleOut::Alarm) {
             return Err("only CloudWatch alarms raise the capacity of this group");
+        }
+        if group.is_some_and(|(_, group)| self.is_shut(group, &raise.asg)) {
+            return Err("nothing is asked of a group whose launches or boots fail");
         }
         if raise.to < asg.desired || raise.to <= raise.from {
             return Err("desired capacity is only raised by number");

@@ -13,6 +13,10 @@ use crate::plan::{
 use crate::snapshot::{LaunchFailure, Machine, Member, Seen, Snapshot, Transition};
 use crate::time::Timestamp;
 
+mod boots;
+
+pub use boots::{Boot, Boots, FailedBoot};
+
 /// The first wait after a failed call; it doubles with each further failure.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
@@ -53,6 +57,15 @@ pub struct Memory {
     /// Groups whose launches have failed, with the time until which they are asked for nothing.
     #[serde(default)]
     pub cooldowns: BTreeMap<AsgName, Cooldown>,
+    /// How the last boots of a group's instances ended; nothing where the last one went well.
+    #[serde(default)]
+    pub boots: BTreeMap<AsgName, Boots>,
+    /// Boots that have failed and that nobody has been told of.
+    #[serde(skip)]
+    pub failed_boots: Vec<FailedBoot>,
+    /// Groups that are not to be scaled, by an administrator's word.
+    #[serde(default)]
+    pub paused: BTreeMap<GroupName, Paused>,
     /// Instances that a life-cycle hook holds.
     #[serde(default)]
     pub held: BTreeMap<InstanceId, Held>,
@@ -68,6 +81,18 @@ pub struct Cooldown {
     pub noticed_at: Timestamp,
     /// Until then nothing is asked for.
     pub until: Timestamp,
+}
+
+/// A group that is not to be scaled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paused {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whose word it is, a user's number.
+    pub user: u32,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
 }
 
 /// How long a cooldown that is over is remembered: a read may still show its failure.
@@ -112,6 +137,9 @@ pub struct Binding {
     /// Slurm has powered the node down since: this instance's slurmd is older than whatever
     /// resume request comes next, and Slurm would ignore it.
     pub outdated: bool,
+    /// Whether its slurmd has registered.
+    #[serde(default)]
+    pub boot: Boot,
 }
 
 impl Binding {
@@ -124,6 +152,7 @@ impl Binding {
             bound_at: now,
             missing_since: None,
             outdated: false,
+            boot: Boot::Awaited,
         }
     }
 }
@@ -227,6 +256,7 @@ impl Memory {
         self.notice_successors(snapshot);
         self.notice_missing(snapshot);
         self.notice_outdated(snapshot);
+        self.notice_boots(snapshot);
         self.notice_held(snapshot);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
@@ -250,6 +280,7 @@ impl Memory {
                     if !told_again {
                         let binding = Binding::new(&bind.instance, &bind.asg, now);
                         if let Some(old) = self.bindings.insert(bind.node.clone(), binding) {
+                            self.note_replaced(&bind.node, &old);
                             note_gone(&mut self.releases, &bind.node, &old, now);
                         }
                     }
@@ -288,6 +319,11 @@ impl Memory {
         }
         for (asg, cooldown) in &plan.cooldowns {
             self.cooldowns.insert(asg.clone(), cooldown.clone());
+        }
+        for asg in &plan.protected {
+            if let Some(boots) = self.boots.get_mut(asg) {
+                boots.protected_since = Some(now);
+            }
         }
         self.begun.extend(plan.begun.iter().cloned());
         for (instance, since) in &plan.spares {

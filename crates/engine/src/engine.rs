@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::check::{self, Violation, check};
-use slurm_asg_core::event::{Event, EventName};
-use slurm_asg_core::ids::{AsgName, InstanceId};
-use slurm_asg_core::memory::{Memory, Outcome};
+use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
+use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
+use slurm_asg_core::memory::{Memory, Outcome, Paused};
 use slurm_asg_core::plan::{
     Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, Protect, SetDesired,
     SetSizes, Terminate, plan,
@@ -24,7 +24,7 @@ use crate::observe::CloudView;
 use crate::publish::Publisher;
 use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
 use crate::store::Store;
-use crate::story::{Story, with_group};
+use crate::story::{self, Story, with_group};
 use crate::troubles::{About, Troubles};
 
 /// Between looks while AWS or Slurm is at work.
@@ -70,6 +70,30 @@ pub struct Followed {
     pub advice: Advice,
     /// Whether AWS took it.
     pub result: Result<(), CloudError>,
+}
+
+/// What an administrator wants.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// What is to be done.
+    pub what: What,
+    /// Groups by name; none for all.
+    pub groups: Vec<String>,
+    /// Who says so, a user's number.
+    pub user: u32,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
+}
+
+/// What is to be done with groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// End cooldowns and protected mode.
+    Clear,
+    /// Ask for no instance and let none go.
+    Pause,
+    /// Go on after that.
+    Resume,
 }
 
 /// What one turn saw, and when the next is due.
@@ -168,6 +192,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let events = story.of_outcomes(policy, &self.memory, &plan, &outcomes, now);
         self.record(events);
         self.memory.settle(&outcomes, now);
+        self.tell_boots(now);
         self.save();
         self.view.prune(&self.memory);
         Publisher::note(&self.cloud, &mut self.troubles, now);
@@ -180,6 +205,60 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
         let troubles = self.troubles.lasting();
         Look { at: now, snapshot, memory, plan, troubles, pause, rest }
+    }
+
+    /// Says which boots have failed, and what the consoles of such instances had.
+    fn tell_boots(&mut self, now: Timestamp) {
+        let failed = self.memory.take_failed_boots();
+        let read = self.cloud.consoles().into_iter().map(|read| {
+            let console = read.console.map_err(|error| error.to_string());
+            boot_console(&self.policy, &read.boot, console, now)
+        });
+        let events: Vec<_> =
+            failed_boots(&self.policy, &failed, now).into_iter().chain(read).collect();
+        story::log(&events);
+        self.record(events);
+        if !failed.is_empty() {
+            self.cloud.read_consoles_later(failed);
+        }
+    }
+
+    /// What an administrator wants of groups; of all, if none is named.
+    ///
+    /// # Errors
+    /// If a group is not in asg.toml, in one line. Nothing is done then.
+    pub fn command(&mut self, command: &Command) -> Result<Vec<GroupName>, String> {
+        let Command { what, groups, user, reason } = command;
+        let groups = self.policy.chosen(groups)?;
+        let now = self.clock.now();
+        let mut changed = Vec::new();
+        for name in groups {
+            let Some(group) = self.policy.groups.get(&name) else { continue };
+            let (event, any) = match what {
+                What::Clear => (EventName::Cleared, self.memory.clear(&group.asgs, now)),
+                What::Pause => {
+                    let paused = Paused { since: now, user: *user, reason: reason.clone() };
+                    (EventName::ScalingPaused, self.memory.pause(&name, paused))
+                }
+                What::Resume => {
+                    (EventName::ScalingResumed, self.memory.paused.remove(&name).is_some())
+                }
+            };
+            if any {
+                let event = Event {
+                    group: Some(name.clone()),
+                    user: Some(*user),
+                    reason: reason.clone(),
+                    ..Event::new(now, event)
+                };
+                tracing::info!("{event}");
+                self.record(vec![event]);
+                changed.push(name);
+            }
+        }
+        self.save();
+        self.journal.flush();
+        Ok(changed)
     }
 
     /// Gives the Auto Scaling groups the settings that are advised, and says how each went.

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use slurm_asg_core::event::{
-    Event, EventName, counted_jobs, dropped_jobs, failing_launches, heartbeat, of_outcome,
+    Event, EventName, counted_jobs, dropped_jobs, failing_launches, heartbeat, newly_protected,
+    of_outcome,
 };
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
@@ -129,6 +130,7 @@ impl Story {
         at: Timestamp,
     ) -> Vec<Event> {
         let mut events = failing_launches(policy, memory, plan, at);
+        events.extend(newly_protected(policy, memory, plan, at));
         events.extend(counted_jobs(policy, memory, plan, at));
         if queue_is_known {
             events.extend(self.newly_dropped(plan, at));
@@ -229,7 +231,7 @@ pub fn with_group(policy: &Policy, event: Event) -> Event {
 }
 
 /// A line for each event; nodes that Slurm is to power up or down for the same reason share one.
-fn log(events: &[Event]) {
+pub fn log(events: &[Event]) {
     let mut woken: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
     for event in events {
         let is_power = matches!(event.event, EventName::NodePowerUp | EventName::NodePowerDown);

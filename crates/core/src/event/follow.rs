@@ -6,9 +6,9 @@ use super::{Event, EventName};
 use crate::demand::{JobVerdict, JobWhy};
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
-use crate::memory::{Cooldown, Memory, Outcome};
+use crate::memory::{Cooldown, FailedBoot, Memory, Outcome};
 use crate::plan::{
-    Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, TerminateCause, Waiting, Why,
+    Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, Shut, TerminateCause, Waiting, Why,
     changed_cooldowns,
 };
 use crate::policy::Policy;
@@ -191,6 +191,54 @@ pub fn failing_launches(
         ..Event::new(at, EventName::LaunchesFail)
     };
     changed_cooldowns(&memory.cooldowns, &plan.cooldowns).into_iter().map(event).collect()
+}
+
+/// Auto Scaling groups that go into protected mode with this plan. `memory` is from before it.
+#[must_use]
+pub fn newly_protected(policy: &Policy, memory: &Memory, plan: &Plan, at: Timestamp) -> Vec<Event> {
+    let event = |asg: &AsgName| {
+        let (name, group) = policy.group_of_asg(asg)?;
+        let shut = Shut::of((name, group), asg, None, memory, at)?;
+        Some(Event {
+            group: Some(name.clone()),
+            asg: Some(asg.clone()),
+            reason: Some(format!("protected mode: {}", shut.in_words())),
+            ..Event::new(at, EventName::ProtectedMode)
+        })
+    };
+    plan.protected.iter().filter_map(event).collect()
+}
+
+/// Boots that have failed.
+#[must_use]
+pub fn failed_boots(policy: &Policy, boots: &[FailedBoot], at: Timestamp) -> Vec<Event> {
+    let event = |boot: &FailedBoot| of_boot(policy, boot, at, EventName::BootFailed);
+    boots.iter().map(event).collect()
+}
+
+/// What the console of an instance that never registered had last.
+#[must_use]
+pub fn boot_console(
+    policy: &Policy,
+    boot: &FailedBoot,
+    console: Result<Option<String>, String>,
+    at: Timestamp,
+) -> Event {
+    let event = of_boot(policy, boot, at, EventName::BootConsole);
+    match console {
+        Ok(console) => Event { console, ..event },
+        Err(error) => Event { error: Some(error), ..event },
+    }
+}
+
+fn of_boot(policy: &Policy, boot: &FailedBoot, at: Timestamp, name: EventName) -> Event {
+    Event {
+        group: policy.group_of(&boot.node).cloned(),
+        asg: Some(boot.asg.clone()),
+        node: Some(boot.node.clone()),
+        instance: Some(boot.instance.clone()),
+        ..Event::new(at, name)
+    }
 }
 
 /// Jobs that begin to count with this plan. `memory` is from before it.

@@ -49,6 +49,18 @@ names! {
     CapacityGivenBackFailed = "capacity_given_back_failed",
     /// Launches fail: the group is asked for nothing for a while.
     LaunchesFail = "launches_fail",
+    /// An instance never registered.
+    BootFailed = "boot_failed",
+    /// What the console of such an instance had last.
+    BootConsole = "boot_console",
+    /// Too many boots in a row have failed: nothing is launched any more.
+    ProtectedMode = "protected_mode",
+    /// An administrator has ended a cooldown or protected mode.
+    Cleared = "cleared",
+    /// An administrator has paused a group.
+    ScalingPaused = "scaling_paused",
+    /// It goes on.
+    ScalingResumed = "scaling_resumed",
     /// Minimum and maximum of a group were written.
     SizesSet = "sizes_set",
     /// They could not be.

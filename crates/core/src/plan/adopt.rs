@@ -62,14 +62,13 @@ impl<'a> Claims<'a> {
             for (id, member) in free.filter(|(id, _)| !snapshot.is_dead(id)) {
                 let place = (name, id);
                 let release = memory.releases.get(id);
-                match &member.lifecycle {
-                    Lifecycle::TerminatingWait => claims.leaves(place, snapshot),
-                    lifecycle if !lifecycle.is_capacity() => {}
-                    // If the call was taken, this read is older than the call.
-                    _ if release.is_some_and(|release| release.accepted.is_some()) => {}
-                    _ if release.is_some() => claims.leaves(place, snapshot),
-                    _ if member.healthy => claims.serves(place, snapshot),
-                    _ => {}
+                let counts = member.lifecycle.is_capacity();
+                // If the call was taken, a read that counts the instance is older than the call.
+                let was_to_go = release.is_some_and(|release| release.accepted.is_none());
+                if member.lifecycle == Lifecycle::TerminatingWait || counts && was_to_go {
+                    claims.leaves(place, snapshot);
+                } else if counts && release.is_none() && member.healthy {
+                    claims.serves(place, snapshot);
                 }
             }
         }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cooldown::cooldown;
+use super::shut::Shut;
 use super::sizes::{Settled, settle};
-use crate::ids::{AsgName, InstanceId, NodeName};
+use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Cooldown, Memory};
 use crate::policy::{GroupPolicy, ScaleIn, Sizes};
 use crate::snapshot::{Asg, Machine, Member, Snapshot};
-use crate::time::Timestamp;
 
 /// One Auto Scaling group while a plan is made.
 pub struct Book<'a> {
@@ -29,8 +29,8 @@ pub struct Book<'a> {
     replaced: BTreeSet<&'a InstanceId>,
     /// What is remembered of failed launches, whether it is over or not.
     pub cooldown: Option<Cooldown>,
-    /// Whether that is in force.
-    closed: bool,
+    /// Why nothing is asked of it now.
+    pub shut: Option<Shut>,
     /// Instances that serve no node, by id.
     pub spares: BTreeMap<&'a InstanceId, &'a Member>,
 }
@@ -75,7 +75,7 @@ impl<'a> Book<'a> {
         let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
         let (shrinks, taken) = (true, 0);
-        let (cooldown, closed) = (None, false);
+        let (cooldown, shut) = (None, None);
         Self {
             name,
             asg,
@@ -86,24 +86,19 @@ impl<'a> Book<'a> {
             outstanding,
             replaced,
             cooldown,
-            closed,
+            shut,
             spares,
         }
     }
 
-    /// Until when nothing is asked for, if that is so now.
-    pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.cooldown.as_ref().filter(|it| it.is_in_force(now)).map(|it| it.until)
-    }
-
     /// Whether it launches less than was asked for, and nothing says yet why.
     pub const fn lags(&self) -> bool {
-        self.outstanding > 0 && !self.closed
+        self.outstanding > 0 && self.shut.is_none()
     }
 
     /// Instances that come without anything being asked.
     pub fn incoming(&self) -> u32 {
-        if self.closed {
+        if let Some(Shut::Cooldown(_)) = self.shut {
             return 0;
         }
         self.outstanding.saturating_add(u32::try_from(self.replaced.len()).unwrap_or(u32::MAX))
@@ -111,7 +106,7 @@ impl<'a> Book<'a> {
 
     /// How many instances may still be added.
     pub const fn room(&self) -> u32 {
-        if self.closed {
+        if self.shut.is_some() {
             return 0;
         }
         self.sizes.max.saturating_sub(self.desired)
@@ -155,6 +150,7 @@ pub fn is_nameless(id: &InstanceId, snapshot: &Snapshot) -> bool {
 
 /// The group's Auto Scaling groups that could be read, in order of preference.
 pub fn open_all<'a>(
+    name: &GroupName,
     group: &'a GroupPolicy,
     memory: &Memory,
     snapshot: &'a Snapshot,
@@ -163,12 +159,13 @@ pub fn open_all<'a>(
     group
         .asgs
         .iter()
-        .filter_map(|name| snapshot.asg(name).map(|asg| (name, asg)))
-        .map(|(name, asg)| {
-            let mut book = Book::open(name, asg, &group.sizes, memory, snapshot, bound);
+        .filter_map(|asg_name| snapshot.asg(asg_name).map(|asg| (asg_name, asg)))
+        .map(|(asg_name, asg)| {
+            let mut book = Book::open(asg_name, asg, &group.sizes, memory, snapshot, bound);
             book.shrinks = group.scale_in != ScaleIn::Never;
-            book.cooldown = cooldown(group, name, asg, memory, snapshot.now);
-            book.closed = book.closed_until(snapshot.now).is_some();
+            book.cooldown = cooldown(group, asg_name, asg, memory, snapshot.now);
+            let failing = book.cooldown.as_ref();
+            book.shut = Shut::of((name, group), asg_name, failing, memory, snapshot.now);
             book
         })
         .collect()

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::capacity::Book;
 use super::group::{OWN_REASON, Pass};
+use super::shut::Shut;
 use super::{Action, CloseNodes, GiveBack, MarkDown, OpenNodes, PowerDown, SETTLE};
 use crate::ids::{AsgName, NodeName};
 use crate::memory::{Cooldown, Memory};
@@ -42,27 +42,6 @@ pub fn cooldown(
     }
 }
 
-impl Cooldown {
-    /// Whether nothing is asked for now.
-    #[must_use]
-    pub fn is_in_force(&self, now: Timestamp) -> bool {
-        // A clock that was set back must not make it last for ever.
-        now < self.until && self.noticed_at <= now
-    }
-
-    /// The reason of nodes, for `sinfo -R`: `(Code:…) AWS has no capacity in …, next try 14:05 UTC`.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        let (code, words) = (&self.failure.code, self.failure.in_words());
-        format!("{OWN_REASON}{code}) {words}, next try {} UTC", hour_and_minute(self.until))
-    }
-}
-
-fn hour_and_minute(at: Timestamp) -> String {
-    let minutes = at.millis() / 60_000;
-    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
-}
-
 impl<'a> Pass<'a, '_> {
     /// Takes down what is to be remembered, and says what the matter is.
     pub(super) fn note_cooldowns(&mut self) {
@@ -71,45 +50,54 @@ impl<'a> Pass<'a, '_> {
             let Some(cooldown) = &book.cooldown else { continue };
             self.plan.cooldowns.insert(book.name.clone(), cooldown.clone());
         }
-        if let Some(until) = self.books.iter().filter_map(|book| book.closed_until(now)).min() {
+        let shut = self.books.iter().filter_map(|book| book.shut.as_ref());
+        if let Some(until) = shut.filter_map(Shut::until).min() {
             self.plan.wake(until);
         }
-        if let Some(cooldown) = self.without_capacity() {
-            let problem = format!(
-                "no instances: {} ({}), next try {} UTC",
-                cooldown.failure.in_words(),
-                cooldown.failure.code,
-                hour_and_minute(cooldown.until)
-            );
+        for book in &self.books {
+            let begins = |since| since == now && !self.is_protected(book.name);
+            if let Some(Shut::Protected { since, .. }) = &book.shut
+                && begins(*since)
+            {
+                self.plan.protected.insert(book.name.clone());
+            }
+        }
+        if let Some(shut) = self.without_capacity() {
+            let problem = format!("no instances ({}): {}", shut.code(), shut.in_words());
             self.report.problem.get_or_insert(problem);
         }
     }
 
-    /// The cooldown that is over first, if all Auto Scaling groups of the group have one.
-    pub(super) fn without_capacity(&self) -> Option<Cooldown> {
-        let now = self.scene.snapshot.now;
+    /// Whether an Auto Scaling group has been in protected mode before this plan.
+    fn is_protected(&self, asg: &AsgName) -> bool {
+        let boots = self.scene.memory.boots.get(asg);
+        boots.is_some_and(|boots| boots.protected_since.is_some())
+    }
+
+    /// What is over first, if all Auto Scaling groups of the group are shut.
+    pub(super) fn without_capacity(&self) -> Option<Shut> {
         if self.books.is_empty() || self.books.len() < self.scene.group.asgs.len() {
             return None;
         }
-        let in_force = |book: &Book<'_>| book.cooldown.clone().filter(|it| it.is_in_force(now));
-        let all: Option<Vec<_>> = self.books.iter().map(in_force).collect();
-        all?.into_iter().min_by_key(|cooldown| cooldown.until)
+        let all: Option<Vec<_>> = self.books.iter().map(|book| book.shut.clone()).collect();
+        // What an administrator ends is over last.
+        all?.into_iter().min_by_key(|shut| (shut.until().is_none(), shut.until()))
     }
 
     /// Has a node set down that waits for an instance which will not come. Its jobs requeue.
-    pub(super) fn give_up(&mut self, name: &NodeName, cooldown: &Cooldown) {
+    pub(super) fn give_up(&mut self, name: &NodeName, shut: &Shut) {
         let Some(node) = self.scene.nodes.get(name) else { return };
-        let settled = self.scene.snapshot.now.since(cooldown.noticed_at) >= SETTLE;
+        let settled = self.scene.snapshot.now.since(shut.since()) >= SETTLE;
         if node.state.phase() != Phase::Booting {
             return;
         }
         self.plan.watch_slurm = true;
         if !settled {
             // What was launched of the same request may just not be listed yet.
-            self.plan.wake(cooldown.noticed_at.after(SETTLE));
+            self.plan.wake(shut.since().after(SETTLE));
             return;
         }
-        let reason = cooldown.reason();
+        let reason = shut.reason();
         if !(node.state.is_down() && node.reason.starts_with(OWN_REASON)) {
             self.plan.actions.push(Action::MarkDown(MarkDown { node: name.clone(), reason }));
         }
@@ -119,7 +107,7 @@ impl<'a> Pass<'a, '_> {
     /// Closes powered-down nodes to jobs while nothing can be launched for them, and opens them
     /// again.
     pub(super) fn close_or_open(&mut self) {
-        let cooldown = self.without_capacity();
+        let shut = self.without_capacity();
         let is_known = self.books.len() == self.scene.group.asgs.len();
         let off = |wanted: &dyn Fn(&Node) -> bool| -> Vec<NodeName> {
             let nodes = self.scene.group.nodes.iter();
@@ -129,28 +117,23 @@ impl<'a> Pass<'a, '_> {
             });
             meant.cloned().collect()
         };
-        let action = match cooldown {
-            Some(cooldown) => {
-                let closed = NodeState::DRAIN | NodeState::FAIL | NodeState::POWER_DOWN;
-                let nodes =
-                    off(&|node| node.state.base() == NodeState::IDLE && !node.state.has(closed));
-                let reason = cooldown.reason();
-                Some(Action::CloseNodes(CloseNodes { nodes, reason }))
+        if let Some(shut) = shut {
+            let closed = NodeState::DRAIN | NodeState::FAIL | NodeState::POWER_DOWN;
+            let nodes =
+                off(&|node| node.state.base() == NodeState::IDLE && !node.state.has(closed));
+            if !nodes.is_empty() {
+                let reason = shut.reason();
+                self.plan.actions.push(Action::CloseNodes(CloseNodes { nodes, reason }));
             }
-            None if is_known => {
-                let nodes = off(&|node| {
-                    node.state.has(NodeState::DRAIN) && node.reason.starts_with(OWN_REASON)
-                });
-                Some(Action::OpenNodes(OpenNodes { nodes }))
+        } else if is_known {
+            let ours = |node: &Node| {
+                node.state.has(NodeState::DRAIN) && node.reason.starts_with(OWN_REASON)
+            };
+            let nodes = off(&ours);
+            if !nodes.is_empty() {
+                self.plan.actions.push(Action::OpenNodes(OpenNodes { nodes }));
             }
-            None => None,
-        };
-        let is_any = |action: &Action| match action {
-            Action::CloseNodes(CloseNodes { nodes, .. })
-            | Action::OpenNodes(OpenNodes { nodes }) => !nodes.is_empty(),
-            _ => false,
-        };
-        self.plan.actions.extend(action.filter(is_any));
+        }
     }
 
     /// Gives back what was asked for and never launched, where every living instance is protected:

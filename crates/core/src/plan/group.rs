@@ -22,7 +22,7 @@ use crate::snapshot::{Lifecycle, Machine, Node, Seen, Snapshot};
 use crate::time::Timestamp;
 
 /// Slurm's own words when a node did not register in time (power_save.c, 22.05 to 26.05).
-const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
+pub(crate) const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
 /// Slurm's own words when a node has been silent for SlurmdTimeout (ping_nodes.c, 22.05 to 26.05).
 const NOT_RESPONDING: &str = "Not responding";
 /// How reasons begin that slurm-asg has given.
@@ -49,7 +49,7 @@ pub struct Scene<'a> {
 pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     let mut pass = Pass {
         scene,
-        books: open_all(scene.group, scene.memory, scene.snapshot, scene.bound),
+        books: open_all(scene.name, scene.group, scene.memory, scene.snapshot, scene.bound),
         report: GroupReport::default(),
         base: Base::default(),
         booting: Vec::new(),
@@ -57,6 +57,7 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
         ahead: scene.ahead,
         spares_wanted: 0,
         unserved: 0,
+        first_action: plan.actions.len(),
         plan,
     };
     pass.report_asgs();
@@ -76,6 +77,7 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     let leaving = pass.leaving();
     pass.protect(&leaving);
     pass.answer_hooks(&leaving);
+    pass.pause();
     pass.finish();
 }
 
@@ -95,6 +97,8 @@ pub(super) struct Pass<'a, 'p> {
     pub(super) spares_wanted: u32,
     /// Instances for nodes and jobs that wait and that nothing is on its way for.
     pub(super) unserved: u32,
+    /// Where this group's actions begin.
+    pub(super) first_action: usize,
     pub(super) plan: &'p mut Plan,
 }
 

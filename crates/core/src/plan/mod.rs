@@ -9,8 +9,10 @@ mod capacity;
 mod cooldown;
 mod group;
 mod hooks;
+mod pause;
 mod protection;
 mod report;
+mod shut;
 mod sizes;
 mod supply;
 
@@ -21,7 +23,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use cooldown::changed_cooldowns;
+pub(crate) use group::RESUME_TIMEOUT;
+pub(crate) use pause::scales;
 pub use report::{GroupReport, NodeReport, Waiting, Why};
+pub(crate) use shut::Shut;
 pub use sizes::SizesProblem;
 
 use crate::demand::{Demand, JobVerdict, Look, demand};
@@ -76,6 +81,9 @@ pub struct Plan {
     /// What is to be remembered of groups whose launches have failed.
     #[serde(skip)]
     pub cooldowns: BTreeMap<AsgName, Cooldown>,
+    /// Auto Scaling groups that go into protected mode with this plan.
+    #[serde(skip)]
+    pub protected: BTreeSet<AsgName>,
     /// What the administrator should write elsewhere: lines for the log, each to be said once.
     pub advice: BTreeSet<String>,
     /// Instances about which EC2 is to be asked with the next look.

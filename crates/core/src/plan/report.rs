@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Plan;
+use super::shut::Shut;
 use super::sizes::SizesProblem;
 use crate::ids::{InstanceId, NodeName};
 use crate::node_state::Phase;
@@ -135,6 +136,13 @@ pub enum Why {
         /// Not before.
         at: Timestamp,
     },
+    /// Too many boots in a row have failed: nothing is launched until an administrator says so.
+    ProtectedMode {
+        /// How many.
+        failures: u32,
+    },
+    /// An administrator has paused the group.
+    Paused,
     /// The last call failed; it is repeated then.
     RetryAt {
         /// Not before.
@@ -201,6 +209,18 @@ impl Why {
     }
 }
 
+impl Why {
+    /// Why nothing is launched for a node.
+    pub(super) fn of_shut(shut: &Shut) -> Self {
+        match shut {
+            Shut::Cooldown(cooldown) => {
+                Self::NoCapacity { code: cooldown.failure.code.clone(), at: cooldown.until }
+            }
+            Shut::Protected { failures, .. } => Self::ProtectedMode { failures: *failures },
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -218,6 +238,10 @@ impl fmt::Display for Why {
             Self::NoCapacity { code, .. } => {
                 return write!(f, "waits: no instance can be launched ({code})");
             }
+            Self::ProtectedMode { failures } => {
+                return write!(f, "waits: protected mode, {failures} boots in a row have failed");
+            }
+            Self::Paused => "waits: scaling of the group is paused",
             Self::RetryAt { .. } => "waits: the last AWS call failed and will be repeated",
             Self::CloudUnknown => "waits: the Auto Scaling group could not be read",
             Self::NoInstanceKnown => "up, but no instance is known for it",

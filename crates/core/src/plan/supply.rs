@@ -88,8 +88,8 @@ impl Pass<'_, '_> {
             ahead = ahead.saturating_sub(more - used);
         }
         let without = self.without_capacity();
-        let rest = if let Some(cooldown) = &without {
-            Why::NoCapacity { code: cooldown.failure.code.clone(), at: cooldown.until }
+        let rest = if let Some(shut) = &without {
+            Why::of_shut(shut)
         } else if self.books.len() < self.scene.group.asgs.len() {
             Why::CloudUnknown
         } else {
@@ -99,8 +99,8 @@ impl Pass<'_, '_> {
         self.unserved = count(waiting.len()).saturating_add(ahead);
         for name in waiting {
             self.wait_with(name, rest.clone());
-            if let Some(cooldown) = &without {
-                self.give_up(name, cooldown);
+            if let Some(shut) = &without {
+                self.give_up(name, shut);
             }
         }
     }
@@ -112,11 +112,8 @@ impl Pass<'_, '_> {
         let Some(book) = self.books.get(at) else { return Ok(0) };
         let more = book.room().min(missing);
         if more == 0 {
-            return match &book.cooldown {
-                Some(cooldown) if missing > 0 && cooldown.is_in_force(now) => {
-                    let code = cooldown.failure.code.clone();
-                    Err(Why::NoCapacity { code, at: cooldown.until })
-                }
+            return match &book.shut {
+                Some(shut) if missing > 0 => Err(Why::of_shut(shut)),
                 _ => Ok(0),
             };
         }

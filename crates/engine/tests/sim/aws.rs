@@ -6,13 +6,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::memory::FailedBoot;
 use slurm_asg_core::node_state::Phase;
 use slurm_asg_core::plan::{AnswerHook, HookAnswer};
 use slurm_asg_core::snapshot::{
     Asg, FailureKind, Hook, LaunchFailure, Lifecycle, Machine, MachineFacts, Member, Transition,
 };
 use slurm_asg_core::time::Timestamp;
-use slurm_asg_engine::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
+use slurm_asg_engine::{
+    Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest,
+};
 
 use crate::clock::{MINUTE, Millis, SECOND, Shared};
 use crate::world::{Event, World};
@@ -681,6 +684,13 @@ impl Cloud for Ec2 {
 
     fn published(&self) -> Option<Result<(), CloudError>> {
         None
+    }
+
+    // Consoles are the business of whoever reads the event log.
+    fn read_consoles_later(&self, _: Vec<FailedBoot>) {}
+
+    fn consoles(&self) -> Vec<ReadConsole> {
+        Vec::new()
     }
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {

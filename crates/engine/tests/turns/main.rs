@@ -26,7 +26,7 @@ use slurm_asg_core::advice::{Advice, Setting};
 use slurm_asg_core::event::Event;
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
-use slurm_asg_core::memory::{Binding, Memory};
+use slurm_asg_core::memory::{Binding, FailedBoot, Memory};
 use slurm_asg_core::node_state::NodeState;
 use slurm_asg_core::plan::AnswerHook;
 use slurm_asg_core::policy::{self, Policy};
@@ -37,7 +37,7 @@ use slurm_asg_core::snapshot::{
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
     AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE,
-    Journal, Look, Nodes, Publication, Scheduler, SchedulerError, Store, StoreError,
+    Journal, Look, Nodes, Publication, ReadConsole, Scheduler, SchedulerError, Store, StoreError,
     TerminateRequest,
 };
 
@@ -66,6 +66,8 @@ struct State {
     saved: Memory,
     /// How the last publication ended, until that is told.
     published: Option<Result<(), CloudError>>,
+    /// Consoles that have been read, until they are told.
+    consoles: Vec<ReadConsole>,
     queue: Arc<Queue>,
     /// Events that were recorded, and those that were also handed on to be written.
     recorded: Vec<Event>,
@@ -333,6 +335,18 @@ impl Cloud for Fake {
 
     fn published(&self) -> Option<Result<(), CloudError>> {
         self.state().published.take()
+    }
+
+    fn read_consoles_later(&self, boots: Vec<FailedBoot>) {
+        for boot in boots {
+            let console = self.cloud("console", format!("console {}", boot.instance));
+            let console = console.map(|()| Some("cannot mount /home".to_owned()));
+            self.state().consoles.push(ReadConsole { boot, console });
+        }
+    }
+
+    fn consoles(&self) -> Vec<ReadConsole> {
+        std::mem::take(&mut self.state().consoles)
     }
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {

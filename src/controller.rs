@@ -284,7 +284,8 @@ fn needs_restart(old: &Policy, new: &Policy) -> bool {
     // The time between heartbeats can.
     let log = |policy: &Policy| {
         let heartbeat = Duration::ZERO;
-        EventsPolicy { heartbeat, ..policy.events.clone() }
+        let for_all = policy.access.readers.is_none();
+        (EventsPolicy { heartbeat, ..policy.events.clone() }, for_all)
     };
     (places(old), log(old)) != (places(new), log(new))
 }

@@ -30,7 +30,9 @@ fn operators_change_readers_read_and_a_change_of_who_is_who_is_taken_up() -> Res
     let status = |user, groups: &[u32]| lab.command_as(user, groups, "slurm-asg", &["status"]);
     let fix = |user, groups: &[u32]| lab.command_as(user, groups, "slurm-asg", &["check", "--fix"]);
     let why = |result: Result<String>| result.err().map(|e| e.to_string()).unwrap_or_default();
+    let events = |user| lab.command_as(user, &[], "slurm-asg", &["events"]);
     status(NOBODY, &[])?;
+    events(NOBODY)?;
     let refused = why(fix(NOBODY, &[]));
     ensure!(
         refused.contains("user 65534 may not do this; only root, SlurmUser and the"),
@@ -56,6 +58,10 @@ fn operators_change_readers_read_and_a_change_of_who_is_who_is_taken_up() -> Res
         fix(user, groups)?;
     }
     status(NOBODY, &[GAMES])?;
+    // The event log is a file: it is closed to those who may not read.
+    lab.until("the event log is closed", SOON, |_| Ok(events(NOBODY).is_err()))?;
+    ensure!(why(events(NOBODY)).contains("Permission denied"), "{}", why(events(NOBODY)));
+    events(slurm)?;
     ensure!(why(fix(NOBODY, &[GAMES])).contains("may not do this"));
     lab.status()?;
     let unknown = "operators in asg.toml: this host has no user `nobody-knows`";

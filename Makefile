@@ -37,7 +37,7 @@ soak: deps ## simulate clusters with faults, in virtual time (HOURS=100000)
 
 # For how long `make fuzz` runs each target, seconds.
 SECONDS ?= 60
-fuzz: ## feed broken files, node lists and requests to what reads them (SECONDS=60)
+fuzz: ## feed broken files, node lists, requests and errors to what reads them (SECONDS=60)
 	tools/run-fuzz $(SECONDS)
 
 # How many mixes of jobs `make oracle` submits to real clusters.

@@ -84,7 +84,7 @@ mod tests {
     fn no_user_takes_the_places_of_others_and_nobody_those_of_slurm() {
         let places = Arc::new(Places::default());
         let mut held = Vec::new();
-        for user in 1000..1000 + (OTHERS_MAX / EACH_MAX) as u32 {
+        for user in (1000..).take(OTHERS_MAX / EACH_MAX) {
             held.extend((0..EACH_MAX).map(|_| places.take(Some(user)).unwrap()));
             let why = places.take(Some(user)).unwrap_err();
             assert_eq!(why, format!("user {user} has 8 connections already; try again"));

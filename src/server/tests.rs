@@ -22,10 +22,9 @@ async fn ask(desk: &Desk, user: u32, groups: &[u32], line: &str) -> Response {
 
 /// Why a request is refused.
 async fn refused(desk: &Desk, user: u32, groups: &[u32], line: &str) -> String {
-    match ask(desk, user, groups, line).await {
-        Response::Refused { why } => why,
-        other => panic!("{other:?}"),
-    }
+    let response = ask(desk, user, groups, line).await;
+    let Response::Refused { why } = response else { panic!("{response:?}") };
+    why
 }
 
 #[tokio::test]
@@ -153,10 +152,9 @@ async fn answered(path: &Path) -> bool {
     for _ in 0..200 {
         if let Ok(mut client) = UnixStream::connect(path).await
             && client.write_all(STATUS.as_bytes()).await.is_ok()
+            && line_of(client).await.contains("\"response\":\"status\"")
         {
-            if line_of(client).await.contains("\"response\":\"status\"") {
-                return true;
-            }
+            return true;
         }
         sleep(Duration::from_millis(50)).await;
     }

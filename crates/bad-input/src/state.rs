@@ -22,7 +22,8 @@ pub fn holds(text: &[u8]) {
     };
     let whole = text.trim_ascii();
     for torn in [whole.len() - 1, whole.len() / 2] {
-        assert!(read_memory(&whole[..torn]).is_err(), "a torn file is none");
+        let torn = whole.get(..torn).unwrap_or_default();
+        assert!(read_memory(torn).is_err(), "a torn file is none");
     }
     let written = write_memory(&memory).expect("memory can be written");
     assert_eq!(read_memory(&written).as_ref(), Ok(&memory));

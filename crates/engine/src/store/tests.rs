@@ -210,7 +210,11 @@ fn a_save_that_fails_leaves_the_last_one() {
 #[test]
 fn what_the_fuzzer_begins_with_are_memories_and_one_is_of_another_version() {
     let full = read_memory(include_bytes!("../../../../fuzz/corpus/state/every_field.json"));
-    assert_eq!(full.unwrap().held.len(), 2);
+    let fields = serde_json::to_value(full.unwrap()).unwrap();
+    for (name, value) in fields.as_object().unwrap() {
+        let is_empty = ["{}", "[]"].contains(&value.to_string().as_str());
+        assert!(!is_empty, "every_field.json has no {name}");
+    }
     let empty = include_bytes!("../../../../fuzz/corpus/state/empty.json");
     assert_eq!(read_memory(empty), Ok(Memory::default()));
     let other = include_bytes!("../../../../fuzz/corpus/state/of_the_future.json");

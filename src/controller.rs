@@ -179,7 +179,7 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
         rights: Rights::new(masters, Access::default()),
         recorder: recorder.clone(),
     });
-    desk.set_access(&policy.access);
+    desk.rights.set_access(policy.access.clone());
     let socket = config::socket(&policy);
     let server = serve(socket.clone(), Arc::clone(&desk));
     tracing::info!(
@@ -261,7 +261,7 @@ async fn turn_until_changed(
                     tracing::info!("{} read again", config.path().display());
                     told.configuration(None);
                     board.update(|status| status.problem = None);
-                    desk.set_access(&new.access);
+                    desk.rights.set_access(new.access.clone());
                     engine.set_policy(Arc::clone(&new));
                     policy = new;
                 }

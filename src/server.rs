@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use slurm_asg_core::event::{Event, EventName, of_request};
 use slurm_asg_core::explain::{Subject, explain};
-use slurm_asg_core::policy::Access;
 use slurm_asg_core::resume_file;
 use slurm_asg_core::snapshot::file::File;
 use slurm_asg_core::view::PlanView;
@@ -88,20 +87,6 @@ impl Desk {
     fn record(&self, events: impl IntoIterator<Item = Event>) {
         if let Some(recorder) = &self.recorder {
             recorder.tell(events);
-        }
-    }
-
-    /// Puts in force what asg.toml says of who may do what. Names that this host does not know are
-    /// told later: a directory service may take its time.
-    pub fn set_access(&self, access: &Access) {
-        self.rights.set_access(access.clone());
-        if *access != Access::default() {
-            let access = access.clone();
-            spawn_blocking(move || {
-                for line in rights::unknown_names(&access) {
-                    tracing::warn!("{line}");
-                }
-            });
         }
     }
 }

@@ -14,24 +14,52 @@ pub struct Rights {
     /// Users who may do everything, beside root: SlurmUser.
     masters: Vec<u32>,
     access: Mutex<Arc<Access>>,
-    /// One question to the user database at a time: a directory service that hangs must not
-    /// take all threads from those who call Slurm.
-    asking: tokio::sync::Mutex<()>,
+    users: UserDatabase,
+}
+
+/// The host's users and groups. One question at a time: a directory service that hangs must not
+/// take all threads from those who call Slurm.
+#[derive(Clone, Debug, Default)]
+struct UserDatabase {
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl UserDatabase {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        // The thread keeps its turn also if nobody waits for the answer any more.
+        let asked = spawn_blocking(move || {
+            let answer = question();
+            drop(turn);
+            answer
+        });
+        asked.await.map_err(|error| format!("the user database cannot be asked: {error}"))
+    }
 }
 
 impl Rights {
     /// Root and these users may do everything, others what `access` says.
     pub fn new(masters: Vec<u32>, access: Access) -> Self {
-        Self {
-            masters,
-            access: Mutex::new(Arc::new(access)),
-            asking: tokio::sync::Mutex::default(),
-        }
+        Self { masters, access: Mutex::new(Arc::new(access)), users: UserDatabase::default() }
     }
 
-    /// Puts what asg.toml says now in the place of what it said before.
+    /// Puts what asg.toml says now in the place of what it said before, and logs the names that this
+    /// host does not know, once they are known to be.
     pub fn set_access(&self, access: Access) {
-        *self.access.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+        let access = Arc::new(access);
+        *self.access.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&access);
+        if access.named().next().is_none() {
+            return;
+        }
+        let users = self.users.clone();
+        tokio::spawn(async move {
+            for line in users.ask(move || unknown_names(&access)).await.unwrap_or_default() {
+                tracing::warn!("{line}");
+            }
+        });
     }
 
     fn access(&self) -> Arc<Access> {
@@ -56,17 +84,13 @@ impl Rights {
         if reads && access.readers.is_none() {
             return Ok(());
         }
-        let may = {
-            let (access, peer) = (Arc::clone(&access), peer.clone());
-            let _one = self.asking.lock().await;
-            spawn_blocking(move || {
-                is_among(&access.operators, &peer)
-                    || (reads
-                        && access.readers.as_ref().is_some_and(|names| is_among(names, &peer)))
-            })
-            .await
-            .map_err(|error| format!("the user database cannot be asked: {error}"))?
+        let among = peer.clone();
+        let question = move || {
+            let readers = access.readers.as_ref().filter(|_| reads);
+            is_among(&access.operators, &among)
+                || readers.is_some_and(|names| is_among(names, &among))
         };
+        let may = self.users.ask(question).await?;
         match (may, reads) {
             (true, _) => Ok(()),
             (false, true) => Err(format!(
@@ -92,8 +116,7 @@ fn is_among(names: &[Who], peer: &Peer) -> bool {
     })
 }
 
-/// The names of asg.toml that this host does not know, a line each. It may take as long as a
-/// directory service takes.
+/// The names of asg.toml that this host does not know, a line each.
 pub fn unknown_names(access: &Access) -> Vec<String> {
     let is_known = |who: &Who| match who {
         Who::User(name) => uzers::get_user_by_name(name).is_some(),
@@ -101,4 +124,28 @@ pub fn unknown_names(access: &Access) -> Vec<String> {
     };
     let unknown = access.named().filter(|(_, who)| !is_known(who));
     unknown.map(|(key, who)| format!("{key} in asg.toml: this host has no {who}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_user_database_that_hangs_holds_one_thread_however_many_ask() {
+        let users = UserDatabase::default();
+        let soon = Duration::from_millis(50);
+        let (answer, hangs) = mpsc::channel::<()>();
+        assert!(timeout(soon, users.ask(move || hangs.recv())).await.is_err());
+        let (began, begun) = mpsc::channel();
+        let second = timeout(soon, users.ask(move || began.send(()))).await;
+        assert!(second.is_err(), "it waits for its turn");
+        assert!(begun.try_recv().is_err(), "and takes no thread");
+        answer.send(()).unwrap();
+        assert_eq!(users.ask(|| 7).await, Ok(7));
+    }
 }

@@ -1,3 +1,5 @@
+use slurm_asg_core::policy::Access;
+
 use super::*;
 
 const SLURM: u32 = 64030;
@@ -44,7 +46,7 @@ async fn operators_may_change_and_readers_may_read_by_name_or_by_group() {
                 [[group]]\nname = 'c'\nnodes = 'c1'\nasg = 'a'\n";
     let policy = slurm_asg_core::policy::parse("asg.toml".as_ref(), text).unwrap();
     let desk = desk();
-    desk.set_access(&policy.access);
+    desk.rights.set_access(policy.access.clone());
     for (user, groups, changes, reads) in [
         (0, &[][..], true, true),
         (SLURM, &[], true, true),
@@ -64,7 +66,7 @@ async fn operators_may_change_and_readers_may_read_by_name_or_by_group() {
         rights::unknown_names(&policy.access),
         ["operators in asg.toml: this host has no user `no-such-user`"]
     );
-    desk.set_access(&Access::default());
+    desk.rights.set_access(Access::default());
     assert!(matches!(ask(&desk, 1000, &[], STATUS).await, Response::Status(_)));
 }
 

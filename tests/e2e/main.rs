@@ -8,6 +8,7 @@ mod ahead;
 mod alarm;
 mod boots;
 mod capacity;
+mod chaos;
 mod doors;
 mod events;
 mod explain;

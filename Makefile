@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test soak chaos fuzz oracle lint bench clean
+.PHONY: help deps build demo test soak chaos fuzz oracle lint deny bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -42,7 +42,7 @@ chaos: build ## many jobs on a real cluster while everything goes wrong (JOBS=20
 
 # For how long `make fuzz` runs each target, seconds.
 SECONDS ?= 60
-fuzz: ## feed broken snapshots, node lists and resume files (SECONDS=60)
+fuzz: ## feed broken files, node lists, requests and errors to what reads them (SECONDS=60)
 	tools/run-fuzz $(SECONDS)
 
 # How many mixes of jobs `make oracle` submits to real clusters.
@@ -54,6 +54,11 @@ lint: deps ## formatting, clippy, shell scripts: warnings are errors
 	cargo fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	shellcheck tools/* packaging/node/slurm-asg-node .ci/run
+
+# The advisory database comes from the network, which not every machine that runs CI has.
+ADVISORIES ?= 0
+deny: ## licences, sources and versions of the dependencies (ADVISORIES=1: advisories, yanked crates)
+	tools/check-deps $(ADVISORIES)
 
 bench: deps ## print the figures: plan, hook, programs, capacity call, memory (root)
 	$(CARGO) build --release --workspace --bins --lib

@@ -14,7 +14,7 @@ use std::time::Duration;
 use slurm_asg_aws::{AwsCloud, Settings};
 use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_core::ids::GroupName;
-use slurm_asg_core::policy::{EventsPolicy, Policy};
+use slurm_asg_core::policy::{Access, EventsPolicy, Policy};
 use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Followed, Journal, Recorder};
 use slurm_asg_wire::Response;
 use tokio::sync::{Notify, mpsc};
@@ -26,7 +26,7 @@ use crate::guard::text_of;
 use crate::lock::{StateLock, try_lock};
 use crate::pace::Pace;
 use crate::scheduler::Slurmctld;
-use crate::server::{Desk, Order, serve};
+use crate::server::{Desk, Order, Rights, serve};
 use crate::slurm::{HostFacts, Slurm, built_for, is_active};
 use crate::status::{Board, advised};
 use crate::{hook, logging};
@@ -168,26 +168,20 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
         }
     };
     let look_now = Arc::new(Notify::new());
-    let masters = host.slurm_user.into_iter().collect();
     let journal = open_journal(&policy, &state_dir, board);
     let recorder = journal.as_ref().map(FileJournal::recorder);
     let (orders, mut ordered) = mpsc::channel(ORDERS_MAX);
-    let desk = Desk {
+    let masters = host.slurm_user.into_iter().collect();
+    let desk = Arc::new(Desk {
         board: Arc::clone(board),
         look_now: Arc::clone(&look_now),
         orders,
-        masters,
+        rights: Rights::new(masters, Access::default()),
         recorder: recorder.clone(),
-    };
+    });
+    desk.rights.set_access(policy.access.clone());
     let socket = config::socket(&policy);
-    let server = match serve(&socket, Arc::new(desk)) {
-        Ok(server) => Some(server),
-        Err(error) => {
-            // Without it the loop still sees what Slurm wants, only later.
-            tracing::error!("no socket at {}: {error}; set `socket` in asg.toml", socket.display());
-            None
-        }
-    };
+    let server = serve(socket.clone(), Arc::clone(&desk));
     tracing::info!(
         "started: {} groups of {}, state in {}, socket {}",
         policy.groups.len(),
@@ -204,10 +198,10 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
     let calls = Calls { look_now: &look_now, orders: &mut ordered };
-    turn_until_changed(engine, config, policy, board, calls, &told).await;
-    if let Some(server) = server {
-        server.abort();
-    }
+    turn_until_changed(engine, config, policy, &desk, calls, &told).await;
+    server.abort();
+    // Whoever comes next finds nobody at the socket.
+    server.await.ok();
 }
 
 async fn take_lock(state_dir: &Path, config: &Config) -> Option<StateLock> {
@@ -238,10 +232,11 @@ async fn turn_until_changed(
     mut engine: Engine<AwsCloud, Slurmctld, SystemClock, FileStore, Option<FileJournal>>,
     config: &mut Config,
     mut policy: Arc<Policy>,
-    board: &Board,
+    desk: &Desk,
     mut calls: Calls<'_>,
     told: &Told,
 ) {
+    let board = &desk.board;
     let mut pace = Pace::default();
     board.update(|status| "active".clone_into(&mut status.state));
     while !stopping() && is_active() {
@@ -266,6 +261,7 @@ async fn turn_until_changed(
                     tracing::info!("{} read again", config.path().display());
                     told.configuration(None);
                     board.update(|status| status.problem = None);
+                    desk.rights.set_access(new.access.clone());
                     engine.set_policy(Arc::clone(&new));
                     policy = new;
                 }
@@ -288,7 +284,8 @@ fn needs_restart(old: &Policy, new: &Policy) -> bool {
     // The time between heartbeats can.
     let log = |policy: &Policy| {
         let heartbeat = Duration::ZERO;
-        EventsPolicy { heartbeat, ..policy.events.clone() }
+        let for_all = policy.access.readers.is_none();
+        (EventsPolicy { heartbeat, ..policy.events.clone() }, for_all)
     };
     (places(old), log(old)) != (places(new), log(new))
 }

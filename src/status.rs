@@ -49,6 +49,7 @@ impl Board {
             let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
             let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict));
             status.looked_at_ms = Some(look.at.millis());
+            status.problems.clone_from(&look.troubles);
             status.groups = groups(policy, &look.plan);
             status.nodes = nodes.collect();
             status.jobs = jobs.collect();

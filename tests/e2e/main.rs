@@ -9,6 +9,7 @@ mod alarm;
 mod boots;
 mod capacity;
 mod chaos;
+mod doors;
 mod events;
 mod explain;
 mod hooks;
@@ -16,7 +17,9 @@ mod life;
 mod programs;
 mod protection;
 mod scale_in;
+mod secrets;
 mod sizes;
+mod state;
 mod trouble;
 
 use std::time::Duration;

@@ -131,6 +131,8 @@ impl Intercept for Endpoint {
         let host_at = uri.find("://").map_or(0, |at| at + 3);
         let host = uri.get(host_at..).unwrap_or_default();
         let host = host.split(['/', '?']).next().unwrap_or_default();
+        // A name and a password before the host are nobody's business.
+        let host = host.rsplit('@').next().unwrap_or_default();
         let scheme = uri.get(..host_at).unwrap_or_default();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *known = Some(format!("{scheme}{host}"));

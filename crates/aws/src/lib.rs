@@ -15,6 +15,7 @@ mod instances;
 mod launches;
 mod metrics;
 mod pace;
+mod refusal;
 mod settings;
 mod tags;
 mod terminate;

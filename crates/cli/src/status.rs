@@ -34,7 +34,7 @@ fn text(status: &Status, now_ms: u64) -> Result<String, fmt::Error> {
         "slurm-asg {} in slurmctld {}: {}, {looked}",
         status.version, status.slurm_version, status.state
     )?;
-    if let Some(problem) = &status.problem {
+    for problem in status.problem.iter().chain(&status.problems) {
         writeln!(out, "! {problem}")?;
     }
     let width = status.groups.iter().map(|group| group.name.len()).max().unwrap_or(0).max(5);
@@ -125,6 +125,7 @@ mod tests {
             slurm_version: "22.05.8".into(),
             state: "active".into(),
             problem: None,
+            problems: vec!["state cannot be saved".into()],
             config: "/etc/slurm/asg.toml".into(),
             events: None,
             looked_at_ms: Some(1_000_000),
@@ -161,6 +162,7 @@ mod tests {
         };
         let expected = "\
 slurm-asg 0.1.0 in slurmctld 22.05.8: active, looked 5 s ago
+! state cannot be saved
 
 GROUP      MIN DESIRED   MAX  RUNNING  BUSY  IDLE BOOTING  DEMAND SPARE
 compute      0       2     8        1     1     0       1       2     0

@@ -11,11 +11,14 @@ use serde::Deserialize;
 
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
+use crate::word::one_line;
 
+mod access;
 mod events;
 mod scale_in;
 mod sizes;
 
+pub use access::{Access, Who};
 pub use events::EventsPolicy;
 pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
@@ -41,6 +44,8 @@ pub struct Policy {
     pub state_dir: Option<PathBuf>,
     /// The socket for the programs and the command line; `None` is the usual place.
     pub socket: Option<PathBuf>,
+    /// Who may use it.
+    pub access: Access,
     /// What is published to CloudWatch.
     pub metrics: MetricsPolicy,
     /// The event log.
@@ -163,6 +168,8 @@ struct File {
     region: Option<toml::Spanned<String>>,
     state_dir: Option<toml::Spanned<PathBuf>>,
     socket: Option<toml::Spanned<PathBuf>>,
+    operators: access::Key,
+    readers: access::Key,
     metrics: Option<FileMetrics>,
     events: Option<events::Raw>,
     #[serde(default)]
@@ -258,6 +265,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
         region: raw.region.map(|region| source.region(region)).transpose()?,
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
+        access: access::read(&source, raw.operators, raw.readers)?,
         metrics: raw.metrics.map(|raw| source.metrics(raw)).transpose()?.unwrap_or_default(),
         events: raw.events.map(|raw| events::read(&source, raw)).transpose()?.unwrap_or_default(),
         groups: BTreeMap::new(),
@@ -290,7 +298,8 @@ impl Source<'_> {
     fn error(&self, at: usize, message: String) -> PolicyError {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        PolicyError { file: self.file.display().to_string(), line, message }
+        let (file, message) = (self.file.display().to_string(), one_line(&message));
+        PolicyError { file, line, message }
     }
 
     fn region(&self, region: toml::Spanned<String>) -> Result<String, PolicyError> {
@@ -519,7 +528,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `events`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `operators`, `readers`, `metrics`, `events`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

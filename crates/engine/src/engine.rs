@@ -107,6 +107,8 @@ pub struct Look {
     pub memory: Memory,
     /// The plan that was carried out.
     pub plan: Plan,
+    /// What does not work and is about no single group, a line each.
+    pub troubles: Vec<String>,
     /// Look again after this time, if nothing wakes the loop before.
     pub pause: Duration,
     /// Do not look again earlier, whatever happens: looking costs slurmctld time.
@@ -131,9 +133,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
                 troubles.report(
                     &About::State,
                     clock.now(),
-                    &format!(
-                        "state cannot be read: {error}; starting from what Slurm and AWS show"
-                    ),
+                    &format!("state: {error}; starting from what Slurm and AWS show"),
                 );
                 Memory::default()
             }
@@ -203,7 +203,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
-        Look { at: now, snapshot, memory, plan, pause, rest }
+        let troubles = self.troubles.lasting();
+        Look { at: now, snapshot, memory, plan, troubles, pause, rest }
     }
 
     /// Says which boots have failed, and what the consoles of such instances had.
@@ -585,8 +586,17 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             return;
         }
         let result = self.store.save(&self.memory);
-        self.troubles.note(&About::Saving, self.clock.now(), result.as_ref().err());
+        let now = self.clock.now();
+        let error = result.as_ref().err().map(|error| {
+            format!(
+                "state cannot be saved: {error}; make room, or the directory writable for \
+                 SlurmUser; the loop goes on, and after a restart it finds what it has begun in \
+                 Slurm and AWS"
+            )
+        });
+        self.troubles.note(&About::Saving, now, error.as_ref());
         if result.is_ok() {
+            self.troubles.over(&About::State, now);
             self.saved = Some(self.memory.clone());
         }
     }

@@ -19,7 +19,8 @@ pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, Ter
 pub use engine::{Command, Engine, Followed, IDLE_PAUSE, Look, TRANSITION_PAUSE, What};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
-pub use store::{FileStore, Store, StoreError};
+pub use store::{FileStore, Store, StoreError, read_memory, write_memory};
+pub use troubles::{About, Troubles};
 
 use slurm_asg_core::time::Timestamp;
 

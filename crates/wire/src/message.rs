@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How much is said of a request that is none, characters.
+const REASON_CHARS_MAX: usize = 300;
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
@@ -56,6 +59,20 @@ pub enum Request {
 }
 
 impl Request {
+    /// Reads a request, with or without the end of its line.
+    ///
+    /// # Errors
+    /// Why it is none, in one line.
+    pub fn read(line: &[u8]) -> Result<Self, String> {
+        // An error quotes what was sent, however long that is.
+        let plain = |text: String| {
+            let line = text.replace(char::is_control, " ");
+            let end = line.char_indices().nth(REASON_CHARS_MAX).map_or(line.len(), |(at, _)| at);
+            line.get(..end).unwrap_or_default().to_owned()
+        };
+        serde_json::from_slice(line).map_err(|error| plain(format!("not a request: {error}")))
+    }
+
     /// Whether it only reads. Everybody on the host may read.
     #[must_use]
     pub const fn only_reads(&self) -> bool {
@@ -103,6 +120,10 @@ pub struct Status {
     pub state: String,
     /// What keeps it from working, in one line.
     pub problem: Option<String>,
+    /// What does not work and is about no single group, a line each: state that cannot be saved,
+    /// an event log that cannot be written, a Slurm or an AWS that does not answer.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// The configuration file in force.
     pub config: String,
     /// The event log's current file. `None` if there is none.
@@ -209,4 +230,34 @@ pub struct NodeStatus {
     pub text: String,
     /// Since when, milliseconds since the Unix epoch, where that is known.
     pub since_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_with_and_without_the_end_of_its_line() {
+        let line = b"{\"request\":\"explain\",\"what\":\"12\"}\n";
+        let expected = Request::Explain { what: "12".to_owned() };
+        assert_eq!(Request::read(line).as_ref(), Ok(&expected));
+        assert_eq!(Request::read(line.trim_ascii_end()), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_request_is_one_line_whatever_it_quotes() {
+        for line in [
+            &b""[..],
+            b"\xff\n",
+            b"{\"request\":\"fl\\ny\"}",
+            b"{\"request\":\"fly\x7f\"}",
+            b"{\"request\":\"status\",\"a\\u0085\\r\":1}",
+            format!("{{\"request\":\"{}\"}}", "é".repeat(10_000)).as_bytes(),
+        ] {
+            let why = Request::read(line).unwrap_err();
+            assert!(why.starts_with("not a request: "), "{why}");
+            assert!(!why.contains(char::is_control), "{why:?}");
+            assert!(why.chars().count() <= REASON_CHARS_MAX, "{why}");
+        }
+    }
 }

@@ -218,6 +218,23 @@ fn troubles_are_told_when_they_begin_and_when_they_end() {
 }
 
 #[test]
+fn state_that_cannot_be_read_is_told_until_it_is_saved_again_and_stops_nothing() {
+    let fake = quiet();
+    fake.state().fail.extend(["load", "save"]);
+    fake.node("n1", BOOTING);
+    let mut engine = fake.engine_by(GROUP);
+    let begun = told(&mut engine, &fake);
+    let lost = "problem: state: /dev/null/none: Not a directory (os error 20); starting from what \
+                Slurm and AWS show";
+    assert_eq!(begun.first().map(String::as_str), Some(lost));
+    assert!(begun.iter().any(|line| line.starts_with("capacity_raised")), "{begun:?}");
+    fake.state().fail.clear();
+    fake.pass(1000);
+    let over = told(&mut engine, &fake);
+    assert!(over.contains(&lost.replace("problem: ", "problem_over: over: ")), "{over:?}");
+}
+
+#[test]
 fn a_journal_that_cannot_write_changes_no_decision() {
     let (well, ill) = (quiet(), quiet());
     ill.state().fail.insert("journal");

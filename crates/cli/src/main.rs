@@ -10,6 +10,7 @@ mod output;
 mod plan;
 mod snapshot;
 mod status;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,12 +42,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show groups and nodes, and what each node waits for
-    #[command(after_help = "Examples:\n  slurm-asg status\n  slurm-asg status --json")]
-    Status {
-        /// Print the status as JSON, for programs
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = "Examples:\n  slurm-asg status\n  slurm-asg status --watch\n  \
+                      slurm-asg status --watch=10 --color never\n  \
+                      slurm-asg status --json | jq '.groups[].demand'\n\n\
+                      The JSON is described in docs/status.md. NO_COLOR is honoured.")]
+    Status(status::Options),
     /// Say why a job's nodes come or do not come, or why a node stays up or goes
     #[command(
         after_help = "Examples:\n  slurm-asg explain 12\n  slurm-asg explain compute-3 --json\n  \
@@ -128,7 +128,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let socket = arguments.socket.unwrap_or_else(slurm_asg_wire::socket_path);
     let result = match arguments.command {
-        Command::Status { json } => status::run(&socket, json),
+        Command::Status(options) => status::run(&socket, &options),
         Command::Explain { what, source, json } => match source.files() {
             Some((snapshot, config)) => explain::offline(&snapshot, &config, &what, json),
             None => explain::live(&socket, &what, json),

@@ -184,3 +184,12 @@ pub struct NodeStatus {
     /// Since when, milliseconds since the Unix epoch, where that is known.
     pub since_ms: Option<u64>,
 }
+
+impl NodeStatus {
+    /// Whether its machine has failed it: gone, never registered, or not to be found.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let words = ["instance_gone", "never_registered", "no_machine", "no_instance_known"];
+        words.contains(&self.why.as_str())
+    }
+}

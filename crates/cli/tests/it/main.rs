@@ -1,0 +1,13 @@
+//! `slurm-asg` as a program, with a plugin that says what a test wants.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod events;
+mod plugin;
+mod screen;
+mod status;

@@ -50,9 +50,10 @@ lint: deps ## formatting, clippy, shell scripts: warnings are errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	shellcheck tools/* packaging/node/slurm-asg-node .ci/run
 
-bench: deps ## print the figures: plan, hook, programs, capacity call, memory (root)
+bench: deps ## print the figures: plan, report, hook, programs, capacity call, memory (root)
 	$(CARGO) build --release --workspace --bins --lib
 	tools/bench-plan $(RELEASE)
+	tools/bench-report $(RELEASE)
 	$(RELEASE)/slurm-asg-bench
 
 clean: ## remove what was built

@@ -12,9 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use slurm_asg_aws::{AwsCloud, Settings};
-use slurm_asg_core::event::{Event, EventName};
+use slurm_asg_core::event::{Chronicle, Event, EventName};
 use slurm_asg_core::policy::{EventsPolicy, Policy};
-use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Followed, Journal, Recorder};
+use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder};
 use slurm_asg_wire::Response;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -242,12 +242,14 @@ async fn turn_until_changed(
     told: &Told,
 ) {
     let mut pace = Pace::default();
+    let mut chronicle = Chronicle::default();
     board.update(|status| "active".clone_into(&mut status.state));
     while !stopping() && is_active() {
         let look = engine.turn().await;
         let now = Instant::now();
         pace.looked(now, look.pause);
         let rest = now + look.rest;
+        told.look(&mut chronicle, &policy, &look);
         board.show(&policy, look);
         match wait(&mut pace, &mut calls, config).await {
             Call::Look => {}
@@ -326,6 +328,14 @@ impl Told {
         let path = Some(self.config.clone());
         let reason = problem.map(str::to_owned);
         self.tell(Event { path, reason, ..Event::new(SystemClock.now(), name) });
+    }
+
+    /// What a look shows beside the decisions that were made.
+    fn look(&self, chronicle: &mut Chronicle, policy: &Policy, look: &Look) {
+        if let Some(recorder) = &self.recorder {
+            let Look { at, snapshot, memory, plan, .. } = look;
+            recorder.tell(chronicle.of_look(policy, memory, snapshot, plan, *at));
+        }
     }
 
     fn tell(&self, event: Event) {

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod asking;
+mod chart;
 mod check;
 mod events;
 mod explain;
 mod offline;
 mod output;
 mod plan;
+mod report;
 mod snapshot;
 mod status;
 mod terminal;
@@ -89,6 +91,15 @@ enum Command {
                       slurm-asg events --json | jq -r 'select(.error) | .error'\n\n\
                       The events are described in docs/events.md.")]
     Events(events::Options),
+    /// Show what instances did and cost, how long boots and jobs took, and what failed
+    #[command(
+        after_help = "Examples:\n  slurm-asg report\n  slurm-asg report --since 30d --csv > month.csv\n  \
+                      slurm-asg report --since 1d --html -o today.html\n  \
+                      slurm-asg report --json | jq .total.cost_total\n\n\
+                      It is reckoned from the event log; docs/report.md says how. Money needs\n\
+                      price_per_hour in asg.toml."
+    )]
+    Report(report::Options),
     /// Read asg.toml as the plugin would, look at the Auto Scaling groups, and say what is wrong
     #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --fix\n  \
                       slurm-asg check --config ./asg.toml   only the file")]
@@ -138,6 +149,7 @@ fn main() -> ExitCode {
             None => plan::live(&socket, json),
         },
         Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
+        Command::Report(options) => report::run(&socket, options),
         Command::Events(options) => events::run(&socket, options),
         Command::Check { config, fix, json } => {
             let is_in_force = config.is_none();

@@ -13,10 +13,12 @@ use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 
 mod events;
+mod price;
 mod scale_in;
 mod sizes;
 
 pub use events::EventsPolicy;
+pub use price::{CURRENCY, Price};
 pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
 
@@ -43,6 +45,8 @@ pub struct Policy {
     pub metrics: MetricsPolicy,
     /// The event log.
     pub events: EventsPolicy,
+    /// The currency of prices.
+    pub currency: String,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
     /// What is taken and should be written otherwise: one line each, with file, line and what to
@@ -70,6 +74,8 @@ pub struct GroupPolicy {
     pub drain_limit: Duration,
     /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
     pub sizes: Sizes,
+    /// What an instance costs for an hour, for reports.
+    pub price: Option<Price>,
 }
 
 /// The table `[metrics]`: what is published to CloudWatch.
@@ -140,6 +146,7 @@ struct File {
     socket: Option<toml::Spanned<PathBuf>>,
     metrics: Option<FileMetrics>,
     events: Option<events::Raw>,
+    currency: Option<toml::Spanned<String>>,
     #[serde(default)]
     group: Vec<toml::Spanned<FileGroup>>,
 }
@@ -166,6 +173,7 @@ struct FileGroup {
     billing_window_percent: Option<toml::Spanned<u64>>,
     orphan_grace: Option<toml::Spanned<u64>>,
     drain_limit: Option<toml::Spanned<u64>>,
+    price_per_hour: Option<toml::Spanned<f64>>,
     min_size: sizes::Key,
     initial_size: sizes::Key,
     max_size: sizes::Key,
@@ -233,6 +241,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
         metrics: raw.metrics.map(|raw| source.metrics(raw)).transpose()?.unwrap_or_default(),
         events: raw.events.map(|raw| events::read(&source, raw)).transpose()?.unwrap_or_default(),
+        currency: raw
+            .currency
+            .map(|raw| price::read_currency(&source, raw))
+            .transpose()?
+            .unwrap_or_else(|| CURRENCY.to_owned()),
         groups: BTreeMap::new(),
         warnings: Vec::new(),
         group_of: Arc::default(),
@@ -359,6 +372,7 @@ impl Source<'_> {
         let drain_limit =
             seconds("drain_limit", raw.drain_limit, DRAIN_LIMIT_MAX_SECS, DRAIN_LIMIT_MAX_SECS)?;
         let prelaunch = raw.prelaunch.unwrap_or(true);
+        let price = raw.price_per_hour.map(|raw| price::read_price(self, &raw)).transpose()?;
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
         let group = GroupPolicy {
@@ -370,6 +384,7 @@ impl Source<'_> {
             orphan_grace,
             drain_limit,
             sizes,
+            price,
         };
         Ok((name, group))
     }
@@ -488,7 +503,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `events`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `events`, `currency`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

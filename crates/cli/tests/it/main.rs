@@ -9,5 +9,6 @@
 
 mod events;
 mod plugin;
+mod report;
 mod screen;
 mod status;

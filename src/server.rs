@@ -160,6 +160,7 @@ async fn answer(request: Request, desk: &Desk) -> Response {
             look_afresh(desk).await;
             Response::Status(Box::new(desk.board.read()))
         }
+        Request::Glance {} => Response::Status(Box::new(desk.board.read())),
         Request::Plan {} => document(desk, Document::Plan).await,
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,

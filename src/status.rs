@@ -7,7 +7,7 @@ use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::demand::JobVerdict;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::{NodeReport, Plan};
-use slurm_asg_core::policy::Policy;
+use slurm_asg_core::policy::{Policy, Price};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_core::view::JobView;
 use slurm_asg_engine::Look;
@@ -49,6 +49,7 @@ impl Board {
             let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
             let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict));
             status.looked_at_ms = Some(look.at.millis());
+            status.currency.clone_from(&policy.currency);
             status.groups = groups(policy, &look.plan);
             status.nodes = nodes.collect();
             status.jobs = jobs.collect();
@@ -113,6 +114,7 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
                 pending_instances: report.pending_instances,
                 spare: report.spare,
                 releasing: report.releasing,
+                price_micros: group.price.map(Price::micros),
                 problem: report.problem,
             }
         })

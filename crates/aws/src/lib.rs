@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod at_once;
+mod calls;
 mod classify;
 mod client;
 mod groups;
@@ -26,6 +27,7 @@ use slurm_asg_core::plan::AnswerHook;
 use slurm_asg_core::snapshot::{Asg, Hook, Machine};
 use slurm_asg_engine::{Cloud, CloudError, Publication, TerminateRequest};
 
+pub use calls::Calls;
 pub use client::{Settings, loader};
 pub use tags::NODE_TAG;
 
@@ -73,6 +75,12 @@ impl AwsCloud {
             tagger,
             publisher,
         }
+    }
+
+    /// The count of calls.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.clients.calls.clone()
     }
 
     /// The same for an endpoint that can serve one call at a time only, as some mocks of AWS.

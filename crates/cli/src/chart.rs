@@ -29,46 +29,37 @@ pub struct Chart<'a> {
     pub ends: (&'a str, &'a str),
 }
 
-const WIDTH: f64 = 840.0;
-const HEIGHT: f64 = 180.0;
-const LEFT: f64 = 40.0;
-const BOTTOM: f64 = 20.0;
-const TOP: f64 = 8.0;
+const WIDTH: f64 = 800.0;
+const HEIGHT: f64 = 160.0;
 
 impl Chart<'_> {
     /// The chart as an element of a page.
     pub fn svg(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         let title = escaped(self.title);
+        let top = self.top();
+        // Words beside it are the page's: within the drawing they would be stretched with it.
         writeln!(
             out,
-            "<svg class=\"chart\" role=\"img\" aria-label=\"{title}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-             preserveAspectRatio=\"none\"><title>{title}</title>"
+            "<div class=\"chart\"><span class=\"top\">{top}</span><span class=\"middle\">{}</span>\
+             <svg role=\"img\" aria-label=\"{title}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+             preserveAspectRatio=\"none\"><title>{title}</title>",
+            top / 2.0
         )?;
-        let top = self.top();
-        let (floor, ceiling) = (HEIGHT - BOTTOM, TOP);
-        let y = |value: f64| floor - value / top * (floor - ceiling);
+        let y = |value: f64| HEIGHT - value / top * HEIGHT;
         for value in [0.0, top / 2.0, top] {
             let at = y(value);
             writeln!(
                 out,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>",
-                LEFT - 4.0,
-                at + 4.0
+                "<line class=\"grid\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
             )?;
         }
         for nth in 0..self.layers.len() {
             self.layer(nth, y, &mut out)?;
         }
         self.line(y, &mut out)?;
-        let below = HEIGHT - 5.0;
         let (left, right) = (escaped(self.ends.0), escaped(self.ends.1));
-        writeln!(
-            out,
-            "<text x=\"{LEFT}\" y=\"{below}\">{left}</text><text x=\"{WIDTH}\" y=\"{below}\" \
-             text-anchor=\"end\">{right}</text></svg>"
-        )?;
+        writeln!(out, "</svg></div><p class=\"ends\"><span>{left}</span><span>{right}</span></p>")?;
         Ok(out)
     }
 
@@ -98,7 +89,7 @@ impl Chart<'_> {
         let all = self.columns.len().max(1);
         #[expect(clippy::cast_precision_loss, reason = "columns of a chart")]
         let part = nth as f64 / all as f64;
-        LEFT + part * (WIDTH - LEFT)
+        part * WIDTH
     }
 
     /// One layer, as steps; where nothing is known there is a gap.
@@ -184,16 +175,45 @@ mod tests {
             column(0.0, 0.0, Some(1.0)),
         ]);
         assert!(svg.contains("aria-label=\"a &quot;b&quot; &lt;c&gt;\""), "{svg}");
-        let (floor, half, top) = ("160.0", "84.0", "8.0");
-        let busy = format!("class=\"busy\" d=\"M40.0 {floor}V{half}H240.0V{floor}Z\"");
+        let (floor, half, top) = ("160.0", "80.0", "0.0");
+        let busy = format!("class=\"busy\" d=\"M0.0 {floor}V{half}H200.0V{floor}Z\"");
         assert!(svg.contains(&busy), "{svg}");
         let idle = format!(
-            "class=\"idle\" d=\"M40.0 {half}V{top}H240.0V{half}ZM440.0 {floor}V{top}H640.0V{floor}Z\""
+            "class=\"idle\" d=\"M0.0 {half}V{top}H200.0V{half}ZM400.0 {floor}V{top}H600.0V{floor}Z\""
         );
         assert!(svg.contains(&idle), "{svg}");
         let line =
-            format!("class=\"line\" d=\"M40.0 {top}H240.0M440.0 {half}H640.0L640.0 {half}H840.0\"");
+            format!("class=\"line\" d=\"M0.0 {top}H200.0M400.0 {half}H600.0L600.0 {half}H800.0\"");
         assert!(svg.contains(&line), "{svg}");
+    }
+
+    /// WCAG 2.1, relative luminance and contrast: 4.5 is what text needs.
+    #[test]
+    fn text_can_be_read_in_light_and_in_dark() {
+        let luminance = |color: &str| {
+            let long = match color.len() {
+                4 => color.chars().skip(1).flat_map(|c| [c, c]).collect::<String>(),
+                _ => color[1..].to_owned(),
+            };
+            let part = |at: usize| {
+                let value = f64::from(u8::from_str_radix(&long[at..at + 2], 16).unwrap()) / 255.0;
+                if value <= 0.03928 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+        };
+        let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
+        for theme in [light, dark] {
+            let value = |name: &str| {
+                let rest = theme.split_once(&format!("--{name}: ")).unwrap().1;
+                luminance(rest.split(';').next().unwrap())
+            };
+            let back = value("back");
+            for name in ["text", "soft", "bad"] {
+                let (one, other) = (value(name).max(back), value(name).min(back));
+                let contrast = (one + 0.05) / (other + 0.05);
+                assert!(contrast >= 4.5, "{name}: {contrast}");
+            }
+        }
     }
 
     #[test]
@@ -208,8 +228,8 @@ mod tests {
             (1000.0, "1000"),
         ] {
             let svg = chart(&[Column { layers: Some(vec![highest, 0.0]), line: None }]);
-            assert!(svg.contains(&format!(">{top}</text>")), "{highest}: {svg}");
+            assert!(svg.contains(&format!(">{top}</span>")), "{highest}: {svg}");
         }
-        assert!(chart(&[]).ends_with("</svg>\n"));
+        assert!(chart(&[]).contains("</svg>"));
     }
 }

@@ -10,6 +10,7 @@ mod offline;
 mod output;
 mod plan;
 mod report;
+mod serve;
 mod snapshot;
 mod status;
 mod terminal;
@@ -100,6 +101,14 @@ enum Command {
                       price_per_hour in asg.toml."
     )]
     Report(report::Options),
+    /// Serve metrics for Prometheus and a page for people, until ended
+    #[command(
+        after_help = "Examples:\n  slurm-asg serve\n  slurm-asg serve --listen 10.0.0.5:9818\n  \
+                      curl http://127.0.0.1:9818/metrics\n\n\
+                      It only reads. packaging/systemd has a unit, packaging/prometheus alert\n\
+                      rules, packaging/grafana a dashboard; docs/serve.md lists the metrics."
+    )]
+    Serve(serve::Options),
     /// Read asg.toml as the plugin would, look at the Auto Scaling groups, and say what is wrong
     #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --fix\n  \
                       slurm-asg check --config ./asg.toml   only the file")]
@@ -150,6 +159,7 @@ fn main() -> ExitCode {
         },
         Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
         Command::Report(options) => report::run(&socket, options),
+        Command::Serve(options) => serve::run(&socket, options),
         Command::Events(options) => events::run(&socket, options),
         Command::Check { config, fix, json } => {
             let is_in_force = config.is_none();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Figures;
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
@@ -21,6 +23,8 @@ pub enum Request {
     /// How things stand.
     // A struct without fields: serde refuses unknown fields in those only.
     Status {},
+    /// The same as of the last look, without having another one made: for whoever asks often.
+    Glance {},
     /// What the last look planned.
     Plan {},
     /// What the last look has seen.
@@ -39,7 +43,11 @@ impl Request {
     #[must_use]
     pub const fn only_reads(&self) -> bool {
         match self {
-            Self::Status {} | Self::Plan {} | Self::Snapshot {} | Self::Explain { .. } => true,
+            Self::Status {}
+            | Self::Glance {}
+            | Self::Plan {}
+            | Self::Snapshot {}
+            | Self::Explain { .. } => true,
             Self::Resume { .. } | Self::Suspend { .. } | Self::FollowAdvice {} => false,
         }
     }
@@ -93,6 +101,12 @@ pub struct Status {
     /// Settings that Auto Scaling groups should have and have not.
     #[serde(default)]
     pub advice: Vec<AdviceStatus>,
+    /// The currency of prices.
+    #[serde(default)]
+    pub currency: String,
+    /// Numbers of the loop itself.
+    #[serde(default)]
+    pub figures: Figures,
     /// Pending jobs, and whether capacity is raised for them ahead of Slurm's allocation.
     pub jobs: Vec<JobStatus>,
 }
@@ -162,6 +176,9 @@ pub struct GroupStatus {
     pub spare: u32,
     /// Instances that are being terminated.
     pub releasing: u32,
+    /// What an instance costs for an hour, millionths of the currency, if asg.toml says so.
+    #[serde(default)]
+    pub price_micros: Option<u64>,
     /// What is wrong, in one line.
     pub problem: Option<String>,
 }

@@ -3,13 +3,14 @@
 
 mod csv;
 mod figures;
-mod html;
-mod line;
+pub mod html;
+pub mod line;
 mod quantiles;
-mod tally;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod waits;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,14 +1,14 @@
 //! The event log's lines, one after the other, added up. What is kept does not grow with the log.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use slurm_asg_core::event::STATE_AGAIN;
-use slurm_asg_core::hostlist;
 use slurm_asg_core::time::Timestamp;
 
 use super::line::Line;
 use super::quantiles::Quantiles;
+use super::waits::{Wait, Waits};
 
 /// What instances do; the names are those of the fields of `group_state`.
 pub const STATES: [&str; 6] = ["busy", "idle", "base", "booting", "spare", "releasing"];
@@ -18,8 +18,6 @@ pub const HOLDS_MAX: Duration = Duration::from_secs(STATE_AGAIN.as_secs() + 600)
 pub const COLUMNS: u64 = 168;
 /// How many jobs are named.
 const LONGEST_MAX: usize = 10;
-/// Nodes and jobs that are followed at once; more are not.
-const FOLLOWED_MAX: usize = 200_000;
 /// Different failures that are told apart; more are one.
 const FAILURES_MAX: usize = 1000;
 
@@ -46,30 +44,7 @@ pub struct Tally {
     pub longest: Vec<Wait>,
     /// Jobs whose nodes failed while they waited.
     pub waits_failed: u64,
-    counted: HashMap<u32, Timestamp>,
-    waiting: HashMap<u64, Waiting>,
-    waiting_for: HashMap<String, u64>,
-    next_waiting: u64,
-}
-
-/// A job that waited for its nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wait {
-    /// How long, milliseconds.
-    pub millis: u64,
-    /// The job.
-    pub job: u32,
-    /// How many nodes it waited for.
-    pub nodes: usize,
-    /// When its nodes were up.
-    pub until: Timestamp,
-}
-
-#[derive(Clone, Debug)]
-struct Waiting {
-    jobs: Vec<(u32, Timestamp)>,
-    nodes: usize,
-    left: BTreeSet<String>,
+    following: Waits,
 }
 
 /// One group.
@@ -156,7 +131,8 @@ pub fn column_ms(since: Timestamp, until: Timestamp) -> u64 {
     millis_between(since, until).div_ceil(COLUMNS).max(1)
 }
 
-const fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
+/// From one time to a later one, milliseconds.
+pub const fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
     to.millis().saturating_sub(from.millis())
 }
 
@@ -174,10 +150,7 @@ impl Tally {
             waits: Quantiles::default(),
             longest: Vec::new(),
             waits_failed: 0,
-            counted: HashMap::new(),
-            waiting: HashMap::new(),
-            waiting_for: HashMap::new(),
-            next_waiting: 0,
+            following: Waits::default(),
         }
     }
 
@@ -206,23 +179,29 @@ impl Tally {
                 let reason = line.reason.as_deref().unwrap_or("").to_owned();
                 self.with_group(&line, |group| *group.terminated.entry(reason).or_default() += 1);
             }
-            "node_up" => {
-                if let (true, Some(millis)) = (is_within, line.boot_ms) {
+            "node_up" if is_within => {
+                if let Some(millis) = line.boot_ms {
                     self.with_group(&line, |group| group.boots.add(millis));
                 }
-                self.node_up(at, is_within, line.node.as_deref().unwrap_or(""));
             }
-            "node_down" => self.node_down(is_within, line.node.as_deref().unwrap_or("")),
-            "job_counted" => {
-                if let (Some(job), true) = (line.job, self.counted.len() < FOLLOWED_MAX) {
-                    self.counted.entry(job).or_insert(at);
-                }
-            }
-            "job_dropped" => {
-                line.job.map(|job| self.counted.remove(&job));
-            }
-            "nodes_resumed" => self.resumed(at, &line),
             _ => {}
+        }
+        self.wait(at, is_within, &line);
+    }
+
+    fn wait(&mut self, at: Timestamp, is_within: bool, line: &Line<'_>) {
+        let ended = self.following.add(at, line);
+        if !is_within {
+            return;
+        }
+        self.waits_failed += ended.failed;
+        for wait in ended.waits {
+            self.waits.add(wait.millis);
+            let place = self.longest.partition_point(|other| other.millis >= wait.millis);
+            if place < LONGEST_MAX {
+                self.longest.insert(place, wait);
+                self.longest.truncate(LONGEST_MAX);
+            }
         }
     }
 
@@ -258,81 +237,26 @@ impl Tally {
     }
 
     fn failure(&mut self, line: &Line<'_>) {
-        let code = match &*line.event {
-            "node_down" | "node_drained" => {
-                let reason = line.reason.as_deref().unwrap_or("");
-                let code = reason.strip_prefix("(Code:").and_then(|rest| rest.split_once(')'));
-                code.map_or("", |(code, _)| code)
-            }
-            "group_problem" | "problem" | "job_dropped" | "configuration_refused" => "",
-            name if name.ends_with("_failed") => code_of(line.error.as_deref().unwrap_or("")),
-            _ => return,
-        };
+        let Some(code) = failure_code(line) else { return };
         let key = (line.event.clone().into_owned(), code.to_owned());
         let is_known = self.failures.contains_key(&key);
         let full = self.failures.len() >= FAILURES_MAX && !is_known;
         let key = if full { ("others".to_owned(), String::new()) } else { key };
         *self.failures.entry(key).or_default() += 1;
     }
+}
 
-    fn resumed(&mut self, at: Timestamp, line: &Line<'_>) {
-        let jobs = line.jobs.iter().map(|job| (*job, self.counted.remove(job).unwrap_or(at)));
-        let jobs: Vec<_> = jobs.collect();
-        let nodes = line.nodes.as_deref().map(hostlist::expand);
-        let Some(Ok(nodes)) = nodes else { return };
-        let left: BTreeSet<String> = nodes.iter().map(ToString::to_string).collect();
-        // A node that is wanted anew is not waited for by those before.
-        for node in &left {
-            self.leave(node);
+/// The code of a failure, empty if it has none; `None` if the event is no failure.
+pub fn failure_code<'a>(line: &'a Line<'_>) -> Option<&'a str> {
+    match &*line.event {
+        "node_down" | "node_drained" => {
+            let reason = line.reason.as_deref().unwrap_or("");
+            let code = reason.strip_prefix("(Code:").and_then(|rest| rest.split_once(')'));
+            Some(code.map_or("", |(code, _)| code))
         }
-        if jobs.is_empty() || self.waiting_for.len() + left.len() > FOLLOWED_MAX {
-            return;
-        }
-        let id = self.next_waiting;
-        self.next_waiting += 1;
-        self.waiting_for.extend(left.iter().map(|node| (node.clone(), id)));
-        self.waiting.insert(id, Waiting { jobs, nodes: left.len(), left });
-    }
-
-    fn node_up(&mut self, at: Timestamp, is_within: bool, node: &str) {
-        let Some(id) = self.waiting_for.remove(node) else { return };
-        let Some(waiting) = self.waiting.get_mut(&id) else { return };
-        waiting.left.remove(node);
-        if !waiting.left.is_empty() {
-            return;
-        }
-        let Some(waiting) = self.waiting.remove(&id) else { return };
-        if !is_within {
-            return;
-        }
-        for (job, since) in waiting.jobs {
-            let millis = millis_between(since, at);
-            self.waits.add(millis);
-            let wait = Wait { millis, job, nodes: waiting.nodes, until: at };
-            let place = self.longest.partition_point(|other| other.millis >= millis);
-            if place < LONGEST_MAX {
-                self.longest.insert(place, wait);
-                self.longest.truncate(LONGEST_MAX);
-            }
-        }
-    }
-
-    /// The jobs of a node that failed requeue, and wait anew.
-    fn node_down(&mut self, is_within: bool, node: &str) {
-        let jobs = self.leave(node);
-        if is_within {
-            self.waits_failed += jobs;
-        }
-    }
-
-    /// Nobody waits for a node any more. Returns how many jobs did.
-    fn leave(&mut self, node: &str) -> u64 {
-        let Some(id) = self.waiting_for.remove(node) else { return 0 };
-        let Some(waiting) = self.waiting.remove(&id) else { return 0 };
-        for other in &waiting.left {
-            self.waiting_for.remove(other);
-        }
-        waiting.jobs.len() as u64
+        "group_problem" | "problem" | "job_dropped" | "configuration_refused" => Some(""),
+        name if name.ends_with("_failed") => Some(code_of(line.error.as_deref().unwrap_or(""))),
+        _ => None,
     }
 }
 
@@ -347,6 +271,6 @@ fn code_of(error: &str) -> &str {
 impl Tally {
     /// How many things are kept.
     pub fn size(&self) -> usize {
-        self.counted.len() + self.failures.len() + self.waiting_for.len() + self.waiting.len()
+        self.following.size() + self.failures.len()
     }
 }

@@ -11,4 +11,5 @@ mod events;
 mod plugin;
 mod report;
 mod screen;
+mod serve;
 mod status;

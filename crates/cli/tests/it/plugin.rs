@@ -79,7 +79,7 @@ fn answer(stream: &UnixStream, answers: &Mutex<Answers>) {
     let request: Value = serde_json::from_str(&line).unwrap();
     let name = request["request"].as_str().unwrap();
     let answers = answers.lock().unwrap().clone();
-    let response = if name == "status" {
+    let response = if matches!(name, "status" | "glance") {
         let mut status = answers.status;
         status["response"] = json!("status");
         status

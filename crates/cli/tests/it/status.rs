@@ -77,6 +77,8 @@ fn the_document_lists_exactly_the_fields_that_there_are() {
         fields.push(name.clone());
         let inner = value.as_array().and_then(|list| list.first()).and_then(Value::as_object);
         fields.extend(inner.into_iter().flatten().map(|(key, _)| format!("{name}[].{key}")));
+        let inner = value.as_object().into_iter().flatten();
+        fields.extend(inner.map(|(key, _)| format!("{name}.{key}")));
     }
     let rows = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let mut listed: Vec<_> = rows.map(|(name, _)| name.to_owned()).collect();

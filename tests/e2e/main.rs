@@ -13,6 +13,7 @@ mod life;
 mod programs;
 mod protection;
 mod scale_in;
+mod serve;
 mod sizes;
 mod trouble;
 

@@ -14,6 +14,7 @@ mod serve;
 mod snapshot;
 mod status;
 mod terminal;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,10 @@ enum Command {
                       slurm-asg status --json | jq '.groups[].demand'\n\n\
                       The JSON is described in docs/status.md. NO_COLOR is honoured.")]
     Status(status::Options),
+    /// Show groups, nodes, pending jobs and events on the whole screen, and why they are so
+    #[command(after_help = "Examples:\n  slurm-asg top\n  slurm-asg top --interval 10\n\n\
+                      The key ? lists the keys. NO_COLOR is honoured.")]
+    Top(top::Options),
     /// Say why a job's nodes come or do not come, or why a node stays up or goes
     #[command(
         after_help = "Examples:\n  slurm-asg explain 12\n  slurm-asg explain compute-3 --json\n  \
@@ -149,6 +154,7 @@ fn main() -> ExitCode {
     let socket = arguments.socket.unwrap_or_else(slurm_asg_wire::socket_path);
     let result = match arguments.command {
         Command::Status(options) => status::run(&socket, &options),
+        Command::Top(options) => top::run(&socket, &options),
         Command::Explain { what, source, json } => match source.files() {
             Some((snapshot, config)) => explain::offline(&snapshot, &config, &what, json),
             None => explain::live(&socket, &what, json),

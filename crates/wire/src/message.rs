@@ -200,6 +200,10 @@ pub struct NodeStatus {
     pub text: String,
     /// Since when, milliseconds since the Unix epoch, where that is known.
     pub since_ms: Option<u64>,
+    /// When that ends at the latest, where that is known: by SuspendTime, ResumeTimeout, the hour
+    /// that is paid for, or the next try.
+    #[serde(default)]
+    pub until_ms: Option<u64>,
 }
 
 impl NodeStatus {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -40,6 +40,10 @@ impl Plugin {
 
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("s")
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn change(&self, change: impl FnOnce(&mut Answers)) {
@@ -113,7 +117,8 @@ pub fn status() -> Value {
             {"name": "compute-1", "group": "compute", "state": "ALLOCATED+CLOUD",
              "instance": "i-0a1", "why": "busy", "text": "jobs run on it", "since_ms": null},
             {"name": "compute-2", "group": "compute", "state": "IDLE+CLOUD", "instance": "i-0a2",
-             "why": "idle", "text": "idle; Slurm's SuspendTime decides", "since_ms": now - 65_000},
+             "why": "idle", "text": "idle; Slurm's SuspendTime decides", "since_ms": now - 65_000,
+             "until_ms": now + 535_000},
             {"name": "compute-3", "group": "compute", "state": "ALLOCATED+CLOUD+POWERING_UP",
              "instance": "i-0a3", "why": "booting", "text": "waits for its instance to register",
              "since_ms": now - 41_000},

@@ -45,6 +45,11 @@ impl Screen {
         String::from_utf8(self.tmux(&arguments).stdout).unwrap()
     }
 
+    /// Types keys, by tmux's names.
+    pub fn keys(&self, keys: &[&str]) {
+        assert!(self.tmux(&[&["send-keys"], keys].concat()).status.success());
+    }
+
     pub fn resize(&self, columns: u16, lines: u16) {
         let (columns, lines) = (columns.to_string(), lines.to_string());
         let resized = self.tmux(&["resize-window", "-x", &columns, "-y", &lines]);
@@ -97,4 +102,54 @@ fn without_colours_a_terminal_shows_none() {
     screen.until("ended with 0");
     let text = screen.text(true);
     assert!(text.contains("[#=+!....]") && !text.contains('\x1b'), "{text:?}");
+}
+
+#[test]
+fn top_is_worked_with_by_keys_and_leaves_the_terminal_as_it_was() {
+    let told = serde_json::json!({
+        "subject": "node compute-3", "known": true, "why": "booting",
+        "answer": "waits for its instance to register", "details": ["instance i-0a3 serves it"],
+        "waits_for": "slurmd on its instance to register", "for_secs": 41, "at_most_secs": 859,
+    });
+    let documents = vec![("explain", told)];
+    let plugin = Plugin::start(Answers { status: status(), documents });
+    let log = plugin.dir().join("events.jsonl");
+    let line = r#"{"time":"2026-11-25T10:00:05.000Z","event":"node_up","group":"compute","node":"compute-1","boot_ms":41000}"#;
+    std::fs::write(&log, format!("{line}\n")).unwrap();
+    plugin.change(|answers| answers.status["events"] = serde_json::json!(log));
+    let screen = Screen::run(&plugin, "A=1", &["top", "--interval", "1"]);
+    let text = screen.until("compute-3 i-0a3");
+    assert_eq!(text.lines().count(), 24, "{text}");
+    assert!(text.contains("compute [#=+!....]") && text.contains("8 min"), "{text}");
+    assert!(screen.text(true).contains("\x1b[32m#"), "{}", screen.text(true));
+    screen.keys(&["2"]);
+    screen.until("held; scontrol release");
+    screen.keys(&["3"]);
+    screen.until("up after 41.0 s");
+    screen.keys(&["1", "/", "c", "o", "m", "p", "u", "t", "e", "-", "3", "Enter"]);
+    let text = screen.until("1 Nodes (1)");
+    assert!(!text.contains("compute-2 i-0a2"), "{text}");
+    screen.keys(&["Enter"]);
+    screen.until("waits for slurmd on its instance to register, 14 min at most");
+    screen.keys(&["Escape"]);
+    plugin.change(|answers| answers.status["nodes"][2]["instance"] = "i-0a33".into());
+    screen.until("compute-3 i-0a33");
+    screen.resize(60, 12);
+    screen.until("Enter why");
+    screen.resize(80, 24);
+    plugin.change(|answers| answers.status = serde_json::json!({}));
+    screen.until("! the plugin's answer");
+    screen.keys(&["q"]);
+    let text = screen.until("ended with 0");
+    assert!(!text.contains("compute"), "the first screen is there again: {text}");
+}
+
+#[test]
+fn without_a_terminal_top_says_what_to_use_instead() {
+    let plugin = Plugin::start(Answers { status: status(), ..Answers::default() });
+    let output = plugin.run(&["top"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = crate::plugin::stderr(&output);
+    let expected = "slurm-asg: top needs a terminal; `slurm-asg status --watch` does without\n";
+    assert_eq!(said, expected);
 }

@@ -14,7 +14,9 @@ use std::time::Duration;
 use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings};
 use slurm_asg_core::event::{Chronicle, Event, EventName};
 use slurm_asg_core::policy::{EventsPolicy, Policy};
-use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder};
+use slurm_asg_engine::{
+    Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder, Retired,
+};
 use slurm_asg_wire::Response;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -263,6 +265,9 @@ async fn turn_until_changed(
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
             }
+            Call::Order(Order::Retire { what, why, answer }) => {
+                drop(answer.send(retire(&mut engine, &what, &why).await));
+            }
             Call::Configuration => match config.read() {
                 Ok(new) if needs_restart(&policy, &new) => return,
                 Ok(new) => {
@@ -397,6 +402,20 @@ async fn follow_advice<J: Journal>(
                 Err(error) => Response::Refused { why: error.to_string() },
             }
         }
+        Err(why) => Response::Refused { why },
+    }
+}
+
+/// Has a node drained that somebody wants to go.
+async fn retire<J: Journal>(
+    engine: &mut Engine<AwsCloud, Slurmctld, SystemClock, FileStore, J>,
+    what: &str,
+    why: &str,
+) -> Response {
+    match engine.retire(what, why).await {
+        Ok(Retired { node, instance }) => Response::Document {
+            content: serde_json::json!({ "node": node, "instance": instance }),
+        },
         Err(why) => Response::Refused { why },
     }
 }

@@ -40,6 +40,15 @@ const STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
 pub enum Order {
     /// Give the Auto Scaling groups the settings that are advised.
     FollowAdvice(oneshot::Sender<Response>),
+    /// Have a node drained.
+    Retire {
+        /// The node, or the instance that serves it.
+        what: String,
+        /// Why, and who wants it.
+        why: String,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Response>,
+    },
 }
 
 /// What the socket's clients reach.
@@ -137,9 +146,24 @@ fn judge(line: &[u8], user: u32, desk: &Desk) -> Result<Request, String> {
     let request: Request =
         serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
     if request.only_reads() || user == 0 || desk.masters.contains(&user) {
-        Ok(request)
+        Ok(signed(request, user))
     } else {
         Err(format!("user {user} may only read; only root and SlurmUser may do this"))
+    }
+}
+
+/// How much of a reason is kept, characters. Slurm shows it in one column.
+const REASON_CHARS_MAX: usize = 200;
+
+/// Puts who wants something beside why, by the kernel's word and not by the client's.
+fn signed(request: Request, user: u32) -> Request {
+    match request {
+        Request::Retire { what, why } => {
+            let why: String = why.chars().take(REASON_CHARS_MAX).collect();
+            let why = why.replace(char::is_control, " ");
+            Request::Retire { what, why: format!("{} (user {user})", why.trim()) }
+        }
+        other => other,
     }
 }
 
@@ -165,6 +189,9 @@ async fn answer(request: Request, desk: &Desk) -> Response {
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
         Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
+        Request::Retire { what, why } => {
+            order(desk, |answer| Order::Retire { what, why, answer }).await
+        }
     }
 }
 
@@ -269,6 +296,16 @@ mod tests {
         assert!(matches!(refused, Response::Refused { why } if why.contains("may only read")));
         let ended = say(0, line).await;
         assert!(matches!(ended, Response::Refused { why } if why.contains("has ended")));
+    }
+
+    #[tokio::test]
+    async fn a_reason_is_one_line_with_the_user_that_the_kernel_names() {
+        let line = "{\"request\":\"retire\",\"what\":\"n1\",\"why\":\"bad\\nGPU \"}";
+        let judged = judge(line.as_bytes(), 64030, &desk()).unwrap();
+        let why = "bad GPU (user 64030)".to_owned();
+        assert_eq!(judged, Request::Retire { what: "n1".to_owned(), why });
+        let refused = say(1000, line).await;
+        assert!(matches!(refused, Response::Refused { why } if why.contains("may only read")));
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod hooks;
 mod life;
 mod programs;
 mod protection;
+mod retire;
 mod scale_in;
 mod serve;
 mod sizes;

@@ -10,6 +10,7 @@ mod offline;
 mod output;
 mod plan;
 mod report;
+mod retire;
 mod serve;
 mod snapshot;
 mod status;
@@ -114,6 +115,14 @@ enum Command {
                       rules, packaging/grafana a dashboard; docs/serve.md lists the metrics."
     )]
     Serve(serve::Options),
+    /// Let an instance go: its node drains, and its jobs get their time
+    #[command(
+        after_help = "Examples:\n  slurm-asg retire i-0e220a8397b1dcdaf --reason \"bad GPU\"\n  \
+                      slurm-asg retire compute-3 --reason \"kernel update\"\n\n\
+                      No job ends for it. The node is powered down when its jobs have ended; another\n\
+                      instance comes when jobs want one. For root and SlurmUser."
+    )]
+    Retire(retire::Options),
     /// Read asg.toml as the plugin would, look at the Auto Scaling groups, and say what is wrong
     #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --fix\n  \
                       slurm-asg check --config ./asg.toml   only the file")]
@@ -165,6 +174,7 @@ fn main() -> ExitCode {
         },
         Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
         Command::Report(options) => report::run(&socket, options),
+        Command::Retire(options) => retire::run(&socket, options),
         Command::Serve(options) => serve::run(&socket, options),
         Command::Events(options) => events::run(&socket, options),
         Command::Check { config, fix, json } => {

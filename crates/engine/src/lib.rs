@@ -16,7 +16,7 @@ mod story;
 mod troubles;
 
 pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
-pub use engine::{Engine, Followed, IDLE_PAUSE, Look, TRANSITION_PAUSE};
+pub use engine::{Engine, Followed, IDLE_PAUSE, Look, Retired, TRANSITION_PAUSE};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError};

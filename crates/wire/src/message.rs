@@ -36,6 +36,13 @@ pub enum Request {
     },
     /// Give the Auto Scaling groups the settings that the status advises.
     FollowAdvice {},
+    /// Drain a node, so that its instance can go.
+    Retire {
+        /// The node, or the instance that serves it.
+        what: String,
+        /// Why, in one line.
+        why: String,
+    },
 }
 
 impl Request {
@@ -48,7 +55,10 @@ impl Request {
             | Self::Plan {}
             | Self::Snapshot {}
             | Self::Explain { .. } => true,
-            Self::Resume { .. } | Self::Suspend { .. } | Self::FollowAdvice {} => false,
+            Self::Resume { .. }
+            | Self::Suspend { .. }
+            | Self::FollowAdvice {}
+            | Self::Retire { .. } => false,
         }
     }
 }

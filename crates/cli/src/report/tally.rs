@@ -252,7 +252,9 @@ pub fn failure_code<'a>(line: &'a Line<'_>) -> Option<&'a str> {
         "node_down" | "node_drained" => {
             let reason = line.reason.as_deref().unwrap_or("");
             let code = reason.strip_prefix("(Code:").and_then(|rest| rest.split_once(')'));
-            Some(code.map_or("", |(code, _)| code))
+            let code = code.map_or("", |(code, _)| code);
+            // A person wanted it to go.
+            (code != "Retired").then_some(code)
         }
         "group_problem" | "problem" | "job_dropped" | "configuration_refused" => Some(""),
         name if name.ends_with("_failed") => Some(code_of(line.error.as_deref().unwrap_or(""))),

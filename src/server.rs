@@ -157,14 +157,10 @@ const REASON_CHARS_MAX: usize = 200;
 
 /// Puts who wants something beside why, by the kernel's word and not by the client's.
 fn signed(request: Request, user: u32) -> Request {
-    match request {
-        Request::Retire { what, why } => {
-            let why: String = why.chars().take(REASON_CHARS_MAX).collect();
-            let why = why.replace(char::is_control, " ");
-            Request::Retire { what, why: format!("{} (user {user})", why.trim()) }
-        }
-        other => other,
-    }
+    let Request::Retire { what, why } = request else { return request };
+    let why: String = why.chars().take(REASON_CHARS_MAX).collect();
+    let why = why.replace(char::is_control, " ");
+    Request::Retire { what, why: format!("{} (user {user})", why.trim()) }
 }
 
 async fn answer(request: Request, desk: &Desk) -> Response {

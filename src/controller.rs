@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings};
 use slurm_asg_core::event::{Chronicle, Event, EventName};
+use slurm_asg_core::ids::GroupName;
 use slurm_asg_core::policy::{EventsPolicy, Policy};
 use slurm_asg_engine::{
     Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder, Retired,
@@ -265,8 +266,12 @@ async fn turn_until_changed(
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
             }
-            Call::Order(Order::Retire { what, why, answer }) => {
-                drop(answer.send(retire(&mut engine, &what, &why).await));
+            Call::Order(Order::Retire { what, why, user, answer }) => {
+                drop(answer.send(retire(&mut engine, &what, &why, user).await));
+            }
+            Call::Order(Order::Command(command, answer)) => {
+                drop(answer.send(commanded(engine.command(&command))));
+                continue;
             }
             Call::Configuration => match config.read() {
                 Ok(new) if needs_restart(&policy, &new) => return,
@@ -389,6 +394,18 @@ enum Call {
     Order(Order),
 }
 
+/// What is answered to a command: the groups for which it has changed something.
+fn commanded(result: Result<Vec<GroupName>, String>) -> Response {
+    let changed = match result {
+        Ok(changed) => serde_json::to_value(changed).map_err(|error| error.to_string()),
+        Err(why) => Err(why),
+    };
+    match changed {
+        Ok(content) => Response::Document { content },
+        Err(why) => Response::Refused { why },
+    }
+}
+
 /// Has the settings changed that are advised.
 async fn follow_advice<J: Journal>(
     engine: &mut Engine<AwsCloud, Slurmctld, SystemClock, FileStore, J>,
@@ -411,8 +428,9 @@ async fn retire<J: Journal>(
     engine: &mut Engine<AwsCloud, Slurmctld, SystemClock, FileStore, J>,
     what: &str,
     why: &str,
+    user: u32,
 ) -> Response {
-    match engine.retire(what, why).await {
+    match engine.retire(what, why, user).await {
         Ok(Retired { node, instance }) => Response::Document {
             content: serde_json::json!({ "node": node, "instance": instance }),
         },

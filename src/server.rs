@@ -14,7 +14,7 @@ use slurm_asg_core::explain::{Subject, explain};
 use slurm_asg_core::resume_file;
 use slurm_asg_core::snapshot::file::File;
 use slurm_asg_core::view::PlanView;
-use slurm_asg_engine::{Clock, Recorder};
+use slurm_asg_engine::{Clock, Command, Recorder, What};
 use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -30,6 +30,8 @@ const CONNECTIONS_MAX: usize = 64;
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 /// How long an answer may take, with all calls to AWS.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
+/// How long the reason of a command may be.
+const REASON_BYTES_MAX: usize = 500;
 /// A status older than this is made anew for whoever asks.
 const STATUS_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long that may take.
@@ -44,11 +46,15 @@ pub enum Order {
     Retire {
         /// The node, or the instance that serves it.
         what: String,
-        /// Why, and who wants it.
+        /// Why.
         why: String,
+        /// Who wants it, by the kernel's word.
+        user: u32,
         /// Where the answer goes.
         answer: oneshot::Sender<Response>,
     },
+    /// Do something with groups.
+    Command(Command, oneshot::Sender<Response>),
 }
 
 /// What the socket's clients reach.
@@ -118,7 +124,7 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     tokio::time::timeout(QUESTION_LIMIT, question).await.map_err(io::Error::other)??;
     let response = if line.ends_with(b"\n") {
         match judge(&line, user, desk) {
-            Ok(request) => answer(request, desk).await,
+            Ok(request) => answer(request, user, desk).await,
             Err(why) => Response::Refused { why },
         }
     } else {
@@ -146,24 +152,14 @@ fn judge(line: &[u8], user: u32, desk: &Desk) -> Result<Request, String> {
     let request: Request =
         serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
     if request.only_reads() || user == 0 || desk.masters.contains(&user) {
-        Ok(signed(request, user))
+        Ok(request)
     } else {
         Err(format!("user {user} may only read; only root and SlurmUser may do this"))
     }
 }
 
-/// How much of a reason is kept, characters. Slurm shows it in one column.
-const REASON_CHARS_MAX: usize = 200;
-
-/// Puts who wants something beside why, by the kernel's word and not by the client's.
-fn signed(request: Request, user: u32) -> Request {
-    let Request::Retire { what, why } = request else { return request };
-    let why: String = why.chars().take(REASON_CHARS_MAX).collect();
-    let why = why.replace(char::is_control, " ");
-    Request::Retire { what, why: format!("{} (user {user})", why.trim()) }
-}
-
-async fn answer(request: Request, desk: &Desk) -> Response {
+async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
+    let command = |what, groups, reason| Command { what, groups, user, reason };
     match request {
         Request::Resume { nodes, file } => {
             let jobs = file.as_deref().map(resume_file::jobs).unwrap_or_default();
@@ -186,9 +182,28 @@ async fn answer(request: Request, desk: &Desk) -> Response {
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
         Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
         Request::Retire { what, why } => {
-            order(desk, |answer| Order::Retire { what, why, answer }).await
+            order(desk, |answer| Order::Retire { what, why, user, answer }).await
+        }
+        Request::Clear { groups, reason } => {
+            carry_out(desk, command(What::Clear, groups, reason)).await
+        }
+        Request::Pause { groups, reason } => {
+            carry_out(desk, command(What::Pause, groups, reason)).await
+        }
+        Request::ResumeScaling { groups, reason } => {
+            carry_out(desk, command(What::Resume, groups, reason)).await
         }
     }
+}
+
+async fn carry_out(desk: &Desk, mut command: Command) -> Response {
+    if command.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        let why = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+        return Response::Refused { why };
+    }
+    // It goes into lines of the log and of the status.
+    command.reason = command.reason.map(|reason| reason.replace(char::is_control, " "));
+    order(desk, |answer| Order::Command(command, answer)).await
 }
 
 /// Has the loop do something, and waits for what comes of it.
@@ -269,7 +284,7 @@ mod tests {
     async fn say(user: u32, line: &str) -> Response {
         let desk = desk();
         match judge(line.as_bytes(), user, &desk) {
-            Ok(request) => answer(request, &desk).await,
+            Ok(request) => answer(request, user, &desk).await,
             Err(why) => Response::Refused { why },
         }
     }
@@ -292,16 +307,6 @@ mod tests {
         assert!(matches!(refused, Response::Refused { why } if why.contains("may only read")));
         let ended = say(0, line).await;
         assert!(matches!(ended, Response::Refused { why } if why.contains("has ended")));
-    }
-
-    #[tokio::test]
-    async fn a_reason_is_one_line_with_the_user_that_the_kernel_names() {
-        let line = "{\"request\":\"retire\",\"what\":\"n1\",\"why\":\"bad\\nGPU \"}";
-        let judged = judge(line.as_bytes(), 64030, &desk()).unwrap();
-        let why = "bad GPU (user 64030)".to_owned();
-        assert_eq!(judged, Request::Retire { what: "n1".to_owned(), why });
-        let refused = say(1000, line).await;
-        assert!(matches!(refused, Response::Refused { why } if why.contains("may only read")));
     }
 
     #[tokio::test]

@@ -43,6 +43,27 @@ pub enum Request {
         /// Why, in one line.
         why: String,
     },
+    /// End cooldowns and protected mode.
+    Clear {
+        /// Groups by name; none for all.
+        groups: Vec<String>,
+        /// Why, for the event log.
+        reason: Option<String>,
+    },
+    /// Ask for no instance any more and let none go.
+    Pause {
+        /// Groups by name; none for all.
+        groups: Vec<String>,
+        /// Why, to be shown with the status.
+        reason: Option<String>,
+    },
+    /// Go on after that.
+    ResumeScaling {
+        /// Groups by name; none for all.
+        groups: Vec<String>,
+        /// Why, for the event log.
+        reason: Option<String>,
+    },
 }
 
 impl Request {
@@ -58,7 +79,10 @@ impl Request {
             Self::Resume { .. }
             | Self::Suspend { .. }
             | Self::FollowAdvice {}
-            | Self::Retire { .. } => false,
+            | Self::Retire { .. }
+            | Self::Clear { .. }
+            | Self::Pause { .. }
+            | Self::ResumeScaling { .. } => false,
         }
     }
 }

@@ -249,14 +249,19 @@ impl Tally {
 /// The code of a failure, empty if it has none; `None` if the event is no failure.
 pub fn failure_code<'a>(line: &'a Line<'_>) -> Option<&'a str> {
     match &*line.event {
-        "node_down" | "node_drained" => {
+        "node_down" | "node_drained" | "launches_fail" => {
             let reason = line.reason.as_deref().unwrap_or("");
-            let code = reason.strip_prefix("(Code:").and_then(|rest| rest.split_once(')'));
+            let code = reason.split_once("(Code:").and_then(|(_, rest)| rest.split_once(')'));
             let code = code.map_or("", |(code, _)| code);
             // A person wanted it to go.
             (code != "Retired").then_some(code)
         }
-        "group_problem" | "problem" | "job_dropped" | "configuration_refused" => Some(""),
+        "boot_failed"
+        | "protected_mode"
+        | "group_problem"
+        | "problem"
+        | "job_dropped"
+        | "configuration_refused" => Some(""),
         name if name.ends_with("_failed") => Some(code_of(line.error.as_deref().unwrap_or(""))),
         _ => None,
     }

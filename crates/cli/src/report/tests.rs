@@ -111,6 +111,8 @@ fn failures_are_counted_by_code() {
         r#"10:20:00 capacity_raised_failed "group":"g","error":"SetDesiredCapacity: no answer in time""#,
         r#"10:21:00 node_down "group":"g","node":"n1","reason":"(Code:InstanceGone) i-1 is gone""#,
         r#"09:00:00 node_down "group":"g","node":"n1","reason":"(Code:InstanceGone) before""#,
+        r#"10:21:30 launches_fail "group":"g","reason":"launches fail: (Code:InsufficientInstanceCapacity) none; AWS says: no""#,
+        r#"10:21:40 node_drained "group":"g","node":"n1","reason":"(Code:Retired) bad GPU (user 0)""#,
         r#"10:22:00 events_dropped "dropped":3"#,
     ]);
     let told: Vec<_> = figures
@@ -123,10 +125,11 @@ fn failures_are_counted_by_code() {
         [
             "2 capacity_raised_failed Throttling",
             "1 capacity_raised_failed ",
+            "1 launches_fail InsufficientInstanceCapacity",
             "1 node_down InstanceGone"
         ]
     );
-    assert_eq!((figures.events, figures.events_dropped), (5, 3));
+    assert_eq!((figures.events, figures.events_dropped), (7, 3));
 }
 
 const DAY: [&str; 10] = [

@@ -173,7 +173,9 @@ pub fn color_of(node: &NodeStatus) -> Option<Color> {
         "idle" | "base" | "waits_for_billing_hour" | "billing_hour_ends" => Some(Color::Idle),
         "booting" | "bound" | "raised" => Some(Color::Booting),
         why if why.starts_with("waits_for") => Some(Color::Booting),
-        "at_max" | "retry_at" | "cloud_unknown" => Some(Color::Failed),
+        "at_max" | "retry_at" | "cloud_unknown" | "no_capacity" | "protected_mode" | "paused" => {
+            Some(Color::Failed)
+        }
         _ => None,
     }
 }

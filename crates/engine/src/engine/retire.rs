@@ -12,6 +12,9 @@ use crate::journal::Journal;
 use crate::scheduler::Scheduler;
 use crate::store::Store;
 
+/// How much of a reason is kept, characters: Slurm shows it in one column.
+const REASON_CHARS_MAX: usize = 200;
+
 /// A node that drains so that its instance can go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retired {
@@ -22,12 +25,12 @@ pub struct Retired {
 }
 
 impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, J> {
-    /// Has the node drained that `what` is, or that the instance `what` serves. `why` goes into the
-    /// node's reason and the event log. No job ends for it.
+    /// Has the node drained that `what` is, or that the instance `what` serves. `why` and the user's
+    /// number go into the node's reason and the event log. No job ends for it.
     ///
     /// # Errors
     /// If it is not known, on its way out already, or Slurm does not take it; in one line.
-    pub async fn retire(&mut self, what: &str, why: &str) -> Result<Retired, String> {
+    pub async fn retire(&mut self, what: &str, why: &str, user: u32) -> Result<Retired, String> {
         let found = self
             .memory
             .bindings
@@ -48,7 +51,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         if seen.state.has(leaving) {
             return Err(format!("{} is on its way out already", retired.node));
         }
-        let reason = format!("(Code:Retired) {why}");
+        let why: String = why.chars().take(REASON_CHARS_MAX).collect();
+        let why = why.replace(char::is_control, " ");
+        let reason = format!("(Code:Retired) {} (user {user})", why.trim());
         let result = self.scheduler.drain(std::slice::from_ref(&retired.node), &reason).await;
         let (name, error) = match &result {
             Ok(()) => (EventName::NodeDrained, None),
@@ -59,6 +64,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             node: Some(retired.node.clone()),
             instance: Some(retired.instance.clone()),
             reason: Some(reason),
+            user: Some(user),
             error: error.clone(),
             ..Event::new(self.clock.now(), name)
         };

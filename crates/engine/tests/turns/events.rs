@@ -261,7 +261,7 @@ fn an_instance_is_retired_by_draining_its_node_and_nothing_else() {
     let mut engine = fake.engine_by(GROUP);
     turn(&mut engine);
     let retire = |engine: &mut Turner, what: &str| {
-        let retired = ready(engine.retire(what, "bad GPU (user 0)"));
+        let retired = ready(engine.retire(what, " bad\nGPU", 0));
         retired.map(|retired| format!("{} {}", retired.node, retired.instance))
     };
     fake.state().fail.insert("drain");

@@ -5,6 +5,7 @@ mod asking;
 mod chart;
 mod check;
 mod command;
+mod ending;
 mod events;
 mod explain;
 mod offline;

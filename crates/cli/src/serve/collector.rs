@@ -248,9 +248,16 @@ impl Collector {
     }
 
     fn read_events(&mut self) -> anyhow::Result<()> {
-        let told = self.shared.world().status.as_ref().and_then(|status| status.events.clone());
-        let Some(path) = self.named_events.clone().or(told.map(PathBuf::from)) else {
-            anyhow::bail!("the plugin writes no event log");
+        let told = self.shared.world().status.as_ref().map(|status| status.events.clone());
+        let path = match (self.named_events.clone(), told) {
+            (Some(path), _) => path,
+            (None, Some(Some(path))) => path.into(),
+            (None, Some(None)) => anyhow::bail!("the plugin writes no event log"),
+            (None, None) => {
+                anyhow::bail!(
+                    "the plugin has not said yet where the event log is; --events names it"
+                )
+            }
         };
         if self.log.as_ref().is_none_or(|(known, _)| *known != path) {
             let since = Timestamp::from_millis(now_ms().saturating_sub(day_ms()));

@@ -19,8 +19,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
+use crate::ending;
 use crate::output::complain;
 use collector::{Collector, Shared};
 
@@ -59,18 +59,7 @@ pub fn run(socket: &Path, options: Options) -> anyhow::Result<ExitCode> {
         if !at.ip().is_loopback() {
             complain("others than this host can reach it: whoever does may read, and nothing else");
         }
-        axum::serve(listener, http::router(shared))
-            .with_graceful_shutdown(until_told_to_end())
-            .await?;
+        axum::serve(listener, http::router(shared)).with_graceful_shutdown(ending::told()).await?;
         Ok(ExitCode::SUCCESS)
     })
-}
-
-async fn until_told_to_end() {
-    let ends = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt)] = ends else { return };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }

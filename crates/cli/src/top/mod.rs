@@ -26,6 +26,7 @@ use termion::input::TermRead;
 use termion::raw::IntoRawMode;
 
 use crate::asking;
+use crate::ending;
 use crate::events::reader::Reader;
 use crate::output::now_ms;
 use crate::terminal::{self, ColorWhen};
@@ -56,8 +57,8 @@ enum News {
     Status(Result<Box<Status>, String>),
     Events(Result<Vec<Event>, String>),
     Explained(String, Result<Box<Explanation>, String>),
-    /// There is no keyboard any more.
-    InputEnded,
+    /// There is no keyboard any more, or someone wants it to end.
+    Ended,
 }
 
 /// Shows everything until it is told to end.
@@ -69,6 +70,7 @@ pub fn run(socket: &Path, options: &Options) -> anyhow::Result<ExitCode> {
     let (send, news) = mpsc::channel();
     let keys = send.clone();
     thread::spawn(move || read_keys(&keys));
+    end_with_a_signal(send.clone())?;
     let asked = (socket.to_owned(), send.clone(), Duration::from_secs(options.interval));
     thread::spawn(move || ask(&asked.0, &asked.1, asked.2));
     let _other_screen = OtherScreen::enter()?;
@@ -126,7 +128,7 @@ fn go_on<W: Write>(
 fn take(app: &mut App, news: News) -> Ask {
     match news {
         News::Key(key) => return app.key(key),
-        News::InputEnded => return Ask::Quit,
+        News::Ended => return Ask::Quit,
         News::Explained(subject, answer) => app.explained(&subject, answer),
         News::Status(_) | News::Events(_) if app.frozen => {}
         News::Status(Ok(status)) => {
@@ -143,6 +145,16 @@ fn take(app: &mut App, news: News) -> Ask {
     Ask::Nothing
 }
 
+/// A signal ends it as a key does: the terminal is left as it was.
+fn end_with_a_signal(send: Sender<News>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::spawn(move || {
+        runtime.block_on(ending::told());
+        drop(send.send(News::Ended));
+    });
+    Ok(())
+}
+
 fn read_keys(send: &Sender<News>) {
     for input in io::stdin().events() {
         let sent = match input {
@@ -155,7 +167,7 @@ fn read_keys(send: &Sender<News>) {
         }
     }
     // Nobody may be there to hear it.
-    drop(send.send(News::InputEnded));
+    drop(send.send(News::Ended));
 }
 
 /// Asks the plugin and reads the event log, again and again, until nobody wants to know any more.

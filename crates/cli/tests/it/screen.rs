@@ -145,6 +145,22 @@ fn top_is_worked_with_by_keys_and_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn a_signal_ends_top_and_leaves_the_terminal_as_it_was() {
+    let plugin = Plugin::start(Answers { status: status(), ..Answers::default() });
+    let screen = Screen::run(&plugin, "A=1", &["top"]);
+    screen.until("compute-3 i-0a3");
+    let shell = screen.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+    let shell = String::from_utf8(shell.stdout).unwrap().trim().to_owned();
+    let child = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    let child = child.trim();
+    let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap();
+    assert_eq!(name.trim(), "slurm-asg");
+    assert!(Command::new("kill").arg(child).status().unwrap().success());
+    let text = screen.until("ended with 0");
+    assert!(!text.contains("compute"), "{text}");
+}
+
+#[test]
 fn without_a_terminal_top_says_what_to_use_instead() {
     let plugin = Plugin::start(Answers { status: status(), ..Answers::default() });
     let output = plugin.run(&["top"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::demand::JobVerdict;
 use slurm_asg_core::ids::NodeName;
-use slurm_asg_core::plan::{NodeReport, Plan, Why};
+use slurm_asg_core::plan::{NodeReport, Why};
 use slurm_asg_core::policy::{Policy, Price};
 use slurm_asg_core::snapshot::SlurmFacts;
 use slurm_asg_core::time::Timestamp;
@@ -53,7 +53,7 @@ impl Board {
             let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict));
             status.looked_at_ms = Some(look.at.millis());
             status.currency.clone_from(&policy.currency);
-            status.groups = groups(policy, &look.plan);
+            status.groups = groups(policy, look);
             status.nodes = nodes.collect();
             status.jobs = jobs.collect();
             let advice = advice(policy, &look.snapshot.asgs);
@@ -95,12 +95,16 @@ pub fn advised(advice: &Advice, error: Option<String>) -> AdviceStatus {
     }
 }
 
-fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
+fn groups(policy: &Policy, look: &Look) -> Vec<GroupStatus> {
+    let Look { plan, memory, .. } = look;
     policy
         .groups
         .iter()
         .map(|(name, group)| {
             let report = plan.groups.get(name).cloned().unwrap_or_default();
+            let boots = |asg| memory.boots.get(asg);
+            let cooldowns = group.asgs.iter().filter_map(|asg| plan.cooldowns.get(asg));
+            let in_force = cooldowns.filter(|cooldown| cooldown.is_in_force(look.at));
             GroupStatus {
                 name: name.to_string(),
                 asgs: group.asgs.iter().map(ToString::to_string).collect(),
@@ -118,6 +122,9 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
                 spare: report.spare,
                 releasing: report.releasing,
                 price_micros: group.price.map(Price::micros),
+                paused: memory.paused.contains_key(name),
+                protected: group.asgs.iter().filter_map(boots).any(|it| it.are_too_many(group)),
+                cooldown_until_ms: in_force.map(|cooldown| cooldown.until.millis()).max(),
                 problem: report.problem,
             }
         })

@@ -57,6 +57,14 @@ fn a_jobs_life_is_in_the_metrics_and_in_the_report() -> Result<()> {
     })?;
     let waited = metric(at, "slurm_asg_job_wait_seconds_count")?;
     ensure!(waited == Some(1.0), "{waited:?}");
+    let shut =
+        |why: &str| metric(at, &format!("slurm_asg_group_shut{{group=\"compute\",why=\"{why}\"}}"));
+    lab.command("slurm-asg", &["pause", "compute", "--reason", "looking at it"])?;
+    lab.until("the pause is seen", SOON, |_| Ok(shut("paused")? == Some(1.0)))?;
+    ensure!(shut("protected")? == Some(0.0) && shut("cooldown")? == Some(0.0));
+    ensure!(lab.status()?.groups[0].paused);
+    lab.command("slurm-asg", &["resume-scaling", "compute"])?;
+    lab.until("and its end", SOON, |_| Ok(shut("paused")? == Some(0.0)))?;
     lab.until_zero(BACK_TO_ZERO)?;
     let call = |operation: &str, outcome: &str| {
         let labels = format!("{{operation=\"{operation}\",outcome=\"{outcome}\"}}");

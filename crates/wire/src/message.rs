@@ -213,6 +213,16 @@ pub struct GroupStatus {
     /// What an instance costs for an hour, millionths of the currency, if asg.toml says so.
     #[serde(default)]
     pub price_micros: Option<u64>,
+    /// Whether an administrator has paused it.
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether one of its Auto Scaling groups is in protected mode: too many boots have failed.
+    #[serde(default)]
+    pub protected: bool,
+    /// Until when one of its Auto Scaling groups is asked for nothing, as launches fail;
+    /// milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub cooldown_until_ms: Option<u64>,
     /// What is wrong, in one line.
     pub problem: Option<String>,
 }

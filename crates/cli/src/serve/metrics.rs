@@ -153,6 +153,14 @@ fn groups(status: &Status, out: &mut Families<'_>) -> fmt::Result {
         "Instances that pending work needs and that are neither there nor on their way",
         pending,
     )?;
+    let shut = status.groups.iter().flat_map(|group| {
+        let cools_down = group.cooldown_until_ms > status.looked_at_ms;
+        let reasons =
+            [("paused", group.paused), ("protected", group.protected), ("cooldown", cools_down)];
+        reasons
+            .map(|(why, is_it)| (vec![("group", &*group.name), ("why", why)], number(is_it.into())))
+    });
+    out.gauge("slurm_asg_group_shut", "Whether the group is asked for no instances", shut)?;
     let instances = status.groups.iter().flat_map(|group| {
         let states = [
             ("in_service", group.in_service),

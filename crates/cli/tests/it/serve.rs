@@ -339,6 +339,8 @@ fn every_expression_of_dashboard_and_alerts_is_of_metrics_that_there_are() {
         status["looked_at_ms"] = json!(1_000);
         status["problem"] = json!("asg.toml:1: wrong");
         status["groups"][0]["problem"] = json!("throttled");
+        status["groups"][0]["paused"] = json!(true);
+        status["groups"][0]["protected"] = json!(true);
         status["groups"][0]["pending_instances"] = json!(3);
         status["groups"][0]["demand"] = json!(9);
         status["groups"][0]["spare"] = json!(1);

@@ -227,7 +227,8 @@ impl<'a> Checker<'a> {
     fn judge_open(&self, name: &NodeName) -> Verdict {
         let node = self.node(name)?;
         let is_ours = node.reason.starts_with("(Code:");
-        if node.state.phase() == Phase::Off && node.state.has(NodeState::DRAIN) && is_ours {
+        let is_quiet = matches!(node.state.phase(), Phase::Off | Phase::Up);
+        if is_quiet && node.state.has(NodeState::DRAIN) && is_ours {
             Ok(())
         } else {
             Err("only nodes that were closed by slurm-asg are opened")

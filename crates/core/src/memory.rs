@@ -420,8 +420,8 @@ impl Memory {
         }
     }
 
-    /// A node whose instance is gone and that Slurm reaches at the address of another one has
-    /// been given that one: by a binding that was not saved, or by an address used again.
+    /// A node whose instance is gone or too old, and that Slurm reaches at the address of another
+    /// one, has been given that one: by a binding that was not saved, or by an address used again.
     fn notice_successors(&mut self, snapshot: &Snapshot) {
         let Some(nodes) = snapshot.nodes.known() else { return };
         let bound: BTreeSet<InstanceId> =
@@ -431,7 +431,8 @@ impl Memory {
                 continue;
             };
             let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
-            if !in_use || !is_gone(binding, snapshot) {
+            let gone = is_gone(binding, snapshot);
+            if !in_use || !(gone || binding.outdated) {
                 continue;
             }
             let is_there = |id: &InstanceId| {
@@ -442,7 +443,19 @@ impl Memory {
             });
             if let Some((id, _)) = successor {
                 let old = std::mem::replace(binding, Binding::new(id, &binding.asg, snapshot.now));
-                note_gone(&mut self.releases, name, &old, snapshot.now);
+                if gone {
+                    note_gone(&mut self.releases, name, &old, snapshot.now);
+                } else {
+                    let cause = TerminateCause::Outdated;
+                    self.releases.entry(old.instance).or_insert_with(|| Release {
+                        asg: old.asg,
+                        node: Some(name.clone()),
+                        cause,
+                        decided_at: snapshot.now,
+                        accepted: None,
+                        retry: None,
+                    });
+                }
             }
         }
     }

@@ -314,7 +314,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             let snapshot = self.snapshot(now);
             self.memory.notice(&snapshot);
             let plan = plan(&self.policy, &self.memory, &snapshot);
-            if round >= ROUNDS_MAX || !self.look_closer(&plan, now).await {
+            if round == ROUNDS_MAX && self.is_old_for(&plan, now) {
+                // An answer about something else has taken its time: numbers may be others now.
+                self.refresh().await;
+            } else if round >= ROUNDS_MAX || !self.look_closer(&plan, now).await {
                 return (snapshot, plan, cost);
             }
             round += 1;
@@ -323,14 +326,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
 
     /// Whether something new was seen that the plan should have known.
     async fn look_closer(&mut self, plan: &Plan, now: Timestamp) -> bool {
-        let old_enough = if !plan.actions.is_empty() {
-            FRESH
-        } else if plan.watch_cloud {
-            TRANSITION_PAUSE
-        } else {
-            IDLE_PAUSE
-        };
-        if self.view.is_stale(old_enough, now) {
+        if self.is_old_for(plan, now) {
             self.refresh().await;
             return true;
         }
@@ -339,6 +335,18 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let launches = self.look_up_launches(plan, now).await;
         // An answer that took its time has made the plan old, also if it was none.
         hooks || instances || launches || self.clock.now().since(now) >= FRESH
+    }
+
+    /// Whether the view of AWS is too old for what a plan does or waits for.
+    fn is_old_for(&self, plan: &Plan, now: Timestamp) -> bool {
+        let old_enough = if !plan.actions.is_empty() {
+            FRESH
+        } else if plan.watch_cloud {
+            TRANSITION_PAUSE
+        } else {
+            IDLE_PAUSE
+        };
+        self.view.is_stale(old_enough, now)
     }
 
     async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {

@@ -256,7 +256,7 @@ pub fn failure_code<'a>(line: &'a Line<'_>) -> Option<&'a str> {
             // A person wanted it to go.
             (code != "Retired").then_some(code)
         }
-        "boot_failed"
+        "never_registered"
         | "protected_mode"
         | "group_problem"
         | "problem"

@@ -50,9 +50,11 @@ names! {
     /// Launches fail: the group is asked for nothing for a while.
     LaunchesFail = "launches_fail",
     /// An instance never registered.
-    BootFailed = "boot_failed",
+    NeverRegistered = "never_registered",
     /// What the console of such an instance had last.
     BootConsole = "boot_console",
+    /// It could not be read.
+    BootConsoleFailed = "boot_console_failed",
     /// Too many boots in a row have failed: nothing is launched any more.
     ProtectedMode = "protected_mode",
     /// An administrator has ended a cooldown or protected mode.

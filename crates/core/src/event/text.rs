@@ -82,11 +82,12 @@ impl Event {
                 number(self.to)
             ),
             EventName::LaunchesFail | EventName::ProtectedMode => f.write_str(reason),
-            EventName::BootFailed => f.write_str("has never registered"),
+            EventName::NeverRegistered => f.write_str("has never registered"),
             EventName::BootConsole => match &self.console {
                 Some(text) => write!(f, "its console had last: {}", last_line(text)),
                 None => f.write_str("its console had nothing"),
             },
+            EventName::BootConsoleFailed => f.write_str("reading its console"),
             EventName::Cleared => self.by_user(f, "cooldown and protected mode are over"),
             EventName::ScalingPaused => self.by_user(f, "scaling is paused"),
             EventName::ScalingResumed => self.by_user(f, "scaling goes on"),

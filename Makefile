@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test soak fuzz oracle lint bench clean
+.PHONY: help deps build demo test soak chaos fuzz oracle lint bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -34,6 +34,11 @@ test: build ## run all tests (root)
 HOURS ?= 100000
 soak: deps ## simulate clusters with faults, in virtual time (HOURS=100000)
 	SLURM_ASG_SIM_HOURS=$(HOURS) $(CARGO) test -p slurm-asg-engine --test sim no_seed_breaks_a_rule -- --nocapture
+
+# How many jobs `make chaos` submits.
+JOBS ?= 200
+chaos: build ## many jobs on a real cluster while everything goes wrong (JOBS=200, root)
+	SLURM_ASG_CHAOS_JOBS=$(JOBS) $(CARGO) test --test e2e every_job_runs_while_everything -- --nocapture
 
 # For how long `make fuzz` runs each target, seconds.
 SECONDS ?= 60

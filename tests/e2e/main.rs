@@ -8,6 +8,7 @@ mod ahead;
 mod alarm;
 mod boots;
 mod capacity;
+mod chaos;
 mod events;
 mod explain;
 mod hooks;

@@ -65,6 +65,17 @@ const LIMITS: Limits = Limits {
 pub enum Order {
     /// Give the Auto Scaling groups the settings that are advised.
     FollowAdvice(oneshot::Sender<Response>),
+    /// Have a node drained.
+    Retire {
+        /// The node, or the instance that serves it.
+        what: String,
+        /// Why.
+        why: String,
+        /// Who wants it, by the kernel's word.
+        user: u32,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Response>,
+    },
     /// Do something with groups.
     Command(Command, oneshot::Sender<Response>),
 }
@@ -245,10 +256,14 @@ async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
             look_afresh(desk).await;
             Response::Status(Box::new(desk.board.read()))
         }
+        Request::Glance {} => Response::Status(Box::new(desk.board.read())),
         Request::Plan {} => document(desk, Document::Plan).await,
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
         Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
+        Request::Retire { what, why } => {
+            order(desk, |answer| Order::Retire { what, why, user, answer }).await
+        }
         Request::Clear { groups, reason } => {
             carry_out(desk, command(What::Clear, groups, reason)).await
         }

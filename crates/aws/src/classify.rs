@@ -160,7 +160,8 @@ pub fn odd_answer(operation: &'static str, what: &str) -> CloudError {
     CloudError { operation, kind: CloudErrorKind::Other, message: one_line(what) }
 }
 
-fn kind(code: &str, words: &str, status: u16) -> CloudErrorKind {
+/// What kind of failure a code, its words and the HTTP status stand for.
+pub fn kind(code: &str, words: &str, status: u16) -> CloudErrorKind {
     match code {
         "Throttling"
         | "ThrottlingException"

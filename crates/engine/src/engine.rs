@@ -1,5 +1,7 @@
 //! One turn of the loop, and when the next is due.
 
+mod retire;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use slurm_asg_core::plan::{
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
+
+pub use retire::Retired;
 
 use crate::Clock;
 use crate::cloud::{Cloud, CloudError, TerminateRequest};

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod figures;
 mod locate;
 mod message;
 
 pub use client::{AskError, ask};
+pub use figures::{ApiCalls, Figures};
 pub use locate::{DEFAULT_SOCKET, config_path, slurm_conf_path, socket_path};
 pub use message::{AdviceStatus, GroupStatus, JobStatus, NodeStatus, Request, Response, Status};
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Figures;
+
 /// How much is said of a request that is none, characters.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -24,6 +26,8 @@ pub enum Request {
     /// How things stand.
     // A struct without fields: serde refuses unknown fields in those only.
     Status {},
+    /// The same as of the last look, without having another one made: for whoever asks often.
+    Glance {},
     /// What the last look planned.
     Plan {},
     /// What the last look has seen.
@@ -35,6 +39,13 @@ pub enum Request {
     },
     /// Give the Auto Scaling groups the settings that the status advises.
     FollowAdvice {},
+    /// Drain a node, so that its instance can go.
+    Retire {
+        /// The node, or the instance that serves it.
+        what: String,
+        /// Why, in one line.
+        why: String,
+    },
     /// End cooldowns and protected mode.
     Clear {
         /// Groups by name; none for all.
@@ -77,10 +88,15 @@ impl Request {
     #[must_use]
     pub const fn only_reads(&self) -> bool {
         match self {
-            Self::Status {} | Self::Plan {} | Self::Snapshot {} | Self::Explain { .. } => true,
+            Self::Status {}
+            | Self::Glance {}
+            | Self::Plan {}
+            | Self::Snapshot {}
+            | Self::Explain { .. } => true,
             Self::Resume { .. }
             | Self::Suspend { .. }
             | Self::FollowAdvice {}
+            | Self::Retire { .. }
             | Self::Clear { .. }
             | Self::Pause { .. }
             | Self::ResumeScaling { .. } => false,
@@ -140,6 +156,12 @@ pub struct Status {
     /// Settings that Auto Scaling groups should have and have not.
     #[serde(default)]
     pub advice: Vec<AdviceStatus>,
+    /// The currency of prices.
+    #[serde(default)]
+    pub currency: String,
+    /// Numbers of the loop itself.
+    #[serde(default)]
+    pub figures: Figures,
     /// Pending jobs, and whether capacity is raised for them ahead of Slurm's allocation.
     pub jobs: Vec<JobStatus>,
 }
@@ -209,6 +231,19 @@ pub struct GroupStatus {
     pub spare: u32,
     /// Instances that are being terminated.
     pub releasing: u32,
+    /// What an instance costs for an hour, millionths of the currency, if asg.toml says so.
+    #[serde(default)]
+    pub price_micros: Option<u64>,
+    /// Whether an administrator has paused it.
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether one of its Auto Scaling groups is in protected mode: too many boots have failed.
+    #[serde(default)]
+    pub protected: bool,
+    /// Until when one of its Auto Scaling groups is asked for nothing, as launches fail;
+    /// milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub cooldown_until_ms: Option<u64>,
     /// What is wrong, in one line.
     pub problem: Option<String>,
 }
@@ -230,6 +265,19 @@ pub struct NodeStatus {
     pub text: String,
     /// Since when, milliseconds since the Unix epoch, where that is known.
     pub since_ms: Option<u64>,
+    /// When that ends at the latest, where that is known: by SuspendTime, ResumeTimeout, the hour
+    /// that is paid for, or the next try.
+    #[serde(default)]
+    pub until_ms: Option<u64>,
+}
+
+impl NodeStatus {
+    /// Whether its machine has failed it: gone, never registered, or not to be found.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let words = ["instance_gone", "never_registered", "no_machine", "no_instance_known"];
+        words.contains(&self.why.as_str())
+    }
 }
 
 #[cfg(test)]

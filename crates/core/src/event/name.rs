@@ -73,6 +73,8 @@ names! {
     NodeBound = "node_bound",
     /// Slurm did not take the address.
     NodeBoundFailed = "node_bound_failed",
+    /// A node's slurmd has registered.
+    NodeUp = "node_up",
     /// A node was set DOWN: its jobs requeue.
     NodeDown = "node_down",
     /// It could not be.
@@ -99,6 +101,8 @@ names! {
     NodesOpenedFailed = "nodes_opened_failed",
     /// Nodes are up without work.
     Heartbeat = "heartbeat",
+    /// What a group's instances do.
+    GroupState = "group_state",
     /// Slurm called the SuspendProgram or the ResumeFailProgram.
     NodesSuspended = "nodes_suspended",
     /// An instance that serves a node was protected from scale-in.

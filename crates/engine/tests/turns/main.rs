@@ -429,11 +429,14 @@ impl Scheduler for Fake {
     }
 }
 
-/// The fakes never wait.
 fn turn(engine: &mut Turner) -> Look {
-    let turn = pin!(engine.turn());
-    match turn.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(look) => look,
+    ready(engine.turn())
+}
+
+/// The fakes never wait.
+fn ready<T>(work: impl Future<Output = T>) -> T {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
         Poll::Pending => panic!("a fake has kept the loop waiting"),
     }
 }

@@ -21,7 +21,7 @@ fn a_retired_instance_goes_when_its_job_has_ended_and_its_node_is_available_agai
         Ok(())
     };
     let nobody = ["setpriv", "--reuid=65534", "--clear-groups", &program, "retire", &victim];
-    refused(&[&nobody[..], &["--reason", "x"]].concat(), "user 65534 may only read")?;
+    refused(&[&nobody[..], &["--reason", "x"]].concat(), "user 65534 may not do this")?;
     refused(&["slurm-asg", "retire", "i-0", "--reason", "x"], "i-0 is neither a node that has")?;
     refused(&["slurm-asg", "retire", &victim, "--reason", " "], "must not be empty")?;
     refused(&["slurm-asg", "retire", &victim], "--reason <TEXT>")?;

@@ -319,6 +319,16 @@ impl<'a> Checker<'a> {
         Some(min.max(initial).min(max))
     }
 
+    /// A node that is DOWN, and whose instance someone else ends.
+    fn goes_with_its_instance(&self, name: &NodeName, node: &Node) -> bool {
+        let mut instances = self.serves.iter().filter(|(_, served)| **served == name);
+        let is_going = |id: &InstanceId| {
+            let member = self.member(id);
+            member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
+        };
+        node.state.is_down() && !node.state.has_work() && instances.any(|(id, _)| is_going(id))
+    }
+
     fn nodes_in_use(&self, group: &GroupPolicy) -> u32 {
         let lives = |name: &NodeName| {
             let binding = self.memory.bindings.get(name);
@@ -328,6 +338,11 @@ impl<'a> Checker<'a> {
             let node = self.nodes.and_then(|nodes| nodes.get(*name));
             node.is_some_and(|node| match node.state.phase() {
                 Phase::Off | Phase::Releasing => false,
+                Phase::Up
+                    if node.state.is_given_up() || self.goes_with_its_instance(name, node) =>
+                {
+                    false
+                }
                 Phase::Up => lives(name) && !(node.state.is_down() && self.is_nowhere(name, node)),
                 Phase::Wanted | Phase::Booting => true,
             })

@@ -137,6 +137,13 @@ impl NodeState {
         matches!(self.base(), Self::ALLOCATED | Self::MIXED) || self.has(Self::COMPLETING)
     }
 
+    /// Whether Slurm is about to power down a node that is DOWN: one that never registered looks
+    /// so for a moment, as if it were in service.
+    #[must_use]
+    pub const fn is_given_up(self) -> bool {
+        self.is_down() && self.has(Self::POWER_DOWN) && !self.has_work()
+    }
+
     /// What the state says about the machine behind the node.
     ///
     /// POWERING_DOWN wins over everything: a POWER_UP that comes meanwhile is honoured by Slurm

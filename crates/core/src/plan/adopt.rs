@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory};
-use crate::node_state::{NodeState, Phase};
+use crate::node_state::Phase;
 use crate::policy::{GroupPolicy, Policy};
 use crate::snapshot::{Lifecycle, Machine, Node, Snapshot};
 
@@ -102,9 +102,7 @@ impl<'a> Claims<'a> {
     fn instance_of(&self, name: &NodeName, node: &Node) -> Option<Place<'a>> {
         let state = node.state;
         let is_up = state.phase() == Phase::Up;
-        // One that never registered looks so for a moment while Slurm powers it down.
-        let goes = state.is_down() && state.has(NodeState::POWER_DOWN) && !state.has_work();
-        if !(is_up || state.phase() == Phase::Booting) || goes {
+        if !(is_up || state.phase() == Phase::Booting) || state.is_given_up() {
             return None;
         }
         // A node that waits gets a fresh one in the place of what was to go.

@@ -548,7 +548,7 @@ impl<'a> Checker<'a> {
         {
             return Err("a node has one instance");
         }
-        if self.memory.releases.contains_key(&bind.instance)
+        if self.memory.releases.contains_key(&bind.instance) && !is_its_own
             || self.terminated.contains(&bind.instance)
         {
             return Err("an instance that goes is not given a node");

@@ -173,6 +173,9 @@ pub struct Release {
     pub accepted: Option<Accepted>,
     /// Set after a failure.
     pub retry: Option<Retry>,
+    /// How its boot had gone when that was decided.
+    #[serde(default)]
+    pub boot: Boot,
 }
 
 /// A terminate call that AWS has taken.
@@ -287,6 +290,9 @@ impl Memory {
                 }
                 Action::Terminate(terminate) => {
                     self.spare_since.remove(&terminate.instance);
+                    let mut bound = self.bindings.values();
+                    let bound = bound.find(|binding| binding.instance == terminate.instance);
+                    let boot = bound.map_or(Boot::Awaited, |binding| binding.boot);
                     self.bindings.retain(|_, binding| binding.instance != terminate.instance);
                     self.releases.entry(terminate.instance.clone()).or_insert_with(|| Release {
                         asg: terminate.asg.clone(),
@@ -295,6 +301,7 @@ impl Memory {
                         decided_at: now,
                         accepted: None,
                         retry: None,
+                        boot,
                     });
                 }
                 Action::SetDesired(raise) => {
@@ -454,6 +461,7 @@ impl Memory {
                         decided_at: snapshot.now,
                         accepted: None,
                         retry: None,
+                        boot: old.boot,
                     });
                 }
             }
@@ -557,5 +565,6 @@ fn note_gone(
         decided_at: now,
         accepted: Some(Accepted { at: now, decrement: false }),
         retry: None,
+        boot: binding.boot,
     });
 }

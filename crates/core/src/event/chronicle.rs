@@ -240,6 +240,7 @@ mod tests {
             decided_at: Timestamp::default(),
             accepted: None,
             retry: None,
+            boot: crate::memory::Boot::Awaited,
         };
         let memory = Memory { releases: [("i-7".into(), release)].into(), ..Memory::default() };
         let report = GroupReport {

@@ -446,15 +446,6 @@ impl<'a> Pass<'a, '_> {
         snapshot.address(id).is_none() && !snapshot.is_dead(id)
     }
 
-    /// Whether a node that boots is still reached at the address of an instance that is to go: its
-    /// slurmd may come with the next breath, and a job with it. Another one is on its way.
-    fn may_yet_serve(&self, id: &InstanceId) -> bool {
-        let Some(address) = self.scene.snapshot.address(id) else { return false };
-        let address = address.to_string();
-        let boots = |node: &Node| node.state.phase() == Phase::Booting && node.address == address;
-        self.scene.nodes.values().any(boots)
-    }
-
     fn lifecycle(&self, binding: &Binding) -> Option<&'a Lifecycle> {
         let member = self.scene.snapshot.member(&binding.asg, &binding.instance);
         member.map(|member| &member.lifecycle)
@@ -502,9 +493,6 @@ impl<'a> Pass<'a, '_> {
             }
             if self.may_serve(id) {
                 self.plan.look_up.insert(id.clone());
-                continue;
-            }
-            if self.may_yet_serve(id) {
                 continue;
             }
             self.terminate(&release.asg, id, release.node.as_ref(), release.cause);

@@ -384,6 +384,26 @@ fn a_node_with_an_outdated_binding_keeps_the_instance_that_slurm_knows() {
     assert_eq!(world.memory.bindings[&"n1".into()].instance, "i-2".into());
 }
 
+/// The call failed, the node is wanted again, and Slurm has forgotten its address.
+#[test]
+fn an_instance_that_was_to_go_and_has_not_booted_yet_serves_its_node_after_all() {
+    for (boot, wanted) in [(Boot::Awaited, 0), (Boot::Registered, 2)] {
+        let mut world = World::new(0, 8, &["n1 powering_down on=i-1"]);
+        world.memory.bindings.get_mut(&"n1".into()).unwrap().boot = boot;
+        let plan = world.plan();
+        world.memory.intend(&plan, world.snapshot.now);
+        world.node_mut("n1").state = NodeState(state("alloc_powering_up"));
+        world.node_mut("n1").address = "n1".to_owned();
+        let plan = world.plan();
+        let told = told(&plan);
+        assert_eq!(told.iter().filter(|it| !it.starts_with("bind")).count(), wanted, "{told:?}");
+        world.memory.intend(&plan, world.snapshot.now);
+        world.node_mut("n1").state = NodeState(state("alloc"));
+        let plan = world.plan();
+        assert!(plan.actions.iter().all(|action| action.terminate().is_none()), "{plan:?}");
+    }
+}
+
 #[test]
 fn what_was_gone_gets_no_other_name_when_an_old_read_shows_it_again() {
     let mut world = World::new(0, 8, &["n1 powering_up on=i-1", "n2 powering_up", "i-2 spare"]);

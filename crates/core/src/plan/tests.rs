@@ -575,6 +575,9 @@ fn a_silent_node_comes_back_once_it_is_certain_that_no_instance_is_its_own() {
     let silent = "n1 down reason=Not_responding";
     check(0, 8, &[silent, "n2 idle on=i-2"], &["power_down n1"]);
     check(0, 8, &["n1 down reason=broken_fan", "n2 idle on=i-2"], &[]);
+    // slurmctld came back with a state from before it was powered down.
+    let ours = "n1 down reason=(Code:InstanceGone)_i-1_is_gone";
+    check(0, 8, &[ours, "n2 idle on=i-2"], &["power_down n1"]);
     check(0, 8, &["n1 down on=i-1 reason=Not_responding"], &[]);
     let mut world = World::new(0, 8, &[silent, "n2 idle on=i-2", "i-3 spare"]);
     // An instance whose address is not known may be the one.

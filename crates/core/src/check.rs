@@ -10,9 +10,9 @@ use crate::memory::{Boot, Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
     Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
-    SetDesired, SetSizes, Terminate, is_gone, scales,
+    SetDesired, SetSizes, Terminate, is_gone, is_overdue, scales,
 };
-use crate::policy::{GroupPolicy, Policy, ScaleIn, ScaleOut};
+use crate::policy::{GroupPolicy, Launch, Policy, ScaleIn, ScaleOut};
 use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
 
 /// An action that must not be carried out.
@@ -135,6 +135,9 @@ impl<'a> Checker<'a> {
             Action::PowerDown(down) if down.cause == PowerDownCause::BillingHour => {
                 self.judge_billing_hour(&down.node)
             }
+            Action::PowerDown(down) if down.cause == PowerDownCause::MakeRoom => {
+                self.judge_make_room(&down.node)
+            }
             Action::PowerDown(down) => {
                 let node = self.node(&down.node)?;
                 if node.state.is_down() && node.state.phase() == Phase::Off {
@@ -244,6 +247,10 @@ impl<'a> Checker<'a> {
         let binding = self.memory.bindings.get(name);
         if binding.is_some_and(|it| !it.outdated && !is_gone(it, self.snapshot)) {
             return Err("the node has an instance");
+        }
+        let group = self.policy.group_of(name).and_then(|group| self.policy.groups.get(group));
+        if group.is_some_and(|group| is_overdue(group, self.memory, self.snapshot, name)) {
+            return Ok(());
         }
         self.has_no_capacity(name)
     }
@@ -369,12 +376,41 @@ impl<'a> Checker<'a> {
         if hour.next(launched, since, self.snapshot.now) > self.snapshot.now {
             return Err("its instance is paid for");
         }
-        let wanted = self.nodes_wanted(group_name, group).ok_or("the group is unknown")?;
-        let before = match self.in_use.get(group_name) {
+        self.judge_spared(group_name, group)
+    }
+
+    /// Only a node that the group can spare, while another one waits: an idle one, or one of a job
+    /// that is given up.
+    fn judge_make_room(&mut self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        let group_name = self.policy.group_of(name).ok_or("only nodes of groups are touched")?;
+        let group = self.policy.groups.get(group_name).ok_or("only nodes of groups are touched")?;
+        let idle = node.state.base() == NodeState::IDLE
+            && !node.state.has_work()
+            && node.state.phase() == Phase::Up;
+        if !idle && !is_overdue(group, self.memory, self.snapshot, name) {
+            return Err("only idle nodes are let go");
+        }
+        let waits = |name: &NodeName| {
+            self.node(name).is_ok_and(|node| {
+                matches!(node.state.phase(), Phase::Wanted | Phase::Booting)
+                    && node.state.has_work()
+            })
+        };
+        if group.launch != Launch::AllOrNothing || !group.nodes.iter().any(waits) {
+            return Err("no job waits for room");
+        }
+        self.judge_spared(group_name, group)
+    }
+
+    /// Whether the group has more nodes than it keeps; one fewer from now on.
+    fn judge_spared(&mut self, name: &GroupName, group: &GroupPolicy) -> Verdict {
+        let wanted = self.nodes_wanted(name, group).ok_or("the group is unknown")?;
+        let before = match self.in_use.get(name) {
             Some(count) => *count,
             None => self.nodes_in_use(group),
         };
-        self.in_use.insert(group_name.clone(), before.saturating_sub(1));
+        self.in_use.insert(name.clone(), before.saturating_sub(1));
         if before <= wanted { Err("the group keeps it") } else { Ok(()) }
     }
 

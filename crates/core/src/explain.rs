@@ -302,6 +302,10 @@ impl Teller<'_> {
         } else if let Why::RetryAt { at } | Why::NoCapacity { at, .. } = &report.why {
             told.waits_for = Some("the next try".to_owned());
             told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
+        } else if let Why::Incomplete { until, .. } = &report.why {
+            told.waits_for =
+                Some("all instances of its job, or for Slurm to requeue it".to_owned());
+            told.at_most_secs = Some(until.since(self.snapshot.now).as_secs());
         }
     }
 

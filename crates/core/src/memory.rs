@@ -37,6 +37,9 @@ pub struct Memory {
     /// Since when capacity has been raised ahead for a pending job, by job id.
     #[serde(default)]
     pub counted_since: BTreeMap<u32, Timestamp>,
+    /// Since when jobs have had nodes and lacked instances, by job id.
+    #[serde(default)]
+    pub incomplete: BTreeMap<u32, Timestamp>,
     /// Groups whose last SetDesiredCapacity failed.
     pub raise_retry: BTreeMap<AsgName, Retry>,
     /// What groups were last raised to, less what has been given back since. A read may be
@@ -339,6 +342,7 @@ impl Memory {
         }
         self.spare_since.retain(|instance, _| plan.spares.contains_key(instance));
         self.counted_since.clone_from(&plan.counted);
+        self.incomplete.clone_from(&plan.incomplete);
         self.adopt(&plan.adopted);
     }
 

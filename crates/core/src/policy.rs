@@ -28,6 +28,8 @@ pub use sizes::Sizes;
 /// AWS holds an instance no longer, however often its hook is told to wait (API reference of
 /// RecordLifecycleActionHeartbeat: 48 hours, or 100 times the heartbeat timeout).
 const DRAIN_LIMIT_MAX_SECS: u64 = 172_800;
+/// How long a job may lack instances, where all or nothing is launched.
+const LAUNCH_LIMIT_SECS: u64 = 120;
 /// So many boots in a row may fail.
 const BOOT_FAILURES_MAX: u32 = 10;
 /// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
@@ -73,6 +75,10 @@ pub struct GroupPolicy {
     pub prelaunch: bool,
     /// Who raises the capacity.
     pub scale_out: ScaleOut,
+    /// What becomes of a job that cannot have all of its nodes.
+    pub launch: Launch,
+    /// How long such a job may wait, if the group launches all or nothing.
+    pub launch_limit: Duration,
     /// Who decides that an idle node goes.
     pub scale_in: ScaleIn,
     /// How long an instance that serves no node and is not wanted may live.
@@ -118,6 +124,16 @@ pub enum ScaleOut {
     Direct,
     /// CloudWatch alarms on the metric `pending`, by scaling policies of the Auto Scaling group.
     Alarm,
+}
+
+/// What a job of several nodes gets when not all of them can be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Launch {
+    /// What there is; Slurm's ResumeTimeout ends the waiting.
+    #[default]
+    BestEffort,
+    /// Nothing; after `launch_limit` it is requeued, and what it had goes to others.
+    AllOrNothing,
 }
 
 impl Policy {
@@ -199,6 +215,8 @@ struct FileGroup {
     asg: toml::Spanned<OneOrMore>,
     prelaunch: Option<bool>,
     scale_out: Option<toml::Spanned<String>>,
+    launch: Option<toml::Spanned<String>>,
+    launch_limit: Option<toml::Spanned<u64>>,
     scale_in: Option<toml::Spanned<String>>,
     cooldown: Option<toml::Spanned<u64>>,
     billing_period: Option<toml::Spanned<u64>>,
@@ -400,6 +418,8 @@ impl Source<'_> {
         let nodes = self.nodes(&name, &raw.nodes, taken)?;
         let asgs = self.asgs(&name, raw.asg, taken)?;
         let scale_out = self.scale_out(raw.scale_out, &asgs)?;
+        let launch = self.launch(raw.launch.as_ref(), scale_out)?;
+        let launch_limit = self.launch_limit(raw.launch_limit, launch)?;
         let seconds = |name, key: Option<_>, default, max| match key {
             None => Ok(Duration::from_secs(default)),
             Some(secs) => self.within(name, "in seconds", secs, 1..=max).map(Duration::from_secs),
@@ -418,6 +438,8 @@ impl Source<'_> {
             asgs,
             prelaunch,
             scale_out,
+            launch,
+            launch_limit,
             scale_in,
             orphan_grace,
             drain_limit,
@@ -445,6 +467,40 @@ impl Source<'_> {
             other => format!("scale_out `{other}` is not known; write \"direct\" or \"alarm\""),
         };
         Err(self.error(raw.span().start, message))
+    }
+
+    fn launch(
+        &self,
+        raw: Option<&toml::Spanned<String>>,
+        scale_out: ScaleOut,
+    ) -> Result<Launch, PolicyError> {
+        let Some(raw) = raw else { return Ok(Launch::default()) };
+        let message = match raw.get_ref().as_str() {
+            "best-effort" => return Ok(Launch::BestEffort),
+            "all-or-nothing" if scale_out == ScaleOut::Direct => return Ok(Launch::AllOrNothing),
+            "all-or-nothing" => "launch = \"all-or-nothing\" goes with scale_out = \"direct\": \
+                                 alarms know of no jobs"
+                .to_owned(),
+            other => format!(
+                "launch `{other}` is not known; write \"best-effort\" or \"all-or-nothing\""
+            ),
+        };
+        Err(self.error(raw.span().start, message))
+    }
+
+    fn launch_limit(
+        &self,
+        raw: Option<toml::Spanned<u64>>,
+        launch: Launch,
+    ) -> Result<Duration, PolicyError> {
+        let Some(raw) = raw else { return Ok(Duration::from_secs(LAUNCH_LIMIT_SECS)) };
+        if launch != Launch::AllOrNothing {
+            let message = "launch_limit goes with launch = \"all-or-nothing\" only; take it out, or \
+                           write that";
+            return Err(self.error(raw.span().start, message.to_owned()));
+        }
+        let secs = self.within("launch_limit", "in seconds", raw, 10..=86_400)?;
+        Ok(Duration::from_secs(secs))
     }
 
     fn nodes(

@@ -17,8 +17,8 @@ use crate::node_state::NodeState;
 use crate::plan::{Action, AnswerHook, HookAnswer, Plan, PowerDownCause, plan};
 use crate::policy::{self, Policy};
 use crate::snapshot::{
-    Asg, FailureKind, Hook, Job, LaunchFailure, Lifecycle, Machine, MachineFacts, Member, Node,
-    Partition, Seen, Snapshot, Transition,
+    Asg, FailureKind, Hook, Job, JobState, LaunchFailure, Lifecycle, Machine, MachineFacts, Member,
+    Node, Partition, Seen, Snapshot, Transition,
 };
 use crate::time::Timestamp;
 
@@ -169,6 +169,18 @@ impl World {
         queue.jobs.push(Job { job_id, partition: "p".into(), num_nodes: nodes, ..Job::default() });
     }
 
+    /// A job has got nodes at `start`, in seconds, and waits for them to boot.
+    pub fn configure(&mut self, job_id: u32, nodes: &str, start: i64) {
+        let Seen::Known(queue) = &mut self.snapshot.queue else { panic!("no queue") };
+        Arc::make_mut(queue).jobs.push(Job {
+            job_id,
+            job_state: JobState(JobState::RUNNING.0 | JobState::CONFIGURING),
+            nodes: Some(nodes.into()),
+            start_time: Some(Timestamp::from_secs(start)),
+            ..Job::default()
+        });
+    }
+
     /// A launch of the group fails now.
     pub fn fail_launch(&mut self) {
         let failure = LaunchFailure {
@@ -297,7 +309,7 @@ impl World {
                     let node = self.node_mut(down.node.as_str());
                     // It is marked, and Slurm's next pass calls the suspend program.
                     let base = match down.cause {
-                        PowerDownCause::BillingHour => NodeState::IDLE,
+                        PowerDownCause::BillingHour | PowerDownCause::MakeRoom => NodeState::IDLE,
                         PowerDownCause::Recover => NodeState::DOWN,
                     };
                     node.state = NodeState(base | NodeState::POWER_DOWN);

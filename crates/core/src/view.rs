@@ -205,6 +205,9 @@ pub fn action(action: &Action) -> String {
             PowerDownCause::BillingHour => {
                 format!("power node {} down: idle, and its hour ends", down.node)
             }
+            PowerDownCause::MakeRoom => {
+                format!("power node {} down: idle, and a job waits for room", down.node)
+            }
         },
         Action::GiveBack(back) => format!(
             "lower {} from {} to {}: the rest was asked for and never launched",

@@ -109,7 +109,11 @@ fn next_of_node(why: &Why) -> Option<Why> {
             Why::WaitsForBillingHour { since: Timestamp::default(), at: Timestamp::default() }
         }
         Why::WaitsForBillingHour { .. } => Why::BillingHourEnds { since: Timestamp::default() },
-        Why::BillingHourEnds { .. } => Why::PowerDownAsked,
+        Why::BillingHourEnds { .. } => {
+            Why::Incomplete { job: 1, has: 0, nodes: 2, until: Timestamp::default() }
+        }
+        Why::Incomplete { .. } => Why::MakesRoom { since: None },
+        Why::MakesRoom { .. } => Why::PowerDownAsked,
         Why::PowerDownAsked => Why::NotInGroup,
         Why::NotInGroup => Why::HeldByHook,
         Why::HeldByHook => return None,

@@ -13,8 +13,8 @@ use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome, Paused};
 use slurm_asg_core::plan::{
-    Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, Protect, SetDesired,
-    SetSizes, Terminate, plan,
+    Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, PowerDown,
+    PowerDownCause, Protect, SetDesired, SetSizes, Terminate, plan,
 };
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
@@ -635,7 +635,7 @@ struct Work {
     sizes: Vec<SetSizes>,
     raises: Vec<SetDesired>,
     downs: Vec<slurm_asg_core::plan::MarkDown>,
-    power_downs: Vec<slurm_asg_core::plan::PowerDown>,
+    power_downs: Vec<PowerDown>,
     power_ups: Vec<slurm_asg_core::plan::PowerUp>,
     binds: Vec<Bind>,
     terminates: Vec<Terminate>,
@@ -720,6 +720,10 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
         let told = outcome(&scheduler.set_addresses(&updates).await);
         outcomes.extend(work.binds.iter().map(|bind| (Action::Bind(bind.clone()), told.clone())));
     }
+    let (to_make_room, to_recover): (Vec<_>, Vec<_>) =
+        work.power_downs.iter().partition(|down| down.cause == PowerDownCause::MakeRoom);
+    // Before their job is requeued and another one gets them.
+    outcomes.extend(power_down(scheduler, &to_make_room).await);
     for down in &work.downs {
         let result = scheduler.mark_down(std::slice::from_ref(&down.node), &down.reason).await;
         outcomes.push((Action::MarkDown(down.clone()), outcome(&result)));
@@ -736,12 +740,7 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
         let result = scheduler.drain(std::slice::from_ref(&drain.node), &drain.reason).await;
         outcomes.push((Action::Drain(drain.clone()), outcome(&result)));
     }
-    if !work.power_downs.is_empty() {
-        let nodes: Vec<_> = work.power_downs.iter().map(|down| down.node.clone()).collect();
-        let told = outcome(&scheduler.power_down(&nodes).await);
-        let actions = work.power_downs.iter().cloned().map(Action::PowerDown);
-        outcomes.extend(actions.map(|action| (action, told.clone())));
-    }
+    outcomes.extend(power_down(scheduler, &to_recover).await);
     if !work.power_ups.is_empty() {
         let nodes: Vec<_> = work.power_ups.iter().map(|up| up.node.clone()).collect();
         let told = outcome(&scheduler.power_up(&nodes).await);
@@ -749,6 +748,18 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
         outcomes.extend(actions.map(|action| (action, told.clone())));
     }
     outcomes
+}
+
+async fn power_down<S: Scheduler>(
+    scheduler: &mut S,
+    downs: &[&PowerDown],
+) -> Vec<(Action, Outcome)> {
+    if downs.is_empty() {
+        return Vec::new();
+    }
+    let nodes: Vec<_> = downs.iter().map(|down| down.node.clone()).collect();
+    let told = outcome(&scheduler.power_down(&nodes).await);
+    downs.iter().map(|down| (Action::PowerDown((*down).clone()), told.clone())).collect()
 }
 
 async fn protect<C: Cloud>(cloud: &C, protects: &[Protect]) -> Vec<(Action, Outcome)> {

@@ -170,12 +170,13 @@ pub fn color_of(node: &NodeStatus) -> Option<Color> {
     }
     match node.why.as_str() {
         "busy" => Some(Color::Busy),
-        "idle" | "base" | "waits_for_billing_hour" | "billing_hour_ends" => Some(Color::Idle),
+        "idle" | "base" | "waits_for_billing_hour" | "billing_hour_ends" | "makes_room" => {
+            Some(Color::Idle)
+        }
         "booting" | "bound" | "raised" => Some(Color::Booting),
         why if why.starts_with("waits_for") => Some(Color::Booting),
-        "at_max" | "retry_at" | "cloud_unknown" | "no_capacity" | "protected_mode" | "paused" => {
-            Some(Color::Failed)
-        }
+        "at_max" | "retry_at" | "cloud_unknown" | "no_capacity" | "protected_mode" | "paused"
+        | "incomplete" => Some(Color::Failed),
         _ => None,
     }
 }

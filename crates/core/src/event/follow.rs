@@ -19,6 +19,7 @@ use crate::word::variant_name;
 const JOBS_MAX: usize = 10_000;
 /// Why an idle node is powered down in a group that is billed by the hour.
 pub(super) const BILLING_HOUR: &str = "billing_hour";
+pub(super) const MAKE_ROOM: &str = "make_room";
 /// How much of a node list is kept that cannot be read, bytes.
 const UNREADABLE_MAX: usize = 1000;
 
@@ -76,6 +77,7 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
         Action::PowerDown(down) => {
             let reason = match (down.cause, plan.nodes.get(&down.node)) {
                 (PowerDownCause::BillingHour, _) => BILLING_HOUR.to_owned(),
+                (PowerDownCause::MakeRoom, _) => MAKE_ROOM.to_owned(),
                 (PowerDownCause::Recover, Some(report)) => report.why.word(),
                 // A node that Slurm gave up is off, and off is no news in a plan.
                 (PowerDownCause::Recover, None) => variant_name(&Why::NeverRegistered),

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Event, EventName};
 use crate::plan::{PowerUpCause, TerminateCause};
 
-use super::follow::{BILLING_HOUR, power_up_word, terminate_word};
+use super::follow::{BILLING_HOUR, MAKE_ROOM, power_up_word, terminate_word};
 
 /// How many jobs are named in words.
 const JOBS_SHOWN_MAX: usize = 10;
@@ -148,6 +148,8 @@ impl Event {
             EventName::NodePowerDown | EventName::NodePowerDownFailed => {
                 f.write_str(if reason == BILLING_HOUR {
                     "power down asked: idle, and its instance's hour ends"
+                } else if reason == MAKE_ROOM {
+                    "power down asked: idle, and a job waits for room"
                 } else {
                     "power down asked, to make it available again"
                 })

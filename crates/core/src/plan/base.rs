@@ -31,6 +31,8 @@ pub struct Base<'a> {
     suspended: bool,
     /// The group has what it begins with, or cannot have more.
     has_begun: bool,
+    /// Nodes that are up or come up.
+    up: u32,
     keep: u32,
     problem: Option<SizesProblem>,
 }
@@ -40,6 +42,11 @@ impl Base<'_> {
     /// what it begins with.
     pub fn keeps(&self, name: &NodeName) -> bool {
         self.members.contains(name) || !self.has_begun
+    }
+
+    /// How many of the nodes that are up or come up the group does not keep.
+    pub const fn spared(&self) -> u32 {
+        if self.has_begun { self.up.saturating_sub(self.keep) } else { 0 }
     }
 }
 
@@ -102,6 +109,7 @@ pub fn base<'a>(
     }
     // What is on its way is seen as wanted with the next look.
     base.has_begun = coming == up;
+    base.up = up;
     base
 }
 
@@ -172,6 +180,7 @@ impl<'a> Pass<'a, '_> {
                 self.ahead = self.ahead.saturating_sub(1);
             }
         }
+        self.base = base;
     }
 
     /// What to write in slurm.conf, so that Slurm leaves the base alone.

@@ -112,6 +112,14 @@ impl<'a> Book<'a> {
         self.sizes.max.saturating_sub(self.desired)
     }
 
+    /// How many more there may be once what this plan terminates is gone.
+    pub const fn room_to_come(&self) -> u32 {
+        if self.shut.is_some() {
+            return 0;
+        }
+        self.sizes.max.saturating_sub(self.desired.saturating_sub(self.taken))
+    }
+
     /// What DesiredCapacity is now.
     pub const fn desired(&self) -> u32 {
         self.desired

@@ -10,10 +10,12 @@ use std::net::IpAddr;
 use super::base::Base;
 use super::capacity::{Book, open_all};
 use super::sizes::SizesProblem;
+use super::whole::Incomplete;
 use super::{
     Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
     TERMINATE_REPEAT, Terminate, TerminateCause, Why, is_gone,
 };
+use crate::demand::JobVerdict;
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory};
 use crate::node_state::{NodeState, Phase};
@@ -41,6 +43,8 @@ pub struct Scene<'a> {
     pub ahead: u32,
     /// Which nodes these are, of all groups.
     pub launched: &'a BTreeSet<NodeName>,
+    /// Pending jobs, by id.
+    pub pending: &'a BTreeMap<u32, JobVerdict>,
     /// Nodes without work that pending jobs will be given.
     pub reuse: u32,
 }
@@ -54,6 +58,7 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
         base: Base::default(),
         booting: Vec::new(),
         wanted: Vec::new(),
+        jobs: Vec::new(),
         ahead: scene.ahead,
         spares_wanted: 0,
         unserved: 0,
@@ -68,7 +73,9 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     pass.judge_nodes();
     pass.bring_up();
     pass.retry_releases();
+    pass.sort_by_jobs();
     pass.bind_spares();
+    pass.judge_jobs();
     pass.raise();
     pass.let_orphans_go();
     pass.replace_for_unserved();
@@ -91,6 +98,8 @@ pub(super) struct Pass<'a, 'p> {
     /// Nodes that Slurm will ask for soon and that have none. An instance that got their name
     /// now would start before Slurm's request, and Slurm would ignore it.
     pub(super) wanted: Vec<&'a NodeName>,
+    /// Jobs that these nodes belong to.
+    pub(super) jobs: Vec<Incomplete<'a>>,
     /// Nodes that pending jobs will be given and that nobody has asked for yet.
     pub(super) ahead: u32,
     /// How many spares nodes and jobs still wait for.

@@ -15,6 +15,7 @@ mod report;
 mod shut;
 mod sizes;
 mod supply;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ pub(crate) use pause::scales;
 pub use report::{GroupReport, NodeReport, Waiting, Why};
 pub(crate) use shut::Shut;
 pub use sizes::SizesProblem;
+pub(crate) use whole::is_overdue;
 
 use crate::demand::{Demand, JobVerdict, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
@@ -75,6 +77,10 @@ pub struct Plan {
     /// Pending jobs that capacity is raised for, with the time since when.
     #[serde(skip)]
     pub counted: BTreeMap<u32, Timestamp>,
+    /// Jobs that have nodes and lack instances, with the time since when, in groups that launch all
+    /// or nothing.
+    #[serde(skip)]
+    pub incomplete: BTreeMap<u32, Timestamp>,
     /// Groups that have the nodes that they begin with.
     #[serde(skip)]
     pub begun: BTreeSet<GroupName>,
@@ -213,6 +219,8 @@ pub enum PowerDownCause {
     Recover,
     /// It is idle, and the next hour of its instance is about to be billed.
     BillingHour,
+    /// It is idle, and a job waits for which there is no room.
+    MakeRoom,
 }
 
 /// Let a node's jobs end and power it down then (`POWER_DOWN_ASAP`).
@@ -329,6 +337,7 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
             // Nothing is decided over nodes that cannot be seen; spares keep their age.
             plan.spares.clone_from(&memory.spare_since);
             plan.counted.clone_from(&memory.counted_since);
+            plan.incomplete.clone_from(&memory.incomplete);
             for name in policy.groups.keys() {
                 let report = GroupReport { problem: Some(why.clone()), ..GroupReport::default() };
                 plan.groups.insert(name.clone(), report);
@@ -356,11 +365,20 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
         let of = |sum: &BTreeMap<GroupName, u32>| sum.get(name).copied().unwrap_or(0);
         let ahead = if group.prelaunch { of(&demand.launch) } else { 0 };
         let reuse = of(&demand.reuse);
-        let launched = &demand.launched;
-        group::plan_group(
-            &group::Scene { name, group, memory, snapshot, nodes, bound, ahead, launched, reuse },
-            &mut plan,
-        );
+        let (launched, pending) = (&demand.launched, &demand.jobs);
+        let scene = group::Scene {
+            name,
+            group,
+            memory,
+            snapshot,
+            nodes,
+            bound,
+            ahead,
+            launched,
+            pending,
+            reuse,
+        };
+        group::plan_group(&scene, &mut plan);
     }
     if let Some(at) = demand.next_start {
         plan.wake(at);
@@ -432,6 +450,12 @@ impl Action {
     #[must_use]
     pub const fn terminate(&self) -> Option<&Terminate> {
         if let Self::Terminate(terminate) = self { Some(terminate) } else { None }
+    }
+
+    /// The node that is set down, if it is one.
+    #[must_use]
+    pub const fn mark_down(&self) -> Option<&MarkDown> {
+        if let Self::MarkDown(down) = self { Some(down) } else { None }
     }
 
     const fn terminate_mut(&mut self) -> Option<&mut Terminate> {

@@ -27,7 +27,7 @@ pub const fn scales(action: &Action) -> bool {
         | Action::GiveBack(_)
         | Action::PowerUp(_)
         | Action::Terminate(_) => true,
-        Action::PowerDown(down) => matches!(down.cause, PowerDownCause::BillingHour),
+        Action::PowerDown(down) => !matches!(down.cause, PowerDownCause::Recover),
         Action::AnswerHook(told) => matches!(told.answer, HookAnswer::Abandon),
         Action::MarkDown(_)
         | Action::CloseNodes(_)

@@ -68,7 +68,10 @@ impl Waiting {
         let waits = |report: &&NodeReport| {
             matches!(
                 report.why,
-                Why::Idle { .. } | Why::WaitsForBillingHour { .. } | Why::BillingHourEnds { .. }
+                Why::Idle { .. }
+                    | Why::WaitsForBillingHour { .. }
+                    | Why::BillingHourEnds { .. }
+                    | Why::MakesRoom { .. }
             )
         };
         reports.filter(waits).fold(Self::default(), |all, report| Self {
@@ -177,6 +180,22 @@ pub enum Why {
         /// Since when it is idle.
         since: Timestamp,
     },
+    /// Its job lacks instances, and gets none before all can be had (`launch = "all-or-nothing"`).
+    Incomplete {
+        /// The job.
+        job: u32,
+        /// How many of its nodes have instances.
+        has: u32,
+        /// How many nodes of the group it has.
+        nodes: u32,
+        /// When it is requeued.
+        until: Timestamp,
+    },
+    /// Idle, and powered down now: a job waits for which there is no room.
+    MakesRoom {
+        /// Since when it is idle, if Slurm says.
+        since: Option<Timestamp>,
+    },
     /// It was asked to power down, and Slurm waits for it to be idle.
     PowerDownAsked,
     /// Slurm released it, but its group does not count its instance: missing, detached, standby.
@@ -190,7 +209,7 @@ impl Why {
     /// Since when it has been so, where that is known.
     #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
-        if let Self::Idle { since } | Self::Base { since } = self {
+        if let Self::Idle { since } | Self::Base { since } | Self::MakesRoom { since } = self {
             *since
         } else if let Self::Booting { since }
         | Self::WaitsForBillingHour { since, .. }
@@ -253,6 +272,10 @@ impl fmt::Display for Why {
             Self::NeverRegistered => "never registered; made available again",
             Self::WaitsForBillingHour { .. } => "idle; kept while its instance's hour is paid for",
             Self::BillingHourEnds { .. } => "idle, and the next hour is about to be billed",
+            Self::Incomplete { job, has, nodes, .. } => {
+                return write!(f, "waits: job {job} can have {has} of its {nodes} nodes only");
+            }
+            Self::MakesRoom { .. } => "idle, and makes room for a job that waits",
             Self::PowerDownAsked => "waits for Slurm to power it down",
             Self::NotInGroup => "released by Slurm; its instance is not in its group",
             Self::HeldByHook => {

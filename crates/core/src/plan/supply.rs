@@ -176,10 +176,11 @@ impl Pass<'_, '_> {
             .iter()
             .filter_map(Action::terminate)
             .filter(|terminate| !terminate.decrement && group.asgs.contains(&terminate.asg));
-        Some(self.unserved.saturating_sub(count(replaced.count())))
+        let held = count(self.held().count());
+        Some(self.unserved.saturating_add(held).saturating_sub(count(replaced.count())))
     }
 
-    fn wait_with(&mut self, name: &NodeName, why: Why) {
+    pub(super) fn wait_with(&mut self, name: &NodeName, why: Why) {
         let Some(node) = self.scene.nodes.get(name) else { return };
         let ready = why == Why::WaitsForAddress && node.state.phase() != Phase::Booting;
         self.say(name, node, None, if ready { Why::WaitsForResume } else { why });

@@ -1020,8 +1020,12 @@ fn recipe() -> impl Strategy<Value = Recipe> {
 fn build(
     (pieces, min, room, asked, spares, (age, jobs, alarm), blind, (sizes, begun)): Recipe,
 ) -> World {
-    let scale_out = if alarm { "alarm" } else { "direct" };
-    let mut world = sized(0, 0, &format!("{sizes}\nscale_out = \"{scale_out}\""), &[]);
+    let keys = match (alarm, age % 2) {
+        (true, _) => "scale_out = \"alarm\"",
+        (false, 0) => "launch = \"all-or-nothing\"\nlaunch_limit = 60",
+        (false, _) => "scale_out = \"direct\"",
+    };
+    let mut world = sized(0, 0, &format!("{sizes}\n{keys}"), &[]);
     if begun {
         world.memory.begun.insert("g".into());
     }
@@ -1078,6 +1082,18 @@ fn build(
     }
     for nodes in jobs {
         world.submit(nodes);
+    }
+    // Of the nodes that wait with work, some belong to jobs of several nodes.
+    let waits = |(_, node): &(&NodeName, &Node)| {
+        matches!(node.state.phase(), Phase::Booting | Phase::Wanted) && node.state.has_work()
+    };
+    let waiting = world.snapshot.nodes.known().unwrap().iter().filter(waits);
+    let waiting: Vec<NodeName> = waiting.map(|(name, _)| name.clone()).collect();
+    for (at, nodes) in waiting.chunks(1 + spares).take(3).enumerate() {
+        let id = 100 + u32::try_from(at).unwrap();
+        world.configure(id, &crate::hostlist::compress(nodes), 999_000 + i64::from(id));
+        let since = world.snapshot.now;
+        world.memory.incomplete.insert(id, since);
     }
     for spare in 0..spares {
         let id = format!("i-{}", 100 + spare);
@@ -1156,7 +1172,12 @@ proptest! {
         for _ in 0..3 {
             let sized = |plan: &Plan| plan.actions.iter().any(|it| matches!(it, Action::SetSizes(_)));
             let begins = next.begun.iter().any(|group| !world.memory.begun.contains(group));
-            if !sized(&last) && !sized(&next) && !begins {
+            // A node that is given up with its job counts no more among those that are kept.
+            let gives_up = |plan: &Plan| {
+                let downs = plan.actions.iter();
+                downs.filter_map(Action::mark_down).any(|it| it.reason.contains("IncompleteJob"))
+            };
+            if !sized(&last) && !sized(&next) && !begins && !gives_up(&last) {
                 break;
             }
             world.carry_out(&next);

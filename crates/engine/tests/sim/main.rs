@@ -68,6 +68,11 @@ impl Simulation {
             world.prelaunch,
             world.size_lines,
         );
+        let text = if world.all_or_nothing {
+            text + "launch = \"all-or-nothing\"\nlaunch_limit = 90\n"
+        } else {
+            text
+        };
         let policy = Arc::new(policy::parse(Path::new("asg.toml"), &text).unwrap());
         Self { world: Shared(Rc::new(RefCell::new(world))), engine: None, policy }
     }
@@ -183,7 +188,7 @@ impl Simulation {
         if !self.live(|world| world.no_jobs() || world.now >= end + JOBS_MAX) {
             return false;
         }
-        if self.world.world().has_too_small_a_group() {
+        if self.world.world().jobs_may_starve() {
             self.world.world().give_up_jobs();
         }
         if !self.world.world().no_jobs() {

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{InstanceId, NodeName};
 use slurm_asg_core::node_state::{NodeState, Phase};
-use slurm_asg_core::snapshot::{Job as Record, Node as Seen, Partition, Queue, Reason};
+use slurm_asg_core::snapshot::{
+    Job as Record, JobState as RecordState, Node as Seen, Partition, Queue, Reason,
+};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 
@@ -78,6 +81,8 @@ pub struct Job {
     /// Counts starts and ends, so that an event of an earlier start is known as such.
     pub turn: u32,
     pub runs: Millis,
+    /// When it was given its nodes.
+    pub allocated: Millis,
     cancelled: bool,
 }
 
@@ -106,6 +111,19 @@ pub struct Slurm {
     pub spared: usize,
 }
 
+/// A job that has its nodes and waits for them.
+fn configuring(id: u32, job: &Job) -> Record {
+    let nodes = hostlist::compress(&job.nodes);
+    Record {
+        job_id: id,
+        job_state: RecordState(RecordState::RUNNING.0 | RecordState::CONFIGURING),
+        partition: "p".into(),
+        nodes: Some(nodes.into()),
+        start_time: Some(Timestamp::from_millis(job.allocated)),
+        ..Record::default()
+    }
+}
+
 impl World {
     pub fn node(&mut self, name: &NodeName) -> &mut Node {
         self.slurm.now.nodes.get_mut(name).unwrap()
@@ -130,7 +148,8 @@ impl World {
             self.rng.u64(MINUTE..8 * MINUTE)
         };
         let state = JobState::Pending { from: self.now };
-        let job = Job { size, state, nodes: Vec::new(), turn: 0, runs, cancelled: false };
+        let (nodes, turn, allocated, cancelled) = (Vec::new(), 0, 0, false);
+        let job = Job { size, state, nodes, turn, allocated, runs, cancelled };
         self.slurm.now.jobs.insert(id, job);
         self.say(|| format!("job {id} submitted, {size} nodes, {} s", runs / SECOND));
         self.hook_rings();
@@ -154,8 +173,9 @@ impl World {
 
     /// With fewer instances than nodes, jobs of several nodes may each hold a part of what is
     /// there until ResumeTimeout, again and again: slurm.conf promises what the group has not.
-    pub fn has_too_small_a_group(&self) -> bool {
-        (self.sizes.max as usize) < self.slurm.now.nodes.len()
+    /// Unless it launches all or nothing.
+    pub fn jobs_may_starve(&self) -> bool {
+        (self.sizes.max as usize) < self.slurm.now.nodes.len() && !self.all_or_nothing
     }
 
     /// Somebody cancels what is left.
@@ -210,6 +230,7 @@ impl World {
             }
             job.nodes = free.into_iter().take(job.size).map(|(_, name)| name).collect();
             job.state = JobState::Configuring;
+            job.allocated = now;
             job.turn += 1;
             for name in job.nodes.clone() {
                 let node = self.node(&name);
@@ -569,7 +590,9 @@ impl Scheduler for Slurmctld {
         world.update("slurm_load_jobs")?;
         let now = world.now;
         let pending = |(id, job): (&u32, &Job)| {
-            let JobState::Pending { from } = job.state else { return None };
+            let JobState::Pending { from } = job.state else {
+                return (job.state == JobState::Configuring).then(|| configuring(*id, job));
+            };
             let nodes = u32::try_from(job.size).unwrap();
             let start_time = Some(Timestamp::from_millis(from)).filter(|_| now < from);
             let waits = if id % 2 == 0 { Reason::NONE } else { Reason::RESOURCES };

@@ -51,6 +51,8 @@ pub struct World {
     pub aws: Aws,
     /// Capacity is raised for pending jobs already.
     pub prelaunch: bool,
+    /// A job gets all of its nodes or none.
+    pub all_or_nothing: bool,
     pub sizes: Sizes,
     /// What asg.toml says of them.
     pub size_lines: String,
@@ -121,7 +123,7 @@ impl World {
             slurm.now.nodes.insert(name, node);
         }
         slurm.saved = slurm.now.clone();
-        let prelaunch = rng.bool();
+        let (prelaunch, all_or_nothing) = (rng.bool(), rng.bool());
         aws.hooks = (rng.u8(0..3) == 0).then(|| rng.u64(60..600) * SECOND);
         let mut world = Self {
             now: START,
@@ -132,6 +134,7 @@ impl World {
             slurm,
             aws,
             prelaunch,
+            all_or_nothing,
             sizes,
             size_lines,
             faults,

@@ -73,10 +73,13 @@ impl Files {
             programs.push("libjob_submit_asg.so");
         }
         for name in programs {
-            let from = self.build_dir.join(name);
-            let to = match name {
-                "libjob_submit_asg.so" => self.path("plugins/job_submit_asg.so"),
-                other => self.path("bin").join(other),
+            let built = self.build_dir.join(name);
+            let (from, to) = match name {
+                "libjob_submit_asg.so" => (
+                    options.plugin_file.clone().unwrap_or(built),
+                    self.path("plugins/job_submit_asg.so"),
+                ),
+                other => (built, self.path("bin").join(other)),
             };
             // A link would do, but Slurm wants the programs to be files not writable for others.
             fs::copy(&from, &to).with_context(|| {

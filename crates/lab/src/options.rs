@@ -48,6 +48,9 @@ pub struct Options {
     pub boot_command: Option<Vec<String>>,
     /// Where binaries are; `None` is beside the running one.
     pub build_dir: Option<PathBuf>,
+    /// The plugin's file; `None` is that of the binaries. SLURM_ASG_PLUGIN sets it, for a cluster of
+    /// another release than the machine's.
+    pub plugin_file: Option<PathBuf>,
     /// Keep the directory afterwards, for a look at the logs.
     pub keep: bool,
 }
@@ -155,6 +158,7 @@ impl Default for Options {
             endpoint: None,
             boot_command: None,
             build_dir: None,
+            plugin_file: std::env::var_os("SLURM_ASG_PLUGIN").map(PathBuf::from),
             keep: std::env::var_os("SLURM_ASG_KEEP").is_some(),
         }
     }

@@ -12,6 +12,7 @@ mod hooks;
 mod life;
 mod programs;
 mod protection;
+mod release;
 mod scale_in;
 mod sizes;
 mod trouble;

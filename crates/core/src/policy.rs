@@ -13,6 +13,7 @@ use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
 
 mod events;
+pub mod reference;
 mod scale_in;
 mod sizes;
 

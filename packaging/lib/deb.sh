@@ -33,7 +33,7 @@ make_deb() {
     chmod 644 "$root/DEBIAN/control" "$root/DEBIAN/md5sums"
     [ ! -e "$root/DEBIAN/conffiles" ] || chmod 644 "$root/DEBIAN/conffiles"
     find "$root" -depth -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-    dpkg-deb --root-owner-group -Zxz --build "$root" "$out/${1}_${VERSION}_$arch.deb" > /dev/null
+    dpkg-deb --root-owner-group -Zxz "-z$level" --build "$root" "$out/${1}_${VERSION}_$arch.deb" > /dev/null
 }
 
 # deb_relations KIND RELEASE

@@ -45,7 +45,7 @@ make_rpm() {
         --define "_buildhost reproducible" --define "use_source_date_epoch_as_buildtime 1" \
         --define "clamp_mtime_to_source_date_epoch 1" --define "debug_package %{nil}" \
         --define "__os_install_post %{nil}" --define "_build_id_links none" \
-        --define "_binary_payload w9.xzdio" "$spec" > "$work/rpmbuild/log" 2>&1; then
+        --define "_binary_payload w$level.xzdio" "$spec" > "$work/rpmbuild/log" 2>&1; then
         cat "$work/rpmbuild/log" >&2
         echo "packaging/build: rpmbuild fails for $1" >&2
         exit 1

@@ -5,6 +5,7 @@
 //! | 23.02 | `job_modify` has a fourth argument | [`job_modify`] |
 //! | 23.11 | nodes have an InstanceId | [`set_instances`] |
 //! | 25.05 | a node's record says what is allocated of it | [`in_use`] |
+//! | 26.05 | a job's most nodes may be Slurm's own reckoning | [`max_nodes_said`] |
 //! | 26.05 | the reason's user is taken from the connection | [`set_reason_user`] |
 //! | 23.02 | powered-down nodes are shown without `PrivateData=cloud` | slurm.conf has it |
 //! | 23.02 | the resume file has other keys | both are read: `resume_file` in the core |
@@ -16,7 +17,7 @@
 
 use std::ffi::CStr;
 
-use super::ffi::{SlurmApi, node_info_t, update_node_msg_t};
+use super::ffi::{SlurmApi, node_info_t, slurm_job_info_t, update_node_msg_t};
 use crate::guard::guarded;
 use crate::hook;
 
@@ -57,6 +58,22 @@ pub fn set_instances(message: &mut update_node_msg_t, instances: &CStr) {
 /// Sets the nodes' instance ids, where the release has a field for them.
 #[cfg(not(slurm_ge_2311))]
 pub fn set_instances(_message: &mut update_node_msg_t, _instances: &CStr) {}
+
+/// The most nodes that a job's owner has asked for; 0 if nothing was said of it. Slurm takes as many of
+/// a range as it can, but not when it has set the most to the number of tasks itself (get_node_cnts()
+/// in src/slurmctld/node_scheduler.c).
+#[cfg(slurm_ge_2605)]
+pub fn max_nodes_said(record: &slurm_job_info_t) -> u32 {
+    /// slurm.h, `JOB_IMPLICIT_MAX_NODES`, a macro that bindgen cannot read.
+    const IMPLICIT: u64 = 1 << 47;
+    if record.bitflags & IMPLICIT == 0 { record.max_nodes } else { 0 }
+}
+
+/// The most nodes that a job's owner has asked for; 0 if nothing was said of it.
+#[cfg(not(slurm_ge_2605))]
+pub fn max_nodes_said(record: &slurm_job_info_t) -> u32 {
+    record.max_nodes
+}
 
 /// Says who gives a reason, where Slurm does not know it by itself.
 #[cfg(not(slurm_ge_2605))]

@@ -62,7 +62,7 @@ fn a_plugin_for_another_release_is_refused_and_the_right_package_is_named() -> R
     };
     let said = format!("{refused:#}");
     // Slurm's own words, and before them what to do.
-    ensure!(said.contains("Incompatible Slurm plugin version"), "{said}");
+    ensure!(said.contains("Incompatible Slurm plugin"), "{said}");
     ensure!(said.contains("; install the package slurm-asg-plugin-"), "{said}");
     Ok(())
 }

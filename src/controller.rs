@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use slurm_asg_aws::{AwsCloud, Settings};
 use slurm_asg_core::event::{Event, EventName};
+use slurm_asg_core::ids::GroupName;
 use slurm_asg_core::policy::{EventsPolicy, Policy};
 use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Followed, Journal, Recorder};
 use slurm_asg_wire::Response;
@@ -255,6 +256,10 @@ async fn turn_until_changed(
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
             }
+            Call::Order(Order::Command(command, answer)) => {
+                drop(answer.send(commanded(engine.command(&command))));
+                continue;
+            }
             Call::Configuration => match config.read() {
                 Ok(new) if needs_restart(&policy, &new) => return,
                 Ok(new) => {
@@ -350,6 +355,18 @@ enum Call {
     Configuration,
     /// Something else.
     Order(Order),
+}
+
+/// What is answered to a command: the groups for which it has changed something.
+fn commanded(result: Result<Vec<GroupName>, String>) -> Response {
+    let changed = match result {
+        Ok(changed) => serde_json::to_value(changed).map_err(|error| error.to_string()),
+        Err(why) => Err(why),
+    };
+    match changed {
+        Ok(content) => Response::Document { content },
+        Err(why) => Response::Refused { why },
+    }
 }
 
 /// Has the settings changed that are advised.

@@ -170,6 +170,20 @@ impl Scheduler for Slurmctld {
         .await
     }
 
+    async fn close(&mut self, nodes: &[NodeName], reason: &str) -> Result<(), SchedulerError> {
+        self.update(NodeUpdate {
+            names: hostlist::compress(nodes),
+            state: Some(NodeState::DRAIN),
+            reason: Some(reason.to_owned()),
+            ..NodeUpdate::default()
+        })
+        .await
+    }
+
+    async fn open(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.set_state(nodes, NodeState::UNDRAIN).await
+    }
+
     async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         self.set_state(nodes, NodeState::POWER_UP).await
     }

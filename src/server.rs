@@ -14,7 +14,7 @@ use slurm_asg_core::explain::{Subject, explain};
 use slurm_asg_core::resume_file;
 use slurm_asg_core::snapshot::file::File;
 use slurm_asg_core::view::PlanView;
-use slurm_asg_engine::{Clock, Recorder};
+use slurm_asg_engine::{Clock, Command, Recorder, What};
 use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -30,6 +30,8 @@ const CONNECTIONS_MAX: usize = 64;
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 /// How long an answer may take, with all calls to AWS.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
+/// How long the reason of a command may be.
+const REASON_BYTES_MAX: usize = 500;
 /// A status older than this is made anew for whoever asks.
 const STATUS_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long that may take.
@@ -40,6 +42,8 @@ const STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
 pub enum Order {
     /// Give the Auto Scaling groups the settings that are advised.
     FollowAdvice(oneshot::Sender<Response>),
+    /// Do something with groups.
+    Command(Command, oneshot::Sender<Response>),
 }
 
 /// What the socket's clients reach.
@@ -109,7 +113,7 @@ async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     tokio::time::timeout(QUESTION_LIMIT, question).await.map_err(io::Error::other)??;
     let response = if line.ends_with(b"\n") {
         match judge(&line, user, desk) {
-            Ok(request) => answer(request, desk).await,
+            Ok(request) => answer(request, user, desk).await,
             Err(why) => Response::Refused { why },
         }
     } else {
@@ -143,7 +147,8 @@ fn judge(line: &[u8], user: u32, desk: &Desk) -> Result<Request, String> {
     }
 }
 
-async fn answer(request: Request, desk: &Desk) -> Response {
+async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
+    let command = |what, groups, reason| Command { what, groups, user, reason };
     match request {
         Request::Resume { nodes, file } => {
             let jobs = file.as_deref().map(resume_file::jobs).unwrap_or_default();
@@ -164,7 +169,26 @@ async fn answer(request: Request, desk: &Desk) -> Response {
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
         Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
+        Request::Clear { groups, reason } => {
+            carry_out(desk, command(What::Clear, groups, reason)).await
+        }
+        Request::Pause { groups, reason } => {
+            carry_out(desk, command(What::Pause, groups, reason)).await
+        }
+        Request::ResumeScaling { groups, reason } => {
+            carry_out(desk, command(What::Resume, groups, reason)).await
+        }
     }
+}
+
+async fn carry_out(desk: &Desk, mut command: Command) -> Response {
+    if command.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        let why = format!("a reason has at most {REASON_BYTES_MAX} bytes");
+        return Response::Refused { why };
+    }
+    // It goes into lines of the log and of the status.
+    command.reason = command.reason.map(|reason| reason.replace(char::is_control, " "));
+    order(desk, |answer| Order::Command(command, answer)).await
 }
 
 /// Has the loop do something, and waits for what comes of it.
@@ -245,7 +269,7 @@ mod tests {
     async fn say(user: u32, line: &str) -> Response {
         let desk = desk();
         match judge(line.as_bytes(), user, &desk) {
-            Ok(request) => answer(request, &desk).await,
+            Ok(request) => answer(request, user, &desk).await,
             Err(why) => Response::Refused { why },
         }
     }

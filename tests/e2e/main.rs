@@ -6,6 +6,8 @@
 
 mod ahead;
 mod alarm;
+mod boots;
+mod capacity;
 mod events;
 mod explain;
 mod hooks;

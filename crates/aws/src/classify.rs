@@ -301,7 +301,8 @@ fn connection_trouble(chain: &[String]) -> String {
     lookup.or(chain.last()).cloned().unwrap_or_else(|| "no connection".to_owned())
 }
 
-fn one_line(text: &str) -> String {
+/// Words of AWS in one line of limited length.
+pub fn one_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
         if !word.is_empty() {

@@ -81,6 +81,7 @@ fn parse(group: &AutoScalingGroup) -> Result<(AsgName, Asg), String> {
             .iter()
             .any(|process| process.process_name() == Some(AZ_REBALANCE)),
         hooks: None,
+        failure: None,
     };
     Ok((AsgName::new(name), asg))
 }

@@ -8,9 +8,11 @@
 mod at_once;
 mod classify;
 mod client;
+mod consoles;
 mod groups;
 mod hooks;
 mod instances;
+mod launches;
 mod metrics;
 mod pace;
 mod settings;
@@ -22,14 +24,17 @@ use std::sync::atomic::AtomicBool;
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::memory::FailedBoot;
 use slurm_asg_core::plan::AnswerHook;
-use slurm_asg_core::snapshot::{Asg, Hook, Machine};
-use slurm_asg_engine::{Cloud, CloudError, Publication, TerminateRequest};
+use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
+use slurm_asg_core::time::Timestamp;
+use slurm_asg_engine::{Cloud, CloudError, Publication, ReadConsole, TerminateRequest};
 
 pub use client::{Settings, loader};
 pub use tags::NODE_TAG;
 
 use client::Clients;
+use consoles::Consoles;
 use metrics::Publisher;
 use pace::Paces;
 use tags::Tagger;
@@ -47,6 +52,7 @@ pub struct AwsCloud {
     /// Single terminate calls under way at once.
     at_once: usize,
     tagger: Tagger,
+    consoles: Consoles,
     publisher: Publisher,
 }
 
@@ -65,12 +71,14 @@ impl AwsCloud {
         let clients = Clients::new(config);
         let tagger = Tagger::start(clients.clone());
         let publisher = Publisher::start(clients.clone());
+        let consoles = Consoles::start(clients.clone());
         Self {
             clients,
             paces: Paces::default(),
             batches: AtomicBool::new(true),
             at_once: AT_ONCE,
             tagger,
+            consoles,
             publisher,
         }
     }
@@ -112,6 +120,14 @@ impl Cloud for AwsCloud {
         terminate::terminate(self, request).await
     }
 
+    async fn last_failure(
+        &self,
+        asg: &AsgName,
+        since: Timestamp,
+    ) -> Result<Option<LaunchFailure>, CloudError> {
+        launches::last_failure(self, asg, since).await
+    }
+
     async fn protect(
         &self,
         asg: &AsgName,
@@ -134,6 +150,14 @@ impl Cloud for AwsCloud {
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
         self.tagger.add(names);
+    }
+
+    fn read_consoles_later(&self, boots: Vec<FailedBoot>) {
+        self.consoles.add(boots);
+    }
+
+    fn consoles(&self) -> Vec<ReadConsole> {
+        self.consoles.take()
     }
 
     fn publish_later(&self, publication: Publication) {

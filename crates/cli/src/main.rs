@@ -3,6 +3,7 @@
 
 mod asking;
 mod check;
+mod command;
 mod events;
 mod explain;
 mod offline;
@@ -90,6 +91,19 @@ enum Command {
                       slurm-asg events --json | jq -r 'select(.error) | .error'\n\n\
                       The events are described in docs/events.md.")]
     Events(events::Options),
+    /// End the cooldown or the protected mode of groups: instances are asked for again
+    #[command(after_help = "Examples:\n  slurm-asg clear compute --reason 'image mended'\n  \
+                      slurm-asg clear --all")]
+    Clear(command::Options),
+    /// Stop scaling groups: no instance is asked for and none is let go; jobs go on
+    #[command(after_help = "Examples:\n  slurm-asg pause compute --reason 'looking at a node'\n  \
+                      slurm-asg pause --all\n\n\
+                      A pause outlives restarts of slurmctld. slurm-asg resume-scaling ends it.")]
+    Pause(command::Options),
+    /// Scale groups again that were paused
+    #[command(after_help = "Examples:\n  slurm-asg resume-scaling compute\n  \
+                      slurm-asg resume-scaling --all")]
+    ResumeScaling(command::Options),
     /// Read asg.toml as the plugin would, look at the Auto Scaling groups, and say what is wrong
     #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --fix\n  \
                       slurm-asg check --config ./asg.toml   only the file")]
@@ -154,6 +168,9 @@ fn main() -> ExitCode {
         },
         Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
         Command::Events(options) => events::run(&socket, options),
+        Command::Clear(options) => command::run(&socket, command::Deed::Clear, options),
+        Command::Pause(options) => command::run(&socket, command::Deed::Pause, options),
+        Command::ResumeScaling(options) => command::run(&socket, command::Deed::Resume, options),
         Command::Check { config, fix, json } => {
             let is_in_force = config.is_none();
             let file = &config.unwrap_or_else(slurm_asg_wire::config_path);

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::Memory;
+use crate::memory::{Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
-    Action, AnswerHook, Bind, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX, SetDesired,
-    SetSizes, Terminate, is_gone,
+    Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
+    SetDesired, SetSizes, Terminate, is_gone, scales,
 };
 use crate::policy::{GroupPolicy, Policy, ScaleIn, ScaleOut};
 use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
@@ -73,6 +73,8 @@ struct Checker<'a> {
     sizes: BTreeMap<AsgName, (u32, u32)>,
     /// Nodes in use, with those that the plan powers up.
     in_use: BTreeMap<GroupName, u32>,
+    /// What is remembered of failed launches, with what the plan adds.
+    cooldowns: &'a BTreeMap<AsgName, Cooldown>,
     /// Groups that have had what they begin with, from memory and from what the plan notes.
     begun: BTreeSet<&'a GroupName>,
 }
@@ -101,6 +103,7 @@ impl<'a> Checker<'a> {
             given: BTreeSet::new(),
             sizes: BTreeMap::new(),
             in_use: BTreeMap::new(),
+            cooldowns: &plan.cooldowns,
             begun: memory.begun.union(&plan.begun).collect(),
         }
     }
@@ -109,16 +112,26 @@ impl<'a> Checker<'a> {
         if self.nodes.is_none() {
             return Err("nothing is done while Slurm's nodes are unknown");
         }
+        if scales(action) && self.group_of(action).is_some_and(|it| self.is_paused(it)) {
+            return Err("the group is paused");
+        }
         match action {
             Action::SetSizes(sizes) => self.judge_sizes(sizes),
             Action::PowerUp(up) => self.judge_power_up(&up.node),
             Action::Drain(drain) => self.judge_drain(&drain.node),
+            Action::GiveBack(back) => self.judge_give_back(back),
+            Action::CloseNodes(close) => {
+                close.nodes.iter().try_for_each(|name| self.judge_close(name))
+            }
+            Action::OpenNodes(open) => open.nodes.iter().try_for_each(|name| self.judge_open(name)),
             Action::Protect(protect) => self.judge_protect(protect),
             Action::AnswerHook(answer) => self.judge_answer(answer),
             Action::SetDesired(raise) => self.judge_raise(raise),
             Action::Terminate(terminate) => self.judge_terminate(terminate),
             Action::Bind(bind) => self.judge_bind(bind),
-            Action::MarkDown(down) => self.judge_gone(&down.node),
+            Action::MarkDown(down) => {
+                self.judge_given_up(&down.node).or_else(|_| self.judge_gone(&down.node))
+            }
             Action::PowerDown(down) if down.cause == PowerDownCause::BillingHour => {
                 self.judge_billing_hour(&down.node)
             }
@@ -130,9 +143,108 @@ impl<'a> Checker<'a> {
                 if node.state.is_down() && self.is_nowhere(&down.node, node) {
                     return Ok(());
                 }
-                self.judge_gone(&down.node)
+                self.judge_given_up(&down.node).or_else(|_| self.judge_gone(&down.node))
             }
         }
+    }
+
+    fn is_paused(&self, group: &GroupName) -> bool {
+        self.memory.paused.contains_key(group)
+    }
+
+    /// The group that an action scales.
+    fn group_of(&self, action: &Action) -> Option<&'a GroupName> {
+        let of_asg = |asg: &AsgName| self.policy.group_of_asg(asg).map(|(name, _)| name);
+        match action {
+            Action::SetSizes(sizes) => of_asg(&sizes.asg),
+            Action::SetDesired(raise) => of_asg(&raise.asg),
+            Action::GiveBack(back) => of_asg(&back.asg),
+            Action::Terminate(terminate) => of_asg(&terminate.asg),
+            Action::AnswerHook(told) => of_asg(&told.asg),
+            Action::PowerUp(up) => self.policy.group_of(&up.node),
+            Action::PowerDown(down) => self.policy.group_of(&down.node),
+            Action::MarkDown(_)
+            | Action::CloseNodes(_)
+            | Action::OpenNodes(_)
+            | Action::Drain(_)
+            | Action::Bind(_)
+            | Action::Protect(_) => None,
+        }
+    }
+
+    /// A lower number ends no instance only if all that live are protected.
+    fn judge_give_back(&mut self, back: &GiveBack) -> Verdict {
+        let asg = self.snapshot.asg(&back.asg).ok_or("the Auto Scaling group is unknown")?;
+        if self.cooldown(&back.asg).is_none() {
+            return Err("only what certainly does not come is given back");
+        }
+        let living = asg.instances.values().filter(|member| member.lifecycle.is_capacity());
+        if living.clone().any(|member| !member.protected) {
+            return Err("a lower number would end an instance that is not protected");
+        }
+        if (back.to as usize) < living.count() || back.to < asg.min || back.to >= asg.desired {
+            return Err("only what was never launched is given back");
+        }
+        if !self.raised.insert(back.asg.clone()) {
+            return Err("one change of each Auto Scaling group's capacity");
+        }
+        Ok(())
+    }
+
+    /// What is known of failed launches, if that is in force.
+    fn cooldown(&self, asg: &AsgName) -> Option<&Cooldown> {
+        let cooldown = self.cooldowns.get(asg)?;
+        cooldown.is_in_force(self.snapshot.now).then_some(cooldown)
+    }
+
+    /// Whether an Auto Scaling group is asked for nothing: launches or boots fail.
+    fn is_shut(&self, group: &GroupPolicy, asg: &AsgName) -> bool {
+        let boots = self.memory.boots.get(asg);
+        let max = group.boot_failures_max;
+        let too_many = |it: &Boots| it.protected_since.is_some() || it.failures >= max;
+        self.cooldown(asg).is_some() || max > 0 && boots.is_some_and(too_many)
+    }
+
+    /// Whether nothing can be launched for a group's nodes.
+    fn has_no_capacity(&self, name: &NodeName) -> Verdict {
+        let group = self.policy.group_of(name).and_then(|group| self.policy.groups.get(group));
+        let group = group.ok_or("only nodes of groups are touched")?;
+        if group.asgs.iter().all(|asg| self.is_shut(group, asg)) {
+            Ok(())
+        } else {
+            Err("instances can be launched for it")
+        }
+    }
+
+    fn judge_close(&self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        if node.state.phase() != Phase::Off || node.state.has_work() {
+            return Err("only nodes that are powered down are closed");
+        }
+        self.has_no_capacity(name)
+    }
+
+    fn judge_open(&self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        let is_ours = node.reason.starts_with("(Code:");
+        if node.state.phase() == Phase::Off && node.state.has(NodeState::DRAIN) && is_ours {
+            Ok(())
+        } else {
+            Err("only nodes that were closed by slurm-asg are opened")
+        }
+    }
+
+    /// A node that waits for an instance, has none, and gets none.
+    fn judge_given_up(&self, name: &NodeName) -> Verdict {
+        let node = self.node(name)?;
+        if node.state.phase() != Phase::Booting {
+            return Err("only a node that waits for its instance is given up");
+        }
+        let binding = self.memory.bindings.get(name);
+        if binding.is_some_and(|it| !it.outdated && !is_gone(it, self.snapshot)) {
+            return Err("the node has an instance");
+        }
+        self.has_no_capacity(name)
     }
 
     fn node(&self, name: &NodeName) -> Result<&'a Node, &'static str> {
@@ -255,6 +367,9 @@ impl<'a> Checker<'a> {
         let group = self.policy.group_of_asg(&raise.asg);
         if group.is_some_and(|(_, group)| group.scale_out == ScaleOut::Alarm) {
             return Err("only CloudWatch alarms raise the capacity of this group");
+        }
+        if group.is_some_and(|(_, group)| self.is_shut(group, &raise.asg)) {
+            return Err("nothing is asked of a group whose launches or boots fail");
         }
         if raise.to < asg.desired || raise.to <= raise.from {
             return Err("desired capacity is only raised by number");

@@ -299,7 +299,7 @@ impl Teller<'_> {
         } else if let Why::WaitsForBillingHour { at, .. } = &report.why {
             told.waits_for = Some("a job, or the end of the hour that is paid for".to_owned());
             told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
-        } else if let Why::RetryAt { at } = &report.why {
+        } else if let Why::RetryAt { at } | Why::NoCapacity { at, .. } = &report.why {
             told.waits_for = Some("the next try".to_owned());
             told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
         }

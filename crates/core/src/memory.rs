@@ -10,8 +10,12 @@ use crate::node_state::{NodeState, Phase};
 use crate::plan::{
     ANSWER_REST, Action, HookAnswer, POWER_UP_REST, Plan, SIZES_REST, TerminateCause, is_gone,
 };
-use crate::snapshot::{Machine, Member, Seen, Snapshot, Transition};
+use crate::snapshot::{LaunchFailure, Machine, Member, Seen, Snapshot, Transition};
 use crate::time::Timestamp;
+
+mod boots;
+
+pub use boots::{Boot, Boots, FailedBoot};
 
 /// The first wait after a failed call; it doubles with each further failure.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -50,10 +54,49 @@ pub struct Memory {
     /// Groups whose instances were protected a moment ago, and when that may be repeated.
     #[serde(default)]
     pub protect_retry: BTreeMap<AsgName, Retry>,
+    /// Groups whose launches have failed, with the time until which they are asked for nothing.
+    #[serde(default)]
+    pub cooldowns: BTreeMap<AsgName, Cooldown>,
+    /// How the last boots of a group's instances ended; nothing where the last one went well.
+    #[serde(default)]
+    pub boots: BTreeMap<AsgName, Boots>,
+    /// Boots that have failed and that nobody has been told of.
+    #[serde(skip)]
+    pub failed_boots: Vec<FailedBoot>,
+    /// Groups that are not to be scaled, by an administrator's word.
+    #[serde(default)]
+    pub paused: BTreeMap<GroupName, Paused>,
     /// Instances that a life-cycle hook holds.
     #[serde(default)]
     pub held: BTreeMap<InstanceId, Held>,
 }
+
+/// What is remembered of a group's failed launches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cooldown {
+    /// The last failure that was seen.
+    pub failure: LaunchFailure,
+    /// When the first of this cooldown was seen.
+    pub noticed_at: Timestamp,
+    /// Until then nothing is asked for.
+    pub until: Timestamp,
+}
+
+/// A group that is not to be scaled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paused {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whose word it is, a user's number.
+    pub user: u32,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
+}
+
+/// How long a cooldown that is over is remembered: a read may still show its failure.
+const COOLDOWN_MEMORY: Duration = Duration::from_secs(7200);
 
 /// An instance that a life-cycle hook holds, as long as it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +137,9 @@ pub struct Binding {
     /// Slurm has powered the node down since: this instance's slurmd is older than whatever
     /// resume request comes next, and Slurm would ignore it.
     pub outdated: bool,
+    /// Whether its slurmd has registered.
+    #[serde(default)]
+    pub boot: Boot,
 }
 
 impl Binding {
@@ -106,6 +152,7 @@ impl Binding {
             bound_at: now,
             missing_since: None,
             outdated: false,
+            boot: Boot::Awaited,
         }
     }
 }
@@ -209,11 +256,13 @@ impl Memory {
         self.notice_successors(snapshot);
         self.notice_missing(snapshot);
         self.notice_outdated(snapshot);
+        self.notice_boots(snapshot);
         self.notice_held(snapshot);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
         self.powered_up.retain(|_, retry| retry.counts(snapshot.now));
         self.sizes_retry.retain(|_, retry| retry.counts(snapshot.now));
+        self.cooldowns.retain(|_, it| snapshot.now.since(it.until) < COOLDOWN_MEMORY);
         self.protect_retry.retain(|_, retry| retry.counts(snapshot.now));
     }
 
@@ -231,6 +280,7 @@ impl Memory {
                     if !told_again {
                         let binding = Binding::new(&bind.instance, &bind.asg, now);
                         if let Some(old) = self.bindings.insert(bind.node.clone(), binding) {
+                            self.note_replaced(&bind.node, &old);
                             note_gone(&mut self.releases, &bind.node, &old, now);
                         }
                     }
@@ -250,6 +300,9 @@ impl Memory {
                 Action::SetDesired(raise) => {
                     self.levels.insert(raise.asg.clone(), Level { to: raise.to, at: now });
                 }
+                Action::GiveBack(back) => {
+                    self.levels.insert(back.asg.clone(), Level { to: back.to, at: now });
+                }
                 Action::SetSizes(sizes) if sizes.min > sizes.from.0 => {
                     self.levels.insert(sizes.asg.clone(), Level { to: sizes.desired, at: now });
                 }
@@ -257,9 +310,19 @@ impl Memory {
                 | Action::MarkDown(_)
                 | Action::PowerDown(_)
                 | Action::Drain(_)
+                | Action::CloseNodes(_)
+                | Action::OpenNodes(_)
                 | Action::PowerUp(_)
                 | Action::Protect(_)
                 | Action::AnswerHook(_) => {}
+            }
+        }
+        for (asg, cooldown) in &plan.cooldowns {
+            self.cooldowns.insert(asg.clone(), cooldown.clone());
+        }
+        for asg in &plan.protected {
+            if let Some(boots) = self.boots.get_mut(asg) {
+                boots.protected_since = Some(now);
             }
         }
         self.begun.extend(plan.begun.iter().cloned());
@@ -268,7 +331,19 @@ impl Memory {
         }
         self.spare_since.retain(|instance, _| plan.spares.contains_key(instance));
         self.counted_since.clone_from(&plan.counted);
-        for (node, binding) in &plan.adopted {
+        self.adopt(&plan.adopted);
+    }
+
+    /// The same with bindings that had been lost.
+    #[must_use]
+    pub fn with(&self, adopted: &BTreeMap<NodeName, Binding>) -> Self {
+        let mut memory = self.clone();
+        memory.adopt(adopted);
+        memory
+    }
+
+    fn adopt(&mut self, adopted: &BTreeMap<NodeName, Binding>) {
+        for (node, binding) in adopted {
             // It was to go, and serves a node all the same.
             self.releases.remove(&binding.instance);
             self.bindings.entry(node.clone()).or_insert_with(|| binding.clone());
@@ -279,6 +354,11 @@ impl Memory {
     pub fn settle(&mut self, outcomes: &[(Action, Outcome)], now: Timestamp) {
         for (action, outcome) in outcomes {
             match (action, outcome) {
+                (Action::GiveBack(back), outcome) => {
+                    let earlier = self.raise_retry.get(&back.asg).copied();
+                    let retry = outcome.retry(earlier, now, ANSWER_REST);
+                    self.raise_retry.insert(back.asg.clone(), retry);
+                }
                 (Action::SetDesired(raise), Outcome::Done) => {
                     self.raise_retry.remove(&raise.asg);
                 }
@@ -328,7 +408,12 @@ impl Memory {
                 }
                 // Slurm's own state shows whether these were done.
                 (
-                    Action::Bind(_) | Action::MarkDown(_) | Action::PowerDown(_) | Action::Drain(_),
+                    Action::Bind(_)
+                    | Action::MarkDown(_)
+                    | Action::PowerDown(_)
+                    | Action::Drain(_)
+                    | Action::CloseNodes(_)
+                    | Action::OpenNodes(_),
                     _,
                 ) => {}
             }

@@ -46,6 +46,8 @@ macro_rules! flags {
 flags! {
     /// In a reservation that is active.
     RES = 5 as "RESERVED";
+    /// In an update: open to jobs again. Never a state.
+    UNDRAIN = 6;
     /// The node belongs to the cloud.
     CLOUD = 7;
     /// No new jobs are to be placed.

@@ -24,6 +24,8 @@ pub use sizes::Sizes;
 /// AWS holds an instance no longer, however often its hook is told to wait (API reference of
 /// RecordLifecycleActionHeartbeat: 48 hours, or 100 times the heartbeat timeout).
 const DRAIN_LIMIT_MAX_SECS: u64 = 172_800;
+/// So many boots in a row may fail.
+const BOOT_FAILURES_MAX: u32 = 10;
 /// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
 const METRICS_PERIOD_SECS: u64 = 60;
 /// The longest name of a namespace, in characters (PutMetricData).
@@ -69,6 +71,10 @@ pub struct GroupPolicy {
     pub orphan_grace: Duration,
     /// For how long a life-cycle hook is told to wait for the jobs of an instance.
     pub drain_limit: Duration,
+    /// How long a group is asked for nothing after a launch has failed.
+    pub capacity_cooldown: Duration,
+    /// After so many boots in a row that failed nothing is launched any more; 0 is never.
+    pub boot_failures_max: u32,
     /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
     pub sizes: Sizes,
 }
@@ -105,6 +111,25 @@ pub enum ScaleOut {
 }
 
 impl Policy {
+    /// Groups by their names; all of them if none is named.
+    ///
+    /// # Errors
+    /// If there is no such group, in one line.
+    pub fn chosen(&self, names: &[String]) -> Result<Vec<GroupName>, String> {
+        if names.is_empty() {
+            return Ok(self.groups.keys().cloned().collect());
+        }
+        let known = |name: &String| {
+            let group = GroupName::new(name);
+            if self.groups.contains_key(&group) {
+                return Ok(group);
+            }
+            let all: Vec<_> = self.groups.keys().map(GroupName::as_str).collect();
+            Err(format!("asg.toml has no group `{name}`; it has {}", all.join(", ")))
+        };
+        names.iter().map(known).collect()
+    }
+
     /// The group that a node belongs to, if slurm-asg cares for it.
     #[must_use]
     pub fn group_of(&self, node: &NodeName) -> Option<&GroupName> {
@@ -167,6 +192,8 @@ struct FileGroup {
     billing_window_percent: Option<toml::Spanned<u64>>,
     orphan_grace: Option<toml::Spanned<u64>>,
     drain_limit: Option<toml::Spanned<u64>>,
+    capacity_cooldown: Option<toml::Spanned<u64>>,
+    boot_failures_max: Option<u32>,
     min_size: sizes::Key,
     initial_size: sizes::Key,
     max_size: sizes::Key,
@@ -359,6 +386,8 @@ impl Source<'_> {
         let orphan_grace = seconds("orphan_grace", raw.orphan_grace, 300, 86_400)?;
         let drain_limit =
             seconds("drain_limit", raw.drain_limit, DRAIN_LIMIT_MAX_SECS, DRAIN_LIMIT_MAX_SECS)?;
+        let capacity_cooldown = seconds("capacity_cooldown", raw.capacity_cooldown, 600, 86_400)?;
+        let boot_failures_max = raw.boot_failures_max.unwrap_or(BOOT_FAILURES_MAX);
         let prelaunch = raw.prelaunch.unwrap_or(true);
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
@@ -370,6 +399,8 @@ impl Source<'_> {
             scale_in,
             orphan_grace,
             drain_limit,
+            capacity_cooldown,
+            boot_failures_max,
             sizes,
         };
         Ok((name, group))

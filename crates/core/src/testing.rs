@@ -10,14 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::check;
+use crate::hostlist;
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory, Outcome};
 use crate::node_state::NodeState;
 use crate::plan::{Action, AnswerHook, HookAnswer, Plan, PowerDownCause, plan};
 use crate::policy::{self, Policy};
 use crate::snapshot::{
-    Asg, Hook, Job, Lifecycle, Machine, MachineFacts, Member, Node, Partition, Seen, Snapshot,
-    Transition,
+    Asg, FailureKind, Hook, Job, LaunchFailure, Lifecycle, Machine, MachineFacts, Member, Node,
+    Partition, Seen, Snapshot, Transition,
 };
 use crate::time::Timestamp;
 
@@ -168,6 +169,18 @@ impl World {
         queue.jobs.push(Job { job_id, partition: "p".into(), num_nodes: nodes, ..Job::default() });
     }
 
+    /// A launch of the group fails now.
+    pub fn fail_launch(&mut self) {
+        let failure = LaunchFailure {
+            at: self.snapshot.now,
+            kind: FailureKind::Capacity,
+            code: "InsufficientInstanceCapacity".to_owned(),
+            zone: "z".to_owned(),
+            message: "no capacity".to_owned(),
+        };
+        self.asg_mut().failure = Some(failure);
+    }
+
     /// The group does not protect its instances from scale-in.
     pub fn unprotect(&mut self) {
         for member in self.asg_mut().instances.values_mut() {
@@ -246,6 +259,21 @@ impl World {
                     let node = self.node_mut(up.node.as_str());
                     node.state = NodeState(node.state.0 | NodeState::POWER_UP);
                 }
+                Action::GiveBack(back) => self.asg_mut().desired = back.to,
+                Action::CloseNodes(close) => {
+                    for name in &close.nodes {
+                        let node = self.node_mut(name.as_str());
+                        node.state = NodeState(node.state.0 | NodeState::DRAIN);
+                        node.reason.clone_from(&close.reason);
+                    }
+                }
+                Action::OpenNodes(open) => {
+                    for name in &open.nodes {
+                        let node = self.node_mut(name.as_str());
+                        node.state = NodeState(node.state.0 & !NodeState::DRAIN);
+                        node.reason.clear();
+                    }
+                }
                 Action::Drain(drain) => {
                     let node = self.node_mut(drain.node.as_str());
                     let closed = NodeState::DRAIN | NodeState::POWER_DOWN;
@@ -313,6 +341,9 @@ pub fn tell(action: &Action) -> String {
         Action::MarkDown(down) => format!("down {}", down.node),
         Action::PowerDown(down) => format!("power_down {}", down.node),
         Action::Drain(drain) => format!("drain {}", drain.node),
+        Action::GiveBack(back) => format!("back {} -> {}", back.from, back.to),
+        Action::CloseNodes(close) => format!("close {}", hostlist::compress(&close.nodes)),
+        Action::OpenNodes(open) => format!("open {}", hostlist::compress(&open.nodes)),
         Action::Protect(protect) => format!("protect {}", protect.instance),
         Action::AnswerHook(told) => format!("{:?} {}", told.answer, told.instance).to_lowercase(),
         Action::Terminate(terminate) if terminate.decrement => {

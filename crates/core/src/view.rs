@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::demand::JobVerdict;
+use crate::hostlist;
 use crate::ids::{GroupName, InstanceId, NodeName};
 use crate::plan::{Action, Plan, PowerDownCause, TerminateCause};
 use crate::policy::{GroupPolicy, Policy};
@@ -165,7 +166,13 @@ fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
                 i64::from(raise.to) - i64::from(raise.from)
             }
             Action::Terminate(gone) if group.asgs.contains(&gone.asg) && gone.decrement => -1,
+            Action::GiveBack(back) if group.asgs.contains(&back.asg) => {
+                i64::from(back.to) - i64::from(back.from)
+            }
             Action::SetDesired(_)
+            | Action::GiveBack(_)
+            | Action::CloseNodes(_)
+            | Action::OpenNodes(_)
             | Action::Terminate(_)
             | Action::MarkDown(_)
             | Action::PowerDown(_)
@@ -199,6 +206,14 @@ pub fn action(action: &Action) -> String {
                 format!("power node {} down: idle, and its hour ends", down.node)
             }
         },
+        Action::GiveBack(back) => format!(
+            "lower {} from {} to {}: the rest was asked for and never launched",
+            back.asg, back.from, back.to
+        ),
+        Action::CloseNodes(close) => {
+            format!("close nodes {}: {}", hostlist::compress(&close.nodes), close.reason)
+        }
+        Action::OpenNodes(open) => format!("open nodes {}", hostlist::compress(&open.nodes)),
         Action::Drain(drain) => format!("drain node {}: {}", drain.node, drain.reason),
         Action::Protect(protect) => format!("protect {} from scale-in", protect.instance),
         Action::AnswerHook(told) => {

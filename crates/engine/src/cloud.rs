@@ -5,9 +5,10 @@ use std::future::Future;
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::memory::FailedBoot;
 use slurm_asg_core::metrics::Figure;
 use slurm_asg_core::plan::AnswerHook;
-use slurm_asg_core::snapshot::{Asg, Hook, Machine};
+use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
 use slurm_asg_core::time::Timestamp;
 
 /// AWS, as far as the loop needs it. Calls may be made twice: "already so" is success.
@@ -62,6 +63,16 @@ pub trait Cloud {
         request: &TerminateRequest,
     ) -> impl Future<Output = BTreeMap<InstanceId, Result<(), CloudError>>>;
 
+    /// The last launch of a group that failed, of those that began not before `since`.
+    ///
+    /// # Errors
+    /// If the group's activities could not be read.
+    fn last_failure(
+        &self,
+        asg: &AsgName,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Option<LaunchFailure>, CloudError>>;
+
     /// Protects instances of one group from scale-in. The answer has every id of the request.
     fn protect(
         &self,
@@ -92,12 +103,28 @@ pub trait Cloud {
     /// the writing goes on in the background, and nothing depends on it.
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>);
 
+    /// Reads the consoles of instances that never registered, as far as not too many wait. Returns
+    /// at once; the reading goes on in the background, and nothing depends on it.
+    fn read_consoles_later(&self, boots: Vec<FailedBoot>);
+
+    /// Consoles that have been read since this was last asked.
+    fn consoles(&self) -> Vec<ReadConsole>;
+
     /// Publishes figures to CloudWatch. Returns at once: the call goes on in the background, and
     /// what has not gone out when the next figures come is dropped.
     fn publish_later(&self, publication: Publication);
 
     /// How the last publication ended; `None` if that was told already, or if it has not yet.
     fn published(&self) -> Option<Result<(), CloudError>>;
+}
+
+/// The console of an instance that never registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadConsole {
+    /// Whose it is.
+    pub boot: FailedBoot,
+    /// Its last lines; `None` if it had nothing.
+    pub console: Result<Option<String>, CloudError>,
 }
 
 /// Figures for CloudWatch, all of one moment.

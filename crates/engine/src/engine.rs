@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::check::{self, Violation, check};
-use slurm_asg_core::event::{Event, EventName};
-use slurm_asg_core::ids::{AsgName, InstanceId};
-use slurm_asg_core::memory::{Memory, Outcome};
+use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
+use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
+use slurm_asg_core::memory::{Memory, Outcome, Paused};
 use slurm_asg_core::plan::{
-    Action, AnswerHook, Bind, Drain, Plan, Protect, SetDesired, SetSizes, Terminate, plan,
+    Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, Protect, SetDesired,
+    SetSizes, Terminate, plan,
 };
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
@@ -23,7 +24,7 @@ use crate::observe::CloudView;
 use crate::publish::Publisher;
 use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
 use crate::store::Store;
-use crate::story::{Story, with_group};
+use crate::story::{self, Story, with_group};
 use crate::troubles::{About, Troubles};
 
 /// Between looks while AWS or Slurm is at work.
@@ -69,6 +70,30 @@ pub struct Followed {
     pub advice: Advice,
     /// Whether AWS took it.
     pub result: Result<(), CloudError>,
+}
+
+/// What an administrator wants.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// What is to be done.
+    pub what: What,
+    /// Groups by name; none for all.
+    pub groups: Vec<String>,
+    /// Who says so, a user's number.
+    pub user: u32,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
+}
+
+/// What is to be done with groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// End cooldowns and protected mode.
+    Clear,
+    /// Ask for no instance and let none go.
+    Pause,
+    /// Go on after that.
+    Resume,
 }
 
 /// What one turn saw, and when the next is due.
@@ -167,6 +192,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let events = story.of_outcomes(policy, &self.memory, &plan, &outcomes, now);
         self.record(events);
         self.memory.settle(&outcomes, now);
+        self.tell_boots(now);
         self.save();
         self.view.prune(&self.memory);
         Publisher::note(&self.cloud, &mut self.troubles, now);
@@ -178,6 +204,60 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
         Look { at: now, snapshot, memory, plan, pause, rest }
+    }
+
+    /// Says which boots have failed, and what the consoles of such instances had.
+    fn tell_boots(&mut self, now: Timestamp) {
+        let failed = self.memory.take_failed_boots();
+        let read = self.cloud.consoles().into_iter().map(|read| {
+            let console = read.console.map_err(|error| error.to_string());
+            boot_console(&self.policy, &read.boot, console, now)
+        });
+        let events: Vec<_> =
+            failed_boots(&self.policy, &failed, now).into_iter().chain(read).collect();
+        story::log(&events);
+        self.record(events);
+        if !failed.is_empty() {
+            self.cloud.read_consoles_later(failed);
+        }
+    }
+
+    /// What an administrator wants of groups; of all, if none is named.
+    ///
+    /// # Errors
+    /// If a group is not in asg.toml, in one line. Nothing is done then.
+    pub fn command(&mut self, command: &Command) -> Result<Vec<GroupName>, String> {
+        let Command { what, groups, user, reason } = command;
+        let groups = self.policy.chosen(groups)?;
+        let now = self.clock.now();
+        let mut changed = Vec::new();
+        for name in groups {
+            let Some(group) = self.policy.groups.get(&name) else { continue };
+            let (event, any) = match what {
+                What::Clear => (EventName::Cleared, self.memory.clear(&group.asgs, now)),
+                What::Pause => {
+                    let paused = Paused { since: now, user: *user, reason: reason.clone() };
+                    (EventName::ScalingPaused, self.memory.pause(&name, paused))
+                }
+                What::Resume => {
+                    (EventName::ScalingResumed, self.memory.paused.remove(&name).is_some())
+                }
+            };
+            if any {
+                let event = Event {
+                    group: Some(name.clone()),
+                    user: Some(*user),
+                    reason: reason.clone(),
+                    ..Event::new(now, event)
+                };
+                tracing::info!("{event}");
+                self.record(vec![event]);
+                changed.push(name);
+            }
+        }
+        self.save();
+        self.journal.flush();
+        Ok(changed)
     }
 
     /// Gives the Auto Scaling groups the settings that are advised, and says how each went.
@@ -252,8 +332,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         }
         let hooks = self.look_up_hooks(plan, now).await;
         let instances = self.look_up_instances(plan, now).await;
+        let launches = self.look_up_launches(plan, now).await;
         // An answer that took its time has made the plan old, also if it was none.
-        hooks || instances || self.clock.now().since(now) >= FRESH
+        hooks || instances || launches || self.clock.now().since(now) >= FRESH
     }
 
     async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {
@@ -264,6 +345,18 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let looked = self.view.look_up(&self.cloud, &due, now).await;
         self.troubles.note(&About::Instances, now, looked.as_ref().err());
         looked.is_ok()
+    }
+
+    /// Why groups launch less than was asked for. `true` if a failure is new.
+    async fn look_up_launches(&mut self, plan: &Plan, now: Timestamp) -> bool {
+        let due = self.view.launches_due(&plan.look_up_launches, &self.memory, now);
+        let mut news = false;
+        for (name, since) in due {
+            let found = self.view.look_up_launches(&self.cloud, &name, since, now).await;
+            self.troubles.note(&About::Launches(name), now, found.as_ref().err());
+            news |= found.unwrap_or(false);
+        }
+        news
     }
 
     async fn look_up_hooks(&mut self, plan: &Plan, now: Timestamp) -> bool {
@@ -451,6 +544,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let change_capacity = async {
             let mut changed = set_sizes(&self.cloud, &work.sizes).await;
             changed.extend(raise(&self.cloud, &work.raises).await);
+            changed.extend(give_back(&self.cloud, &work.backs).await);
             let mut gone = terminate(&self.cloud, &work.terminates).await;
             // What is abandoned has been terminated before, so that it is not replaced.
             gone.extend(answer_hooks(&self.cloud, &work.answers).await);
@@ -524,6 +618,9 @@ struct Work {
     drains: Vec<Drain>,
     protects: Vec<Protect>,
     answers: Vec<AnswerHook>,
+    backs: Vec<GiveBack>,
+    closes: Vec<CloseNodes>,
+    opens: Vec<OpenNodes>,
 }
 
 impl Work {
@@ -541,6 +638,9 @@ impl Work {
                 Action::Drain(drain) => work.drains.push(drain),
                 Action::Protect(protect) => work.protects.push(protect),
                 Action::AnswerHook(answer) => work.answers.push(answer),
+                Action::GiveBack(back) => work.backs.push(back),
+                Action::CloseNodes(close) => work.closes.push(close),
+                Action::OpenNodes(open) => work.opens.push(open),
             }
         }
         work
@@ -572,6 +672,15 @@ async fn raise<C: Cloud>(cloud: &C, raises: &[SetDesired]) -> Vec<(Action, Outco
     outcomes
 }
 
+async fn give_back<C: Cloud>(cloud: &C, backs: &[GiveBack]) -> Vec<(Action, Outcome)> {
+    let mut outcomes = Vec::new();
+    for back in backs {
+        let result = cloud.set_desired(&back.asg, back.to).await;
+        outcomes.push((Action::GiveBack(back.clone()), outcome(&result)));
+    }
+    outcomes
+}
+
 async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action, Outcome)> {
     let mut outcomes = Vec::new();
     if !work.binds.is_empty() {
@@ -590,6 +699,14 @@ async fn tell_slurm<S: Scheduler>(scheduler: &mut S, work: &Work) -> Vec<(Action
     for down in &work.downs {
         let result = scheduler.mark_down(std::slice::from_ref(&down.node), &down.reason).await;
         outcomes.push((Action::MarkDown(down.clone()), outcome(&result)));
+    }
+    for close in &work.closes {
+        let result = scheduler.close(&close.nodes, &close.reason).await;
+        outcomes.push((Action::CloseNodes(close.clone()), outcome(&result)));
+    }
+    for open in &work.opens {
+        let result = scheduler.open(&open.nodes).await;
+        outcomes.push((Action::OpenNodes(open.clone()), outcome(&result)));
     }
     for drain in &work.drains {
         let result = scheduler.drain(std::slice::from_ref(&drain.node), &drain.reason).await;

@@ -15,8 +15,8 @@ mod store;
 mod story;
 mod troubles;
 
-pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
-pub use engine::{Engine, Followed, IDLE_PAUSE, Look, TRANSITION_PAUSE};
+pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest};
+pub use engine::{Command, Engine, Followed, IDLE_PAUSE, Look, TRANSITION_PAUSE, What};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::memory::{Memory, Retry};
 use slurm_asg_core::policy::Policy;
-use slurm_asg_core::snapshot::{Asg, Hook, Machine, Seen};
+use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine, Seen};
 use slurm_asg_core::time::Timestamp;
 
 use crate::cloud::{Cloud, CloudError};
@@ -15,6 +15,14 @@ use crate::cloud::{Cloud, CloudError};
 const ASK_NEW_AGAIN: Duration = Duration::from_millis(500);
 /// An instance that EC2 has described is asked about again after this time, if it seems ill.
 const ASK_KNOWN_AGAIN: Duration = Duration::from_secs(10);
+/// A group is asked why it launches nothing this long after the request, and then at pauses from
+/// this to that.
+const LAUNCHES_PAUSE: Duration = Duration::from_secs(2);
+const LAUNCHES_PAUSE_MAX: Duration = Duration::from_secs(15);
+/// A failure that was found is shown for so long. What follows from it is remembered.
+const FAILURE_AGE_MAX: Duration = Duration::from_secs(3600);
+/// How much AWS's clock may be behind this one.
+const CLOCKS_APART: Duration = Duration::from_secs(30);
 /// Life-cycle hooks are asked for again after this time, if they are needed.
 const HOOKS_AGE_MAX: Duration = Duration::from_secs(300);
 
@@ -26,6 +34,8 @@ pub struct CloudView {
     asked: BTreeMap<InstanceId, Timestamp>,
     /// The groups' life-cycle hooks, and when they were asked for; none after a failure.
     hooks: BTreeMap<AsgName, (Timestamp, Option<Vec<Hook>>)>,
+    /// When groups were asked for failed launches, and the last that was found.
+    launches: BTreeMap<AsgName, (Timestamp, Option<LaunchFailure>)>,
     read_at: Option<Timestamp>,
     retry: Option<Retry>,
 }
@@ -75,6 +85,7 @@ impl CloudView {
                     })
                     .collect();
                 self.add_hooks(now);
+                self.add_failures(now);
                 Ok(())
             }
             Err(error) => {
@@ -126,6 +137,55 @@ impl CloudView {
         }
     }
 
+    /// Which of `wanted` are to be asked now why they launch less than was asked for, and from when
+    /// on. Soon after the request, and then less and less often: launches take their time.
+    pub fn launches_due(
+        &self,
+        wanted: &BTreeSet<AsgName>,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Vec<(AsgName, Timestamp)> {
+        let due = |name: &AsgName| {
+            let level = memory.levels.get(name);
+            let age = level.map_or(LAUNCHES_PAUSE_MAX, |level| now.since(level.at));
+            let pause = (age / 2).clamp(LAUNCHES_PAUSE, LAUNCHES_PAUSE_MAX);
+            let asked = self.launches.get(name).map(|(at, _)| *at);
+            let is_due = age >= LAUNCHES_PAUSE && asked.is_none_or(|at| now.since(at) >= pause);
+            let since = level.map_or(now, |level| level.at).millis();
+            let since = since.saturating_sub(millis(CLOCKS_APART));
+            is_due.then(|| (name.clone(), Timestamp::from_millis(since)))
+        };
+        wanted.iter().filter_map(due).collect()
+    }
+
+    /// Asks for a group's failed launches. `true` if one is new.
+    pub async fn look_up_launches<C: Cloud>(
+        &mut self,
+        cloud: &C,
+        name: &AsgName,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, CloudError> {
+        let earlier = self.launches.get(name).and_then(|(_, failure)| failure.clone());
+        self.launches.insert(name.clone(), (now, earlier.clone()));
+        let Some(found) = cloud.last_failure(name, since).await? else { return Ok(false) };
+        let is_new = earlier.is_none_or(|earlier| earlier.at < found.at);
+        if is_new {
+            self.launches.insert(name.clone(), (now, Some(found)));
+            self.add_failures(now);
+        }
+        Ok(is_new)
+    }
+
+    fn add_failures(&mut self, now: Timestamp) {
+        for (name, (at, failure)) in &self.launches {
+            let is_young = now.since(*at) < FAILURE_AGE_MAX;
+            if let Some(Seen::Known(asg)) = self.asgs.get_mut(name) {
+                asg.failure = failure.clone().filter(|_| is_young);
+            }
+        }
+    }
+
     /// Which of `wanted` EC2 is to be asked about now.
     pub fn due(&self, wanted: &BTreeSet<InstanceId>, now: Timestamp) -> Vec<InstanceId> {
         wanted
@@ -170,6 +230,10 @@ impl CloudView {
         self.machines.retain(|id, _| known.contains(id));
         self.asked.retain(|id, _| known.contains(id));
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn missing(name: &AsgName) -> Seen<Asg> {

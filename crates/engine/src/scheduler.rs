@@ -64,6 +64,22 @@ pub trait Scheduler {
         reason: &str,
     ) -> impl Future<Output = Result<(), SchedulerError>>;
 
+    /// Closes nodes to jobs (`state=DRAIN`), all in one update.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn close(
+        &mut self,
+        nodes: &[NodeName],
+        reason: &str,
+    ) -> impl Future<Output = Result<(), SchedulerError>>;
+
+    /// Opens nodes that were closed (`state=UNDRAIN`), all in one update.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn open(&mut self, nodes: &[NodeName]) -> impl Future<Output = Result<(), SchedulerError>>;
+
     /// Asks for `state=POWER_UP`, all in one update.
     ///
     /// # Errors

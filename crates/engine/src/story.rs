@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use slurm_asg_core::event::{Event, EventName, counted_jobs, dropped_jobs, heartbeat, of_outcome};
+use slurm_asg_core::event::{
+    Event, EventName, counted_jobs, dropped_jobs, failing_launches, heartbeat, newly_protected,
+    of_outcome,
+};
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Memory, Outcome};
@@ -46,6 +49,9 @@ enum Deed {
     Drain(NodeName),
     Protect(InstanceId),
     AnswerHook(InstanceId, String, HookAnswer),
+    GiveBack(AsgName, u32),
+    Close(Vec<NodeName>),
+    Open(Vec<NodeName>),
 }
 
 #[derive(Debug)]
@@ -66,6 +72,9 @@ impl Deed {
             Action::Bind(bind) => Self::Bind(bind.node.clone(), bind.instance.clone()),
             Action::Terminate(terminate) => Self::Terminate(terminate.instance.clone()),
             Action::Drain(drain) => Self::Drain(drain.node.clone()),
+            Action::GiveBack(back) => Self::GiveBack(back.asg.clone(), back.to),
+            Action::CloseNodes(close) => Self::Close(close.nodes.clone()),
+            Action::OpenNodes(open) => Self::Open(open.nodes.clone()),
             Action::Protect(protect) => Self::Protect(protect.instance.clone()),
             Action::AnswerHook(told) => {
                 Self::AnswerHook(told.instance.clone(), told.hook.clone(), told.answer)
@@ -88,6 +97,9 @@ impl Deed {
             | Self::PowerDown(_)
             | Self::PowerUp(_)
             | Self::Drain(_)
+            | Self::GiveBack(..)
+            | Self::Close(_)
+            | Self::Open(_)
             | Self::Protect(_) => now.since(told_at) < READ_LAG_MAX,
         }
     }
@@ -117,7 +129,9 @@ impl Story {
         queue_is_known: bool,
         at: Timestamp,
     ) -> Vec<Event> {
-        let mut events = counted_jobs(policy, memory, plan, at);
+        let mut events = failing_launches(policy, memory, plan, at);
+        events.extend(newly_protected(policy, memory, plan, at));
+        events.extend(counted_jobs(policy, memory, plan, at));
         if queue_is_known {
             events.extend(self.newly_dropped(plan, at));
         }
@@ -217,7 +231,7 @@ pub fn with_group(policy: &Policy, event: Event) -> Event {
 }
 
 /// A line for each event; nodes that Slurm is to power up or down for the same reason share one.
-fn log(events: &[Event]) {
+pub fn log(events: &[Event]) {
     let mut woken: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
     for event in events {
         let is_power = matches!(event.event, EventName::NodePowerUp | EventName::NodePowerDown);

@@ -34,6 +34,8 @@ pub enum About {
     Events,
     /// One Auto Scaling group.
     Asg(AsgName),
+    /// Reading why its launches fail.
+    Launches(AsgName),
     /// A group's room for its nodes.
     Room(GroupName),
     /// A group's nodes in slurm.conf.
@@ -54,7 +56,7 @@ impl About {
             | Self::Hooks
             | Self::Metrics
             | Self::Events => (None, None),
-            Self::Asg(asg) => (None, Some(asg.clone())),
+            Self::Asg(asg) | Self::Launches(asg) => (None, Some(asg.clone())),
             Self::Room(group) | Self::Nodes(group) | Self::Sizes(group) => {
                 (Some(group.clone()), None)
             }

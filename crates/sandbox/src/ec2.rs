@@ -5,12 +5,15 @@ use crate::query::{Params, page};
 use crate::world::operations::unknown_in;
 use crate::world::{Instance, World, time_text};
 use crate::xml::{Xml, ec2_answer};
+use base64::Engine as _;
 use std::net::Ipv4Addr;
 
 /// The API's version, as sent in `Version`.
 pub const VERSION: &str = "2016-11-15";
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const PAGE_MAX: u32 = 1000;
+/// What EC2 keeps of a console (API reference of GetConsoleOutput).
+const CONSOLE_BYTES_MAX: usize = 65_536;
 
 /// Carries out one call and returns the answer's XML.
 pub fn handle(
@@ -21,6 +24,7 @@ pub fn handle(
 ) -> Result<String, ApiError> {
     match action {
         "DescribeInstances" => describe_instances(world, params, now_ms),
+        "GetConsoleOutput" => console_output(world, params, now_ms),
         "CreateTags" => create_tags(world, params, now_ms),
         "TerminateInstances" => terminate_instances(world, params, now_ms),
         _ => Err(ApiError::new(
@@ -116,6 +120,19 @@ fn state_xml(xml: &mut Xml, tag: &str, (code, name): (u16, &str)) {
     xml.node(tag, |xml| {
         xml.leaf("code", code).leaf("name", name);
     });
+}
+
+/// The end of what an instance's boot command has written.
+fn console_output(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {
+    let id = params.get("InstanceId").ok_or_else(|| missing_parameter("InstanceId"))?.to_owned();
+    let path = world.config().log_dir.join(format!("{id}.log"));
+    unknown_in(world.described(now_ms), &[id.as_str()])?;
+    let log = std::fs::read(path).unwrap_or_default();
+    let end = log.get(log.len().saturating_sub(CONSOLE_BYTES_MAX)..).unwrap_or_default();
+    let output = base64::engine::general_purpose::STANDARD.encode(end);
+    Ok(ec2_answer(NAMESPACE, "GetConsoleOutput", &world.fresh_id(), |xml| {
+        xml.leaf("instanceId", &id).leaf("timestamp", time_text(now_ms)).leaf("output", &output);
+    }))
 }
 
 fn create_tags(world: &mut World, params: &Params, now_ms: u64) -> Result<String, ApiError> {

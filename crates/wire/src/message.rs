@@ -32,6 +32,27 @@ pub enum Request {
     },
     /// Give the Auto Scaling groups the settings that the status advises.
     FollowAdvice {},
+    /// End cooldowns and protected mode.
+    Clear {
+        /// Groups by name; none for all.
+        groups: Vec<String>,
+        /// Why, for the event log.
+        reason: Option<String>,
+    },
+    /// Ask for no instance any more and let none go.
+    Pause {
+        /// Groups by name; none for all.
+        groups: Vec<String>,
+        /// Why, to be shown with the status.
+        reason: Option<String>,
+    },
+    /// Go on after that.
+    ResumeScaling {
+        /// Groups by name; none for all.
+        groups: Vec<String>,
+        /// Why, for the event log.
+        reason: Option<String>,
+    },
 }
 
 impl Request {
@@ -40,7 +61,12 @@ impl Request {
     pub const fn only_reads(&self) -> bool {
         match self {
             Self::Status {} | Self::Plan {} | Self::Snapshot {} | Self::Explain { .. } => true,
-            Self::Resume { .. } | Self::Suspend { .. } | Self::FollowAdvice {} => false,
+            Self::Resume { .. }
+            | Self::Suspend { .. }
+            | Self::FollowAdvice {}
+            | Self::Clear { .. }
+            | Self::Pause { .. }
+            | Self::ResumeScaling { .. } => false,
         }
     }
 }

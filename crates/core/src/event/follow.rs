@@ -6,9 +6,10 @@ use super::{Event, EventName};
 use crate::demand::{JobVerdict, JobWhy};
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
-use crate::memory::{Memory, Outcome};
+use crate::memory::{Cooldown, FailedBoot, Memory, Outcome};
 use crate::plan::{
-    Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, TerminateCause, Waiting, Why,
+    Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, Shut, TerminateCause, Waiting, Why,
+    changed_cooldowns,
 };
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -51,6 +52,11 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
         asg: Some(asg.clone()),
         ..Event::new(at, name)
     };
+    let of_nodes = |name, nodes: &[NodeName]| Event {
+        group: nodes.first().and_then(|node| policy.group_of(node)).cloned(),
+        nodes: Some(hostlist::compress(nodes)),
+        ..Event::new(at, name)
+    };
     match action {
         Action::SetSizes(sizes) => Event {
             min_from: Some(sizes.from.0),
@@ -77,6 +83,16 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
             let event = of_node(EventName::NodePowerDown, &down.node);
             Event { reason: Some(reason), ..event }
         }
+        Action::GiveBack(back) => Event {
+            from: Some(back.from),
+            to: Some(back.to),
+            ..of_asg(EventName::CapacityGivenBack, &back.asg)
+        },
+        Action::CloseNodes(close) => Event {
+            reason: Some(close.reason.clone()),
+            ..of_nodes(EventName::NodesClosed, &close.nodes)
+        },
+        Action::OpenNodes(open) => of_nodes(EventName::NodesOpened, &open.nodes),
         Action::Drain(drain) => Event {
             reason: Some(drain.reason.clone()),
             ..of_node(EventName::NodeDrained, &drain.node)
@@ -128,6 +144,9 @@ const fn failed(action: &Action) -> EventName {
         Action::PowerDown(_) => EventName::NodePowerDownFailed,
         Action::PowerUp(_) => EventName::NodePowerUpFailed,
         Action::Drain(_) => EventName::NodeDrainedFailed,
+        Action::GiveBack(_) => EventName::CapacityGivenBackFailed,
+        Action::CloseNodes(_) => EventName::NodesClosedFailed,
+        Action::OpenNodes(_) => EventName::NodesOpenedFailed,
         Action::Protect(_) => EventName::InstanceProtectedFailed,
         Action::AnswerHook(told) => match told.answer {
             HookAnswer::Wait => EventName::HookHeldFailed,
@@ -150,6 +169,75 @@ pub(super) const fn terminate_word(cause: TerminateCause) -> &'static str {
         TerminateCause::NodeReleased => "node_released",
         TerminateCause::Outdated => "outdated",
         TerminateCause::Orphan => "orphan",
+    }
+}
+
+/// Groups whose launches begin to fail with this plan. `memory` is from before it.
+#[must_use]
+pub fn failing_launches(
+    policy: &Policy,
+    memory: &Memory,
+    plan: &Plan,
+    at: Timestamp,
+) -> Vec<Event> {
+    let event = |(asg, cooldown): (&AsgName, &Cooldown)| Event {
+        group: policy.group_of_asg(asg).map(|(name, _)| name.clone()),
+        asg: Some(asg.clone()),
+        reason: Some(format!(
+            "launches fail: {}; AWS says: {}",
+            cooldown.reason(),
+            cooldown.failure.message
+        )),
+        ..Event::new(at, EventName::LaunchesFail)
+    };
+    changed_cooldowns(&memory.cooldowns, &plan.cooldowns).into_iter().map(event).collect()
+}
+
+/// Auto Scaling groups that go into protected mode with this plan. `memory` is from before it.
+#[must_use]
+pub fn newly_protected(policy: &Policy, memory: &Memory, plan: &Plan, at: Timestamp) -> Vec<Event> {
+    let event = |asg: &AsgName| {
+        let (name, group) = policy.group_of_asg(asg)?;
+        let shut = Shut::of((name, group), asg, None, memory, at)?;
+        Some(Event {
+            group: Some(name.clone()),
+            asg: Some(asg.clone()),
+            reason: Some(format!("protected mode: {}", shut.in_words())),
+            ..Event::new(at, EventName::ProtectedMode)
+        })
+    };
+    plan.protected.iter().filter_map(event).collect()
+}
+
+/// Boots that have failed.
+#[must_use]
+pub fn failed_boots(policy: &Policy, boots: &[FailedBoot], at: Timestamp) -> Vec<Event> {
+    let event = |boot: &FailedBoot| of_boot(policy, boot, at, EventName::BootFailed);
+    boots.iter().map(event).collect()
+}
+
+/// What the console of an instance that never registered had last.
+#[must_use]
+pub fn boot_console(
+    policy: &Policy,
+    boot: &FailedBoot,
+    console: Result<Option<String>, String>,
+    at: Timestamp,
+) -> Event {
+    let event = of_boot(policy, boot, at, EventName::BootConsole);
+    match console {
+        Ok(console) => Event { console, ..event },
+        Err(error) => Event { error: Some(error), ..event },
+    }
+}
+
+fn of_boot(policy: &Policy, boot: &FailedBoot, at: Timestamp, name: EventName) -> Event {
+    Event {
+        group: policy.group_of(&boot.node).cloned(),
+        asg: Some(boot.asg.clone()),
+        node: Some(boot.node.clone()),
+        instance: Some(boot.instance.clone()),
+        ..Event::new(at, name)
     }
 }
 

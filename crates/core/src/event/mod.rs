@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use follow::{counted_jobs, dropped_jobs, heartbeat, of_outcome, of_request};
+pub use follow::{
+    boot_console, counted_jobs, dropped_jobs, failed_boots, failing_launches, heartbeat,
+    newly_protected, of_outcome, of_request,
+};
 pub use name::{EventName, UnknownName};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
@@ -99,6 +102,12 @@ pub struct Event {
     /// How many events are missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped: Option<u64>,
+    /// Whose word it was, a user's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
+    /// The last of what an instance's console had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
     /// slurm-asg's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -137,6 +146,8 @@ impl Event {
             idle: None,
             oldest_idle_s: None,
             dropped: None,
+            user: None,
+            console: None,
             version: None,
             path: None,
         }

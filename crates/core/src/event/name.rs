@@ -43,6 +43,24 @@ names! {
     CapacityRaised = "capacity_raised",
     /// It could not be.
     CapacityRaisedFailed = "capacity_raised_failed",
+    /// Capacity that was asked for and never launched was given back.
+    CapacityGivenBack = "capacity_given_back",
+    /// It could not be.
+    CapacityGivenBackFailed = "capacity_given_back_failed",
+    /// Launches fail: the group is asked for nothing for a while.
+    LaunchesFail = "launches_fail",
+    /// An instance never registered.
+    BootFailed = "boot_failed",
+    /// What the console of such an instance had last.
+    BootConsole = "boot_console",
+    /// Too many boots in a row have failed: nothing is launched any more.
+    ProtectedMode = "protected_mode",
+    /// An administrator has ended a cooldown or protected mode.
+    Cleared = "cleared",
+    /// An administrator has paused a group.
+    ScalingPaused = "scaling_paused",
+    /// It goes on.
+    ScalingResumed = "scaling_resumed",
     /// Minimum and maximum of a group were written.
     SizesSet = "sizes_set",
     /// They could not be.
@@ -69,6 +87,14 @@ names! {
     NodeDrained = "node_drained",
     /// Slurm did not take that.
     NodeDrainedFailed = "node_drained_failed",
+    /// Powered-down nodes were closed to jobs: nothing can be launched for them.
+    NodesClosed = "nodes_closed",
+    /// Slurm did not take that.
+    NodesClosedFailed = "nodes_closed_failed",
+    /// They were opened again.
+    NodesOpened = "nodes_opened",
+    /// Slurm did not take that.
+    NodesOpenedFailed = "nodes_opened_failed",
     /// Nodes are up without work.
     Heartbeat = "heartbeat",
     /// Slurm called the SuspendProgram or the ResumeFailProgram.

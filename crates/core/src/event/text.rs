@@ -31,7 +31,24 @@ impl fmt::Display for Event {
     }
 }
 
+/// The last line of a text that says anything.
+fn last_line(text: &str) -> &str {
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default()
+}
+
 impl Event {
+    /// Who said so, and why.
+    fn by_user(&self, f: &mut fmt::Formatter<'_>, what: &str) -> fmt::Result {
+        f.write_str(what)?;
+        if let Some(user) = self.user {
+            write!(f, ", by user {user}")?;
+        }
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+
     /// What happened, without whom it happened to.
     fn what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |number: Option<u32>| number.unwrap_or(0);
@@ -57,6 +74,27 @@ impl Event {
             }
             EventName::CapacityRaised | EventName::CapacityRaisedFailed => {
                 write!(f, "desired capacity {} -> {}", number(self.from), number(self.to))
+            }
+            EventName::CapacityGivenBack | EventName::CapacityGivenBackFailed => write!(
+                f,
+                "desired capacity {} -> {}: the rest was asked for and never launched",
+                number(self.from),
+                number(self.to)
+            ),
+            EventName::LaunchesFail | EventName::ProtectedMode => f.write_str(reason),
+            EventName::BootFailed => f.write_str("has never registered"),
+            EventName::BootConsole => match &self.console {
+                Some(text) => write!(f, "its console had last: {}", last_line(text)),
+                None => f.write_str("its console had nothing"),
+            },
+            EventName::Cleared => self.by_user(f, "cooldown and protected mode are over"),
+            EventName::ScalingPaused => self.by_user(f, "scaling is paused"),
+            EventName::ScalingResumed => self.by_user(f, "scaling goes on"),
+            EventName::NodesClosed | EventName::NodesClosedFailed => {
+                write!(f, "closed to jobs: {reason}")
+            }
+            EventName::NodesOpened | EventName::NodesOpenedFailed => {
+                f.write_str("open to jobs again")
             }
             EventName::SizesSet | EventName::SizesSetFailed => write!(
                 f,

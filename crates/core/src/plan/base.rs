@@ -132,7 +132,7 @@ impl<'a> Pass<'a, '_> {
     /// The nodes that the group keeps. Nothing is powered up for an Auto Scaling group that cannot
     /// be seen: it might not come.
     pub(super) fn look_at_base(&mut self) -> Base<'a> {
-        if self.books.len() < self.scene.group.asgs.len() {
+        if self.books.len() < self.scene.group.asgs.len() || self.without_capacity().is_some() {
             return Base::default();
         }
         let sum = |size: &dyn Fn(&super::sizes::Settled) -> u32| {

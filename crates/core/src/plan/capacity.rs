@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cooldown::cooldown;
+use super::shut::Shut;
 use super::sizes::{Settled, settle};
-use crate::ids::{AsgName, InstanceId, NodeName};
-use crate::memory::Memory;
+use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
+use crate::memory::{Cooldown, Memory};
 use crate::policy::{GroupPolicy, ScaleIn, Sizes};
-use crate::snapshot::{Asg, Lifecycle, Machine, Member, Snapshot};
+use crate::snapshot::{Asg, Machine, Member, Snapshot};
 
 /// One Auto Scaling group while a plan is made.
 pub struct Book<'a> {
@@ -25,31 +27,29 @@ pub struct Book<'a> {
     outstanding: u32,
     /// Instances that are dead or unhealthy: the group replaces them by itself.
     replaced: BTreeSet<&'a InstanceId>,
+    /// What is remembered of failed launches, whether it is over or not.
+    pub cooldown: Option<Cooldown>,
+    /// Why nothing is asked of it now.
+    pub shut: Option<Shut>,
     /// Instances that serve no node, by id.
     pub spares: BTreeMap<&'a InstanceId, &'a Member>,
-    /// Instances that were to go and that run all the same, as far as this read shows.
-    leaving: Vec<&'a InstanceId>,
 }
 
 impl<'a> Book<'a> {
-    /// Opens the books of an Auto Scaling group. `serving` are the instances that have a node.
+    /// Opens the books of an Auto Scaling group. `bound` says which instances have a node.
     fn open(
         name: &'a AsgName,
         asg: &'a Asg,
         sizes: &Sizes,
         memory: &Memory,
         snapshot: &Snapshot,
-        serving: &BTreeSet<&InstanceId>,
+        bound: &BTreeMap<&InstanceId, &NodeName>,
     ) -> Self {
         let mut stale_decrements = 0;
         let mut capacity: u32 = 0;
         let mut replaced = BTreeSet::new();
         let mut spares = BTreeMap::new();
-        let mut leaving = Vec::new();
         for (id, member) in &asg.instances {
-            if member.lifecycle == Lifecycle::TerminatingWait {
-                leaving.push(id);
-            }
             if !member.lifecycle.is_capacity() {
                 continue;
             }
@@ -61,12 +61,11 @@ impl<'a> Book<'a> {
             }
             capacity += 1;
             if release.is_some() {
-                leaving.push(id);
                 continue;
             }
             if snapshot.is_dead(id) || !member.healthy {
                 replaced.insert(id);
-            } else if !serving.contains(id) {
+            } else if !bound.contains_key(id) {
                 spares.insert(id, member);
             }
         }
@@ -76,16 +75,40 @@ impl<'a> Book<'a> {
         let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
         let (shrinks, taken) = (true, 0);
-        Self { name, asg, sizes, desired, shrinks, taken, outstanding, replaced, spares, leaving }
+        let (cooldown, shut) = (None, None);
+        Self {
+            name,
+            asg,
+            sizes,
+            desired,
+            shrinks,
+            taken,
+            outstanding,
+            replaced,
+            cooldown,
+            shut,
+            spares,
+        }
+    }
+
+    /// Whether it launches less than was asked for, and nothing says yet why.
+    pub const fn lags(&self) -> bool {
+        self.outstanding > 0 && self.shut.is_none()
     }
 
     /// Instances that come without anything being asked.
     pub fn incoming(&self) -> u32 {
+        if let Some(Shut::Cooldown(_)) = self.shut {
+            return 0;
+        }
         self.outstanding.saturating_add(u32::try_from(self.replaced.len()).unwrap_or(u32::MAX))
     }
 
     /// How many instances may still be added.
     pub const fn room(&self) -> u32 {
+        if self.shut.is_some() {
+            return 0;
+        }
         self.sizes.max.saturating_sub(self.desired)
     }
 
@@ -127,77 +150,23 @@ pub fn is_nameless(id: &InstanceId, snapshot: &Snapshot) -> bool {
 
 /// The group's Auto Scaling groups that could be read, in order of preference.
 pub fn open_all<'a>(
+    name: &GroupName,
     group: &'a GroupPolicy,
     memory: &Memory,
     snapshot: &'a Snapshot,
-    serving: &BTreeSet<&InstanceId>,
+    bound: &BTreeMap<&InstanceId, &NodeName>,
 ) -> Vec<Book<'a>> {
     group
         .asgs
         .iter()
-        .filter_map(|name| snapshot.asg(name).map(|asg| (name, asg)))
-        .map(|(name, asg)| {
-            let mut book = Book::open(name, asg, &group.sizes, memory, snapshot, serving);
+        .filter_map(|asg_name| snapshot.asg(asg_name).map(|asg| (asg_name, asg)))
+        .map(|(asg_name, asg)| {
+            let mut book = Book::open(asg_name, asg, &group.sizes, memory, snapshot, bound);
             book.shrinks = group.scale_in != ScaleIn::Never;
+            book.cooldown = cooldown(group, asg_name, asg, memory, snapshot.now);
+            let failing = book.cooldown.as_ref();
+            book.shut = Shut::of((name, group), asg_name, failing, memory, snapshot.now);
             book
         })
         .collect()
-}
-
-/// Which instance the tag `slurm-asg:node` or an address gives to which node.
-#[derive(Default)]
-pub struct Claims<'a> {
-    by_tag: BTreeMap<&'a NodeName, (&'a AsgName, &'a InstanceId)>,
-    by_address: BTreeMap<String, (&'a AsgName, &'a InstanceId)>,
-    /// Instances that were to go, by their addresses.
-    leaving: BTreeMap<String, (&'a AsgName, &'a InstanceId)>,
-}
-
-impl<'a> Claims<'a> {
-    /// Collects the claims of spares, and of what was to go. `serving` are the instances that have
-    /// a node.
-    pub fn of(
-        books: &[Book<'a>],
-        snapshot: &'a Snapshot,
-        serving: &BTreeMap<&InstanceId, &NodeName>,
-    ) -> Self {
-        let mut claims = Self::default();
-        for book in books {
-            for id in book.leaving.iter().filter(|id| !serving.contains_key(*id)) {
-                if let Some(address) = snapshot.address(id).filter(|_| !snapshot.is_dead(id)) {
-                    claims.leaving.insert(address.to_string(), (book.name, id));
-                }
-            }
-            for id in book.spares.keys() {
-                let Some(facts) = snapshot.machines.get(*id).and_then(Machine::facts) else {
-                    continue;
-                };
-                match (&facts.node_tag, facts.address) {
-                    (Some(node), _) => {
-                        claims.by_tag.insert(node, (book.name, id));
-                    }
-                    (None, Some(address)) => {
-                        claims.by_address.insert(address.to_string(), (book.name, id));
-                    }
-                    (None, None) => {}
-                }
-            }
-        }
-        claims
-    }
-
-    /// The instance that is this node's already, by its tag or by the address that Slurm has.
-    pub fn instance_of(
-        &self,
-        node: &NodeName,
-        address: &str,
-    ) -> Option<(&'a AsgName, &'a InstanceId)> {
-        self.by_tag.get(node).or_else(|| self.by_address.get(address)).copied()
-    }
-
-    /// The instance that was to go and that a node in service is still reached at: slurmctld came
-    /// back with a state from before the node was powered down.
-    pub fn still_serving(&self, address: &str) -> Option<(&'a AsgName, &'a InstanceId)> {
-        self.leaving.get(address).copied()
-    }
 }

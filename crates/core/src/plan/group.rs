@@ -1,6 +1,6 @@
 //! One group's part of the plan.
 //!
-//! Order of the pass: give lost bindings back, look at every node, in `base` power up what the
+//! Order of the pass: look at every node, in `base` power up what the
 //! group keeps, then, in `supply`, give spares to nodes that wait, raise capacity for what is
 //! missing, let go of what nobody wants.
 
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::base::Base;
-use super::capacity::{Book, Claims, open_all};
+use super::capacity::{Book, open_all};
 use super::sizes::SizesProblem;
 use super::{
     Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
@@ -22,7 +22,7 @@ use crate::snapshot::{Lifecycle, Machine, Node, Seen, Snapshot};
 use crate::time::Timestamp;
 
 /// Slurm's own words when a node did not register in time (power_save.c, 22.05 to 26.05).
-const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
+pub(crate) const RESUME_TIMEOUT: &str = "ResumeTimeout reached";
 /// Slurm's own words when a node has been silent for SlurmdTimeout (ping_nodes.c, 22.05 to 26.05).
 const NOT_RESPONDING: &str = "Not responding";
 /// How reasons begin that slurm-asg has given.
@@ -47,10 +47,9 @@ pub struct Scene<'a> {
 
 /// Adds one group's actions and reports to the plan.
 pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
-    let serving: BTreeSet<&InstanceId> = scene.bound.keys().copied().collect();
     let mut pass = Pass {
         scene,
-        books: open_all(scene.group, scene.memory, scene.snapshot, &serving),
+        books: open_all(scene.name, scene.group, scene.memory, scene.snapshot, scene.bound),
         report: GroupReport::default(),
         base: Base::default(),
         booting: Vec::new(),
@@ -58,12 +57,13 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
         ahead: scene.ahead,
         spares_wanted: 0,
         unserved: 0,
+        first_action: plan.actions.len(),
         plan,
     };
     pass.report_asgs();
+    pass.note_cooldowns();
     pass.write_sizes();
     pass.look_up_newcomers();
-    pass.adopt();
     pass.base = pass.look_at_base();
     pass.judge_nodes();
     pass.bring_up();
@@ -72,9 +72,12 @@ pub fn plan_group<'a>(scene: &Scene<'a>, plan: &mut Plan) {
     pass.raise();
     pass.let_orphans_go();
     pass.replace_for_unserved();
-    let serving = pass.serving();
-    pass.protect(&serving);
-    pass.answer_hooks(&serving);
+    pass.give_back();
+    pass.close_or_open();
+    let leaving = pass.leaving();
+    pass.protect(&leaving);
+    pass.answer_hooks(&leaving);
+    pass.pause();
     pass.finish();
 }
 
@@ -94,36 +97,16 @@ pub(super) struct Pass<'a, 'p> {
     pub(super) spares_wanted: u32,
     /// Instances for nodes and jobs that wait and that nothing is on its way for.
     pub(super) unserved: u32,
+    /// Where this group's actions begin.
+    pub(super) first_action: usize,
     pub(super) plan: &'p mut Plan,
 }
 
-/// Which instances serve nodes and which go, once that is settled for a plan.
-pub(super) struct Serving {
-    /// Instances that this plan gives back to nodes, with these.
-    adopted: BTreeMap<InstanceId, NodeName>,
-    /// Instances that this plan terminates.
-    pub(super) leaving: BTreeSet<InstanceId>,
-}
-
-impl Serving {
-    /// The node that an instance serves.
-    pub(super) fn node_of<'s>(
-        &'s self,
-        id: &InstanceId,
-        scene: &Scene<'s>,
-    ) -> Option<&'s NodeName> {
-        scene.bound.get(id).copied().or_else(|| self.adopted.get(id))
-    }
-}
-
 impl<'a> Pass<'a, '_> {
-    fn serving(&self) -> Serving {
-        let adopted = self.plan.adopted.iter();
+    /// Instances that this plan terminates.
+    fn leaving(&self) -> BTreeSet<InstanceId> {
         let terminated = self.plan.actions.iter().filter_map(Action::terminate);
-        Serving {
-            adopted: adopted.map(|(node, it)| (it.instance.clone(), node.clone())).collect(),
-            leaving: terminated.map(|terminate| terminate.instance.clone()).collect(),
-        }
+        terminated.map(|terminate| terminate.instance.clone()).collect()
     }
 
     fn report_asgs(&mut self) {
@@ -186,36 +169,6 @@ impl<'a> Pass<'a, '_> {
         }
     }
 
-    /// Gives back bindings that memory has lost: a tag or an address still tells them.
-    fn adopt(&mut self) {
-        let claims = Claims::of(&self.books, self.scene.snapshot, self.scene.bound);
-        for name in &self.scene.group.nodes {
-            let Some(node) = self.scene.nodes.get(name) else {
-                continue;
-            };
-            let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
-            // One that never registered looks so for a moment while Slurm powers it down.
-            let goes = node.state.is_down()
-                && node.state.has(NodeState::POWER_DOWN)
-                && !node.state.has_work();
-            if !in_use || goes || self.scene.memory.bindings.contains_key(name) {
-                continue;
-            }
-            let is_up = node.state.phase() == Phase::Up && !node.state.is_down();
-            let Some((asg, id)) = claims
-                .instance_of(name, &node.address)
-                .or_else(|| claims.still_serving(&node.address).filter(|_| is_up))
-            else {
-                continue;
-            };
-            for book in &mut self.books {
-                book.spares.remove(id);
-            }
-            let binding = Binding::new(id, asg, self.scene.snapshot.now);
-            self.plan.adopted.insert(name.clone(), binding);
-        }
-    }
-
     fn judge_nodes(&mut self) {
         let group: &'a GroupPolicy = self.scene.group;
         for name in &group.nodes {
@@ -223,13 +176,7 @@ impl<'a> Pass<'a, '_> {
                 continue;
             };
             let phase = node.state.phase();
-            let binding = self
-                .scene
-                .memory
-                .bindings
-                .get(name)
-                .or_else(|| self.plan.adopted.get(name))
-                .cloned();
+            let binding = self.scene.memory.bindings.get(name).cloned();
             let why = match (phase, &binding) {
                 (Phase::Off, None) => {
                     self.recover(name, node);
@@ -343,9 +290,8 @@ impl<'a> Pass<'a, '_> {
             && node.reason.starts_with(NOT_RESPONDING)
             && !node.state.has_work()
             && !node.state.has(NodeState::POWER_DOWN);
-        let bound =
-            self.scene.memory.bindings.contains_key(name) || self.plan.adopted.contains_key(name);
         let memory = self.scene.memory;
+        let bound = memory.bindings.contains_key(name);
         let is_another = |id: &InstanceId| {
             let address = self.scene.snapshot.address(id);
             address.is_some_and(|address| address.to_string() != node.address)
@@ -520,9 +466,6 @@ impl<'a> Pass<'a, '_> {
     fn retry_releases(&mut self) {
         let now = self.scene.snapshot.now;
         for (id, release) in &self.scene.memory.releases {
-            if self.plan.adopted.values().any(|binding| binding.instance == *id) {
-                continue;
-            }
             let Some(book) = self.books.iter().position(|book| *book.name == release.asg) else {
                 continue;
             };
@@ -596,6 +539,8 @@ impl<'a> Pass<'a, '_> {
         report.pending_instances = pending_instances;
         let incoming: u32 = self.books.iter().map(|book| book.incoming()).sum();
         self.plan.watch_cloud |= incoming > 0;
+        let lagging = self.books.iter().filter(|book| book.lags());
+        self.plan.look_up_launches.extend(lagging.map(|book| book.name.clone()));
         // Asking again about instances that EC2 has just described would be a busy loop.
         self.plan.look_up.retain(|id| {
             self.scene

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::group::{Pass, Serving};
+use super::group::Pass;
 use super::{Action, AnswerHook, Drain, HookAnswer};
 use crate::ids::{InstanceId, NodeName};
 use crate::node_state::{NodeState, Phase};
@@ -52,7 +52,7 @@ impl<'a> Pass<'a, '_> {
     }
 
     /// Answers the hooks that hold instances of the group.
-    pub(super) fn answer_hooks(&mut self, serving: &Serving) {
+    pub(super) fn answer_hooks(&mut self, leaving: &BTreeSet<InstanceId>) {
         let members = self.books.iter().flat_map(|book| {
             book.asg.instances.iter().map(move |(id, member)| (book.name, book.asg, id, member))
         });
@@ -74,7 +74,7 @@ impl<'a> Pass<'a, '_> {
             let is_meant = |hook: &&Hook| hook.is_ours() && hook.transition == transition;
             let hooks: Vec<&Hook> = hooks.iter().filter(is_meant).collect();
             let Some(timeout) = hooks.iter().map(|hook| hook.timeout).min() else { continue };
-            let node = serving.node_of(id, self.scene);
+            let node = self.scene.bound.get(id).copied();
             let unknown = node.is_none() && self.may_serve(id);
             if unknown {
                 self.plan.look_up.insert(id.clone());
@@ -83,7 +83,7 @@ impl<'a> Pass<'a, '_> {
             let answer = match transition {
                 Transition::Terminating => self.answer_terminating(node, works),
                 Transition::Launching => {
-                    self.answer_launching(id, node, works, serving.leaving.contains(id))
+                    self.answer_launching(id, node, works, leaving.contains(id))
                 }
             };
             if self.is_due(id, answer, timeout) {

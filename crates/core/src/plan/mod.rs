@@ -3,12 +3,16 @@
 //! A plan leaves no choice to whoever carries it out. It has no effect by itself, reads no
 //! clock, and for the same input it is the same, byte for byte.
 
+mod adopt;
 mod base;
 mod capacity;
+mod cooldown;
 mod group;
 mod hooks;
+mod pause;
 mod protection;
 mod report;
+mod shut;
 mod sizes;
 mod supply;
 
@@ -18,12 +22,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use cooldown::changed_cooldowns;
+pub(crate) use group::RESUME_TIMEOUT;
+pub(crate) use pause::scales;
 pub use report::{GroupReport, NodeReport, Waiting, Why};
+pub(crate) use shut::Shut;
 pub use sizes::SizesProblem;
 
 use crate::demand::{Demand, JobVerdict, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::{Binding, Memory};
+use crate::memory::{Binding, Cooldown, Memory};
 use crate::node_state::Phase;
 use crate::policy::Policy;
 use crate::snapshot::{Lifecycle, Machine, Node, Queue, Seen, Snapshot};
@@ -40,6 +48,8 @@ pub const READ_LAG_MAX: Duration = Duration::from_secs(30);
 pub const POWER_UP_REST: Duration = Duration::from_secs(60);
 /// Sizes that were written may not show in a read for this long.
 pub const SIZES_REST: Duration = Duration::from_secs(5);
+/// What was launched of one request is listed within this time after the first failure of it.
+pub const SETTLE: Duration = Duration::from_secs(2);
 /// Protection that was set, and a hook that was answered, may not show in a read for this long.
 pub const ANSWER_REST: Duration = Duration::from_secs(5);
 /// After this time a terminate call that was taken but shows no effect is made again.
@@ -68,6 +78,12 @@ pub struct Plan {
     /// Groups that have the nodes that they begin with.
     #[serde(skip)]
     pub begun: BTreeSet<GroupName>,
+    /// What is to be remembered of groups whose launches have failed.
+    #[serde(skip)]
+    pub cooldowns: BTreeMap<AsgName, Cooldown>,
+    /// Auto Scaling groups that go into protected mode with this plan.
+    #[serde(skip)]
+    pub protected: BTreeSet<AsgName>,
     /// What the administrator should write elsewhere: lines for the log, each to be said once.
     pub advice: BTreeSet<String>,
     /// Instances about which EC2 is to be asked with the next look.
@@ -75,6 +91,9 @@ pub struct Plan {
     /// Auto Scaling groups whose life-cycle hooks are to be asked for with the next look.
     #[serde(skip)]
     pub look_up_hooks: BTreeSet<AsgName>,
+    /// Auto Scaling groups that launch less than was asked for: their activities say why.
+    #[serde(skip)]
+    pub look_up_launches: BTreeSet<AsgName>,
     /// AWS is at work: the next look at it may show something new.
     pub watch_cloud: bool,
     /// Slurm is at work: nodes boot, or power down.
@@ -91,8 +110,14 @@ pub enum Action {
     SetSizes(SetSizes),
     /// Raise the desired capacity.
     SetDesired(SetDesired),
-    /// Set a node DOWN: its machine is gone.
+    /// Lower the desired capacity to what is there: the rest was asked for and never launched.
+    GiveBack(GiveBack),
+    /// Set a node DOWN: its machine is gone, or does not come.
     MarkDown(MarkDown),
+    /// Close powered-down nodes to jobs.
+    CloseNodes(CloseNodes),
+    /// Open them again.
+    OpenNodes(OpenNodes),
     /// Ask Slurm to power a node down, which makes it available again.
     PowerDown(PowerDown),
     /// Have a node give no job any more, and power it down when its jobs have ended.
@@ -133,6 +158,33 @@ pub struct SetDesired {
     pub from: u32,
     /// What it is to be: more, and at most the maximum.
     pub to: u32,
+}
+
+/// Give back what was asked for and never launched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GiveBack {
+    /// The Auto Scaling group: every living instance of it is protected from scale-in.
+    pub asg: AsgName,
+    /// What DesiredCapacity is.
+    pub from: u32,
+    /// What it is to be: as many as live, and at least the minimum.
+    pub to: u32,
+}
+
+/// Close powered-down nodes to jobs (`state=DRAIN`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CloseNodes {
+    /// The nodes, all of one group.
+    pub nodes: Vec<NodeName>,
+    /// Their reason, for `sinfo -R`.
+    pub reason: String,
+}
+
+/// Open nodes that were closed (`state=UNDRAIN`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenNodes {
+    /// The nodes, all of one group.
+    pub nodes: Vec<NodeName>,
 }
 
 /// Set a node DOWN.
@@ -284,6 +336,15 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
             return plan;
         }
     };
+    plan.adopted = adopt::adopted(policy, memory, snapshot, nodes, &bound_by(memory));
+    let recovered;
+    let memory = if plan.adopted.is_empty() {
+        memory
+    } else {
+        recovered = memory.with(&plan.adopted);
+        &recovered
+    };
+    let bound = &bound_by(memory);
     let demand = match &snapshot.queue {
         Seen::Known(queue) => demand(&look(policy, memory, snapshot, nodes, queue)),
         // Nodes that Slurm wants by name are served all the same.
@@ -291,14 +352,11 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
             Demand { counted: memory.counted_since.clone(), ..Demand::default() }
         }
     };
-    let bound: BTreeMap<&InstanceId, &NodeName> =
-        memory.bindings.iter().map(|(node, binding)| (&binding.instance, node)).collect();
     for (name, group) in &policy.groups {
         let of = |sum: &BTreeMap<GroupName, u32>| sum.get(name).copied().unwrap_or(0);
         let ahead = if group.prelaunch { of(&demand.launch) } else { 0 };
         let reuse = of(&demand.reuse);
         let launched = &demand.launched;
-        let bound = &bound;
         group::plan_group(
             &group::Scene { name, group, memory, snapshot, nodes, bound, ahead, launched, reuse },
             &mut plan,
@@ -316,6 +374,11 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
         plan.wake(snapshot.now);
     }
     plan
+}
+
+/// Which instance serves which node.
+fn bound_by(memory: &Memory) -> BTreeMap<&InstanceId, &NodeName> {
+    memory.bindings.iter().map(|(node, binding)| (&binding.instance, node)).collect()
 }
 
 /// What the count of demand reads, from a snapshot.
@@ -378,9 +441,9 @@ impl Action {
     const fn rank(&self) -> u8 {
         match self {
             Self::SetSizes(_) => 0,
-            Self::SetDesired(_) => 1,
+            Self::SetDesired(_) | Self::GiveBack(_) => 1,
             Self::MarkDown(_) => 2,
-            Self::PowerDown(_) | Self::Drain(_) => 3,
+            Self::PowerDown(_) | Self::Drain(_) | Self::CloseNodes(_) | Self::OpenNodes(_) => 3,
             Self::PowerUp(_) => 4,
             Self::Bind(_) => 5,
             Self::Protect(_) => 6,

@@ -1,13 +1,16 @@
 //! Protection from scale-in: no policy, rebalance or lower number of anyone else is to choose an
 //! instance that serves a node. What slurm-asg terminates by id goes all the same.
 
-use super::group::{Pass, Serving};
+use std::collections::BTreeSet;
+
+use super::group::Pass;
 use super::{Action, Protect};
+use crate::ids::InstanceId;
 use crate::snapshot::Lifecycle;
 
 impl Pass<'_, '_> {
     /// Has instances protected that serve nodes and are not. AWS takes it from InService on.
-    pub(super) fn protect(&mut self, serving: &Serving) {
+    pub(super) fn protect(&mut self, leaving: &BTreeSet<InstanceId>) {
         let now = self.scene.snapshot.now;
         let mut found = Vec::new();
         let mut later = None;
@@ -16,9 +19,9 @@ impl Pass<'_, '_> {
             let bare = members.filter(|(id, member)| {
                 member.lifecycle == Lifecycle::InService
                     && !member.protected
-                    && serving.node_of(id, self.scene).is_some()
+                    && self.scene.bound.contains_key(id)
                     && !self.scene.snapshot.is_dead(id)
-                    && !serving.leaving.contains(*id)
+                    && !leaving.contains(*id)
             });
             let asg = book.name;
             let all: Vec<_> =

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Plan;
+use super::shut::Shut;
 use super::sizes::SizesProblem;
 use crate::ids::{InstanceId, NodeName};
 use crate::node_state::Phase;
@@ -128,6 +129,20 @@ pub enum Why {
     },
     /// Only CloudWatch alarms raise the capacity, and have not yet.
     WaitsForAlarm,
+    /// Launches fail, in all of the group's Auto Scaling groups; they are tried again then.
+    NoCapacity {
+        /// EC2's error code.
+        code: String,
+        /// Not before.
+        at: Timestamp,
+    },
+    /// Too many boots in a row have failed: nothing is launched until an administrator says so.
+    ProtectedMode {
+        /// How many.
+        failures: u32,
+    },
+    /// An administrator has paused the group.
+    Paused,
     /// The last call failed; it is repeated then.
     RetryAt {
         /// Not before.
@@ -194,6 +209,18 @@ impl Why {
     }
 }
 
+impl Why {
+    /// Why nothing is launched for a node.
+    pub(super) fn of_shut(shut: &Shut) -> Self {
+        match shut {
+            Shut::Cooldown(cooldown) => {
+                Self::NoCapacity { code: cooldown.failure.code.clone(), at: cooldown.until }
+            }
+            Shut::Protected { failures, .. } => Self::ProtectedMode { failures: *failures },
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -208,6 +235,13 @@ impl fmt::Display for Why {
             Self::Raised => "capacity is being raised for it",
             Self::AtMax { max } => return write!(f, "waits: the group is at its maximum of {max}"),
             Self::WaitsForAlarm => "waits for the CloudWatch alarm to raise capacity",
+            Self::NoCapacity { code, .. } => {
+                return write!(f, "waits: no instance can be launched ({code})");
+            }
+            Self::ProtectedMode { failures } => {
+                return write!(f, "waits: protected mode, {failures} boots in a row have failed");
+            }
+            Self::Paused => "waits: scaling of the group is paused",
             Self::RetryAt { .. } => "waits: the last AWS call failed and will be repeated",
             Self::CloudUnknown => "waits: the Auto Scaling group could not be read",
             Self::NoInstanceKnown => "up, but no instance is known for it",

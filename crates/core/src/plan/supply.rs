@@ -87,7 +87,10 @@ impl Pass<'_, '_> {
             }
             ahead = ahead.saturating_sub(more - used);
         }
-        let rest = if self.books.len() < self.scene.group.asgs.len() {
+        let without = self.without_capacity();
+        let rest = if let Some(shut) = &without {
+            Why::of_shut(shut)
+        } else if self.books.len() < self.scene.group.asgs.len() {
             Why::CloudUnknown
         } else {
             let max = self.books.iter().fold(0_u32, |sum, book| sum.saturating_add(book.sizes.max));
@@ -96,6 +99,9 @@ impl Pass<'_, '_> {
         self.unserved = count(waiting.len()).saturating_add(ahead);
         for name in waiting {
             self.wait_with(name, rest.clone());
+            if let Some(shut) = &without {
+                self.give_up(name, shut);
+            }
         }
     }
 
@@ -106,7 +112,10 @@ impl Pass<'_, '_> {
         let Some(book) = self.books.get(at) else { return Ok(0) };
         let more = book.room().min(missing);
         if more == 0 {
-            return Ok(0);
+            return match &book.shut {
+                Some(shut) if missing > 0 => Err(Why::of_shut(shut)),
+                _ => Ok(0),
+            };
         }
         if self.scene.group.scale_out == ScaleOut::Alarm {
             // The next metric rests on what the alarms have added till then.

@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 mod facts;
 pub mod file;
 mod job;
+mod launch;
 mod listed;
 mod node;
 mod partition;
@@ -21,6 +22,7 @@ pub(crate) mod words;
 
 pub use facts::{Release, SlurmFacts};
 pub use job::{Job, JobMemory, Text, number, said, small_number};
+pub use launch::{FailureKind, LaunchFailure};
 pub use node::Node;
 pub use partition::{License, Partition, Queue, Reservation};
 pub use reason::Reason;
@@ -111,6 +113,9 @@ pub struct Asg {
     /// Its life-cycle hooks; `None` if it was not asked for them.
     #[serde(skip)]
     pub hooks: Option<Vec<Hook>>,
+    /// The last launch that failed, as far as that was asked for.
+    #[serde(skip)]
+    pub failure: Option<LaunchFailure>,
 }
 
 /// A life-cycle hook of a group (DescribeLifecycleHooks).

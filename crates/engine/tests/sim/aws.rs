@@ -6,11 +6,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
+use slurm_asg_core::memory::FailedBoot;
 use slurm_asg_core::node_state::Phase;
 use slurm_asg_core::plan::{AnswerHook, HookAnswer};
-use slurm_asg_core::snapshot::{Asg, Hook, Lifecycle, Machine, MachineFacts, Member, Transition};
+use slurm_asg_core::snapshot::{
+    Asg, FailureKind, Hook, LaunchFailure, Lifecycle, Machine, MachineFacts, Member, Transition,
+};
 use slurm_asg_core::time::Timestamp;
-use slurm_asg_engine::{Cloud, CloudError, CloudErrorKind, Publication, TerminateRequest};
+use slurm_asg_engine::{
+    Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest,
+};
 
 use crate::clock::{MINUTE, Millis, SECOND, Shared};
 use crate::world::{Event, World};
@@ -108,6 +113,8 @@ pub struct Aws {
     pub launched: u32,
     /// Launches fail before this time.
     pub no_capacity_until: Millis,
+    /// The last launch that failed.
+    pub failure: Option<LaunchFailure>,
     /// How long an address is not given to another instance.
     pub addresses_rest: Millis,
     /// Every call fails before this time.
@@ -138,6 +145,13 @@ impl Aws {
         Asg { min: self.min, max: self.max, desired, instances, ..Asg::default() }
     }
 
+    /// Whether a lower number would end no instance that a read could show.
+    pub fn is_all_protected(&self, now: Millis) -> bool {
+        // A launch that no read shows yet serves nobody.
+        let is_old = |i: &&Instance| i.listed + 5 * SECOND < now && i.is_capacity(now);
+        self.instances.values().filter(is_old).all(|i| i.protected <= now)
+    }
+
     pub fn capacity(&self, at: Millis) -> u32 {
         let counted = |i: &&Instance| i.is_capacity(at);
         u32::try_from(self.instances.values().filter(counted).count()).unwrap()
@@ -162,6 +176,15 @@ impl World {
             for _ in capacity..desired {
                 self.launch();
             }
+        } else if capacity < desired {
+            self.faults.count("launch failed");
+            self.aws.failure = Some(LaunchFailure {
+                at: Timestamp::from_millis(now),
+                kind: FailureKind::Capacity,
+                code: "InsufficientInstanceCapacity".to_owned(),
+                zone: "z".to_owned(),
+                message: "injected".to_owned(),
+            });
         }
         for _ in desired..capacity {
             // No call of ours lets this happen: it would take any instance.
@@ -586,6 +609,17 @@ impl Cloud for Ec2 {
         }
     }
 
+    async fn last_failure(
+        &self,
+        _: &AsgName,
+        since: Timestamp,
+    ) -> Result<Option<LaunchFailure>, CloudError> {
+        let way = self.begin("DescribeScalingActivities").await?;
+        let failure = self.0.world().aws.failure.clone();
+        self.end("DescribeScalingActivities", way).await?;
+        Ok(failure.filter(|failure| failure.at >= since))
+    }
+
     async fn protect(
         &self,
         _: &AsgName,
@@ -650,6 +684,13 @@ impl Cloud for Ec2 {
 
     fn published(&self) -> Option<Result<(), CloudError>> {
         None
+    }
+
+    // Consoles are the business of whoever reads the event log.
+    fn read_consoles_later(&self, _: Vec<FailedBoot>) {}
+
+    fn consoles(&self) -> Vec<ReadConsole> {
+        Vec::new()
     }
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {

@@ -62,7 +62,7 @@ impl Simulation {
     fn new(world: World) -> Self {
         let text = format!(
             "[[group]]\nname = \"g\"\nnodes = \"n[1-{}]\"\nasg = \"{ASG}\"\n\
-             orphan_grace = {}\nprelaunch = {}\n{}",
+             orphan_grace = {}\nprelaunch = {}\ncapacity_cooldown = 120\n{}",
             world.slurm.now.nodes.len(),
             ORPHAN_GRACE / SECOND,
             world.prelaunch,

@@ -105,7 +105,7 @@ impl World {
         let unseen = self.now < self.aws.raised_by_other + self.faults.lag_max + 2 * SECOND;
         if to < before && unseen {
             self.faults.count("lowered, racing with another actor");
-        } else if to < before {
+        } else if to < before && !self.aws.is_all_protected(self.now) {
             self.violation(format!("2: desired lowered by number, {before} -> {to}"));
         }
     }

@@ -632,6 +632,30 @@ impl Scheduler for Slurmctld {
         .await
     }
 
+    async fn close(&mut self, nodes: &[NodeName], reason: &str) -> Result<(), SchedulerError> {
+        self.call("close", |world| {
+            for name in nodes {
+                world.say(|| format!("engine: {name} closed, {reason}"));
+                let node = world.node(name);
+                node.set(NodeState::DRAIN);
+                reason.clone_into(&mut node.reason);
+            }
+        })
+        .await
+    }
+
+    async fn open(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.call("open", |world| {
+            for name in nodes {
+                world.say(|| format!("engine: {name} open"));
+                let node = world.node(name);
+                node.clear(NodeState::DRAIN);
+                node.reason.clear();
+            }
+        })
+        .await
+    }
+
     async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         self.call("power_up", |world| {
             for name in nodes {

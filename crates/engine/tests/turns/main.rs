@@ -24,18 +24,20 @@ use std::time::Duration;
 
 use slurm_asg_core::advice::{Advice, Setting};
 use slurm_asg_core::event::Event;
+use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
-use slurm_asg_core::memory::{Binding, Memory};
+use slurm_asg_core::memory::{Binding, FailedBoot, Memory};
 use slurm_asg_core::node_state::NodeState;
 use slurm_asg_core::plan::AnswerHook;
 use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::{
-    Asg, Hook, Lifecycle, Machine, MachineFacts, Member, Node, Queue, Transition,
+    Asg, FailureKind, Hook, LaunchFailure, Lifecycle, Machine, MachineFacts, Member, Node, Queue,
+    Transition,
 };
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
     AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE,
-    Journal, Look, Nodes, Publication, Scheduler, SchedulerError, Store, StoreError,
+    Journal, Look, Nodes, Publication, ReadConsole, Scheduler, SchedulerError, Store, StoreError,
     TerminateRequest,
 };
 
@@ -60,9 +62,12 @@ struct State {
     nodes: BTreeMap<NodeName, Node>,
     asgs: BTreeMap<AsgName, Asg>,
     machines: BTreeMap<InstanceId, Machine>,
+    failures: BTreeMap<AsgName, LaunchFailure>,
     saved: Memory,
     /// How the last publication ended, until that is told.
     published: Option<Result<(), CloudError>>,
+    /// Consoles that have been read, until they are told.
+    consoles: Vec<ReadConsole>,
     queue: Arc<Queue>,
     /// Events that were recorded, and those that were also handed on to be written.
     recorded: Vec<Event>,
@@ -258,6 +263,15 @@ impl Cloud for Fake {
         request.instances.iter().map(|id| (id.clone(), result.clone())).collect()
     }
 
+    async fn last_failure(
+        &self,
+        asg: &AsgName,
+        _: Timestamp,
+    ) -> Result<Option<LaunchFailure>, CloudError> {
+        self.cloud("activities", format!("activities {asg}"))?;
+        Ok(self.state().failures.get(asg).cloned())
+    }
+
     async fn protect(
         &self,
         asg: &AsgName,
@@ -319,6 +333,18 @@ impl Cloud for Fake {
         self.state().published.take()
     }
 
+    fn read_consoles_later(&self, boots: Vec<FailedBoot>) {
+        for boot in boots {
+            let console = self.cloud("console", format!("console {}", boot.instance));
+            let console = console.map(|()| Some("cannot mount /home".to_owned()));
+            self.state().consoles.push(ReadConsole { boot, console });
+        }
+    }
+
+    fn consoles(&self) -> Vec<ReadConsole> {
+        std::mem::take(&mut self.state().consoles)
+    }
+
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
         for (id, node) in names {
             self.call("tag", format!("tag {id} {node}"));
@@ -366,6 +392,25 @@ impl Scheduler for Fake {
         let closed = NodeState::DRAIN | NodeState::POWER_DOWN;
         for node in nodes {
             self.state().nodes.get_mut(node).unwrap().state.0 |= closed;
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, nodes: &[NodeName], reason: &str) -> Result<(), SchedulerError> {
+        self.slurm("close", format!("close {} {reason}", hostlist::compress(nodes)))?;
+        for node in nodes {
+            let mut state = self.state();
+            let node = state.nodes.get_mut(node).unwrap();
+            node.state.0 |= NodeState::DRAIN;
+            node.reason = reason.to_owned();
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.slurm("open", format!("open {}", hostlist::compress(nodes)))?;
+        for node in nodes {
+            self.state().nodes.get_mut(node).unwrap().state.0 &= !NodeState::DRAIN;
         }
         Ok(())
     }
@@ -539,7 +584,9 @@ const SIZED: &str = "
 /// The log's lines that change something.
 fn deeds(fake: &Fake) -> Vec<String> {
     let mut log = fake.log();
-    log.retain(|line| !["groups", "nodes", "save"].iter().any(|word| line.starts_with(word)));
+    log.retain(|line| {
+        !["groups", "nodes", "save", "activities"].iter().any(|word| line.starts_with(word))
+    });
     log
 }
 
@@ -944,4 +991,34 @@ fn a_job_that_lands_while_aws_takes_its_time_keeps_its_node() {
     let ends: Vec<_> = log.iter().filter(|line| line.starts_with("terminate")).collect();
     assert_eq!(ends, ["terminate a i-2"], "{log:?}");
     assert!(log.iter().filter(|line| *line == "nodes").count() >= 2, "{log:?}");
+}
+
+#[test]
+fn a_group_that_launches_nothing_is_asked_why_within_five_seconds_and_then_less_often() {
+    let fake = Fake::new();
+    // One gets the instance that the other group of the list has, which has no room for more.
+    fake.node("n1", BOOTING);
+    fake.node("n2", BOOTING);
+    fake.state().asgs.get_mut(&AsgName::new("b")).unwrap().max = 1;
+    let failure = LaunchFailure {
+        at: Timestamp::from_millis(1_003_000),
+        kind: FailureKind::Capacity,
+        code: "InsufficientInstanceCapacity".to_owned(),
+        zone: "z".to_owned(),
+        message: "injected".to_owned(),
+    };
+    let mut engine = fake.engine();
+    let asked = seconds_with(&mut engine, &fake, "activities a", 60);
+    assert!(asked[0] <= 5, "{asked:?}");
+    assert!(asked.len() < 15, "{asked:?}");
+    fake.log();
+    fake.state().failures.insert("a".into(), failure);
+    fake.pass(20_000);
+    turn(&mut engine);
+    fake.pass(3_000);
+    turn(&mut engine);
+    let log = fake.log();
+    assert!(log.iter().any(|line| line == "desired a 0"), "given back: {log:?}");
+    let names: Vec<_> = fake.state().recorded.iter().map(|event| event.event.as_str()).collect();
+    assert!(names.contains(&"launches_fail"), "{names:?}");
 }

@@ -165,6 +165,18 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         table: "[[group]]",
+        name: "capacity_cooldown",
+        text: "after a launch has failed, seconds for which the group is asked for nothing (below)",
+        default: Default::Value("600"),
+    },
+    Key {
+        table: "[[group]]",
+        name: "boot_failures_max",
+        text: "after so many boots in a row that failed nothing is launched any more; 0 is never",
+        default: Default::Value("10"),
+    },
+    Key {
+        table: "[[group]]",
         name: "min_size",
         text: "so many nodes are kept up, with or without jobs; written to the group's MinSize",
         default: Default::Text("the group's own MinSize"),

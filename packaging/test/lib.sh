@@ -1,10 +1,8 @@
-# shellcheck shell=sh disable=SC2154 # part of the tests of packages, which set `here`
+# shellcheck shell=sh # part of the tests of packages
 # What they have in common: one line for each thing that holds, and the first that does not ends all.
 
 log=$(mktemp)
 slurmctld_log=/var/log/slurm/slurmctld.log
-# shellcheck disable=SC2034 # used by the tests, as are others here
-root_of_checkout=$(cd "$here/../.." && pwd)
 # Not Slurm's own: others on this machine may have it. Derived from what is one's own alone.
 # shellcheck disable=SC2034 # used by the tests
 port=$((11000 + ${SLURM_ASG_TEST_NUMBER:-0}))

@@ -1,7 +1,5 @@
 //! What packages ship beside the programs: that it is there, and says what the rest says.
 
-#![expect(clippy::indexing_slicing, reason = "a test may fail")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test test-releases packages test-packages soak fuzz oracle lint bench clean
+.PHONY: help deps build demo test test-releases packages test-packages soak chaos fuzz oracle lint deny bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -49,9 +49,14 @@ HOURS ?= 100000
 soak: deps ## simulate clusters with faults, in virtual time (HOURS=100000)
 	SLURM_ASG_SIM_HOURS=$(HOURS) $(CARGO) test -p slurm-asg-engine --test sim no_seed_breaks_a_rule -- --nocapture
 
+# How many jobs `make chaos` submits.
+JOBS ?= 200
+chaos: build ## many jobs on a real cluster while everything goes wrong (JOBS=200, root)
+	SLURM_ASG_CHAOS_JOBS=$(JOBS) $(CARGO) test --test e2e every_job_runs_while_everything -- --nocapture
+
 # For how long `make fuzz` runs each target, seconds.
 SECONDS ?= 60
-fuzz: ## feed broken snapshots, node lists and resume files (SECONDS=60)
+fuzz: ## feed broken files, node lists, requests and errors to what reads them (SECONDS=60)
 	tools/run-fuzz $(SECONDS)
 
 # How many mixes of jobs `make oracle` submits to real clusters.
@@ -65,9 +70,15 @@ lint: deps ## formatting, clippy, shell scripts: warnings are errors
 	shellcheck -x -P SCRIPTDIR tools/* slurm-headers/fetch .ci/run packaging/node/slurm-asg-node packaging/build \
 		packaging/lib/* packaging/test/* packaging/deb/*.p*
 
-bench: deps ## print the figures: plan, hook, programs, capacity call, memory (root)
+# The advisory database comes from the network, which not every machine that runs CI has.
+ADVISORIES ?= 0
+deny: ## licences, sources and versions of the dependencies (ADVISORIES=1: advisories, yanked crates)
+	tools/check-deps $(ADVISORIES)
+
+bench: deps ## print the figures: plan, report, hook, programs, capacity call, memory (root)
 	$(CARGO) build --release --workspace --bins --lib
 	tools/bench-plan $(RELEASE)
+	tools/bench-report $(RELEASE)
 	$(RELEASE)/slurm-asg-bench
 
 clean: ## remove what was built

@@ -90,7 +90,12 @@ pub fn state_dir(policy: &Policy, host: &HostFacts) -> PathBuf {
 pub fn events(policy: &Policy, state_dir: &Path) -> Option<Place> {
     let events = &policy.events;
     let path = || events.path.clone().unwrap_or_else(|| state_dir.join(event::FILE_NAME));
-    events.enabled.then(|| Place { path: path(), size_max: events.size_max, keep: events.keep })
+    events.enabled.then(|| Place {
+        path: path(),
+        size_max: events.size_max,
+        keep: events.keep,
+        for_all: policy.access.readers.is_none(),
+    })
 }
 
 /// Where the socket is.

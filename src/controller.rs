@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use slurm_asg_aws::{AwsCloud, Settings};
-use slurm_asg_core::event::{Event, EventName};
+use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings};
+use slurm_asg_core::event::{Chronicle, Event, EventName};
 use slurm_asg_core::ids::GroupName;
-use slurm_asg_core::policy::{EventsPolicy, Policy};
-use slurm_asg_engine::{Clock, Engine, FileJournal, FileStore, Followed, Journal, Recorder};
+use slurm_asg_core::policy::{Access, EventsPolicy, Policy};
+use slurm_asg_engine::{
+    Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder, Retired,
+};
 use slurm_asg_wire::Response;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -27,7 +29,7 @@ use crate::guard::text_of;
 use crate::lock::{StateLock, try_lock};
 use crate::pace::Pace;
 use crate::scheduler::Slurmctld;
-use crate::server::{Desk, Order, serve};
+use crate::server::{Desk, Order, Rights, serve};
 use crate::slurm::{HostFacts, Slurm, is_active};
 use crate::status::{Board, advised};
 use crate::{hook, logging};
@@ -168,26 +170,20 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
         }
     };
     let look_now = Arc::new(Notify::new());
-    let masters = host.slurm_user.into_iter().collect();
     let journal = open_journal(&policy, &state_dir, board);
     let recorder = journal.as_ref().map(FileJournal::recorder);
     let (orders, mut ordered) = mpsc::channel(ORDERS_MAX);
-    let desk = Desk {
+    let masters = host.slurm_user.into_iter().collect();
+    let desk = Arc::new(Desk {
         board: Arc::clone(board),
         look_now: Arc::clone(&look_now),
         orders,
-        masters,
+        rights: Rights::new(masters, Access::default()),
         recorder: recorder.clone(),
-    };
+    });
+    desk.rights.set_access(policy.access.clone());
     let socket = config::socket(&policy);
-    let server = match serve(&socket, Arc::new(desk)) {
-        Ok(server) => Some(server),
-        Err(error) => {
-            // Without it the loop still sees what Slurm wants, only later.
-            tracing::error!("no socket at {}: {error}; set `socket` in asg.toml", socket.display());
-            None
-        }
-    };
+    let server = serve(socket.clone(), Arc::clone(&desk));
     tracing::info!(
         "started: {} groups of {}, state in {}, socket {}",
         policy.groups.len(),
@@ -198,16 +194,17 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     let told = Told { recorder, config: config.path().display().to_string() };
     told.started();
     let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
+    let api_calls = cloud.calls();
     let store = FileStore::new(&state_dir);
     // slurmctld does not start without a ClusterName.
     let cluster = host.cluster.clone().unwrap_or_default();
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
-    let calls = Calls { look_now: &look_now, orders: &mut ordered };
-    turn_until_changed(engine, config, policy, board, calls, &told).await;
-    if let Some(server) = server {
-        server.abort();
-    }
+    let calls = Calls { look_now: &look_now, orders: &mut ordered, api_calls };
+    turn_until_changed(engine, config, policy, &desk, calls, &told).await;
+    server.abort();
+    // Whoever comes next finds nobody at the socket.
+    server.await.ok();
 }
 
 async fn take_lock(state_dir: &Path, config: &Config) -> Option<StateLock> {
@@ -238,23 +235,34 @@ async fn turn_until_changed(
     mut engine: Engine<AwsCloud, Slurmctld, SystemClock, FileStore, Option<FileJournal>>,
     config: &mut Config,
     mut policy: Arc<Policy>,
-    board: &Board,
+    desk: &Desk,
     mut calls: Calls<'_>,
     told: &Told,
 ) {
+    let board = &desk.board;
     let mut pace = Pace::default();
+    let mut chronicle = Chronicle::default();
+    let mut due: Option<Instant> = None;
     board.update(|status| "active".clone_into(&mut status.state));
     while !stopping() && is_active() {
+        let began = Instant::now();
         let look = engine.turn().await;
         let now = Instant::now();
+        let lag = due.map_or(Duration::ZERO, |due| began.saturating_duration_since(due));
+        note_look(board, now - began, lag, &calls.api_calls);
         pace.looked(now, look.pause);
         let rest = now + look.rest;
+        told.look(&mut chronicle, &policy, &look);
         board.show(&policy, look);
+        due = pace.next().map(|next| next.max(rest));
         match wait(&mut pace, &mut calls, config).await {
             Call::Look => {}
             Call::Order(Order::FollowAdvice(answer)) => {
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
+            }
+            Call::Order(Order::Retire { what, why, user, answer }) => {
+                drop(answer.send(retire(&mut engine, &what, &why, user).await));
             }
             Call::Order(Order::Command(command, answer)) => {
                 drop(answer.send(commanded(engine.command(&command))));
@@ -266,6 +274,7 @@ async fn turn_until_changed(
                     tracing::info!("{} read again", config.path().display());
                     told.configuration(None);
                     board.update(|status| status.problem = None);
+                    desk.rights.set_access(new.access.clone());
                     engine.set_policy(Arc::clone(&new));
                     policy = new;
                 }
@@ -281,6 +290,20 @@ async fn turn_until_changed(
     }
 }
 
+/// Puts a look's own figures on the board.
+fn note_look(board: &Board, took: Duration, lag: Duration, api_calls: &ApiCalls) {
+    let call = |(operation, outcome, count): (String, &str, u64)| slurm_asg_wire::ApiCalls {
+        operation,
+        outcome: outcome.to_owned(),
+        count,
+    };
+    let api_calls = api_calls.read().into_iter().map(call).collect();
+    board.update(|status| {
+        status.figures.looked(took, lag);
+        status.figures.api_calls = api_calls;
+    });
+}
+
 /// What cannot be changed under way.
 fn needs_restart(old: &Policy, new: &Policy) -> bool {
     let places =
@@ -288,7 +311,8 @@ fn needs_restart(old: &Policy, new: &Policy) -> bool {
     // The time between heartbeats can.
     let log = |policy: &Policy| {
         let heartbeat = Duration::ZERO;
-        EventsPolicy { heartbeat, ..policy.events.clone() }
+        let for_all = policy.access.readers.is_none();
+        (EventsPolicy { heartbeat, ..policy.events.clone() }, for_all)
     };
     (places(old), log(old)) != (places(new), log(new))
 }
@@ -333,6 +357,14 @@ impl Told {
         self.tell(Event { path, reason, ..Event::new(SystemClock.now(), name) });
     }
 
+    /// What a look shows beside the decisions that were made.
+    fn look(&self, chronicle: &mut Chronicle, policy: &Policy, look: &Look) {
+        if let Some(recorder) = &self.recorder {
+            let Look { at, snapshot, memory, plan, .. } = look;
+            recorder.tell(chronicle.of_look(policy, memory, snapshot, plan, *at));
+        }
+    }
+
     fn tell(&self, event: Event) {
         if let Some(recorder) = &self.recorder {
             recorder.tell([event]);
@@ -345,6 +377,8 @@ struct Calls<'a> {
     /// Rung by whoever wants a look at once.
     look_now: &'a Notify,
     orders: &'a mut mpsc::Receiver<Order>,
+    /// Counts what is asked of AWS.
+    api_calls: ApiCalls,
 }
 
 /// What the loop was called for.
@@ -382,6 +416,21 @@ async fn follow_advice<J: Journal>(
                 Err(error) => Response::Refused { why: error.to_string() },
             }
         }
+        Err(why) => Response::Refused { why },
+    }
+}
+
+/// Has a node drained that somebody wants to go.
+async fn retire<J: Journal>(
+    engine: &mut Engine<AwsCloud, Slurmctld, SystemClock, FileStore, J>,
+    what: &str,
+    why: &str,
+    user: u32,
+) -> Response {
+    match engine.retire(what, why, user).await {
+        Ok(Retired { node, instance }) => Response::Document {
+            content: serde_json::json!({ "node": node, "instance": instance }),
+        },
         Err(why) => Response::Refused { why },
     }
 }

@@ -3,7 +3,8 @@
 //! slurmctld loads it with `JobSubmitPlugins=asg`. [`abi`] is the face that slurmctld sees; it
 //! wakes the loop and nothing more. [`controller`] runs the loop on a thread of its own, with
 //! Slurm behind [`scheduler`], AWS behind `slurm-asg-aws`, and clients behind [`server`].
-//! This is the only crate with unsafe code, and only [`abi`] and [`slurm`] have any.
+//! This is the only crate with unsafe code: in [`abi`] and [`slurm`], for signals in
+//! [`controller`], and for who is at the other end of a connection in [`server`].
 
 mod abi;
 mod clock;

@@ -1,11 +1,16 @@
 //! The socket: the programs wake the loop through it, the command line asks it.
 //!
-//! Who may do what is decided by the kernel's word on who is there (SO_PEERCRED): root and
-//! SlurmUser may do everything, everybody else may read. Size, number and time are limited.
+//! Who may do what is decided by the kernel's word on who is there ([`peer`], [`rights`]). Size,
+//! number and time are limited ([`places`], [`Limits`]), and the socket is made again if somebody
+//! removes it ([`door`]).
 
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+mod door;
+mod peer;
+mod places;
+mod rights;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,22 +19,23 @@ use slurm_asg_core::explain::{Subject, explain};
 use slurm_asg_core::resume_file;
 use slurm_asg_core::snapshot::file::File;
 use slurm_asg_core::view::PlanView;
-use slurm_asg_engine::{Clock, Command, Recorder, What};
-use slurm_asg_wire::{REQUEST_BYTES_MAX, Request, Response};
+use slurm_asg_engine::{About, Clock, Command, Recorder, Troubles, What};
+use slurm_asg_wire::{OTHERS_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::clock::SystemClock;
 use crate::status::{Board, LastLook};
+use door::Door;
+use peer::Peer;
+use places::Places;
+pub use rights::Rights;
 
-/// How many clients are served at once; more wait.
-const CONNECTIONS_MAX: usize = 64;
-/// How long one client may take to say what it wants.
-const QUESTION_LIMIT: Duration = Duration::from_secs(5);
-/// How long an answer may take, with all calls to AWS.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is looked whether the socket is in its place.
+const DOOR_PAUSE: Duration = Duration::from_secs(2);
 /// How long the reason of a command may be.
 const REASON_BYTES_MAX: usize = 500;
 /// A status older than this is made anew for whoever asks.
@@ -37,11 +43,39 @@ const STATUS_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long that may take.
 const STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// To say what it wants.
+    question: Duration,
+    /// To be answered, with all calls to AWS.
+    answer: Duration,
+    /// To take the answer.
+    delivery: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    question: Duration::from_secs(5),
+    answer: Duration::from_secs(60),
+    delivery: Duration::from_secs(10),
+};
+
 /// Something that the loop is to do beside its turns, and where the answer goes.
 #[derive(Debug)]
 pub enum Order {
     /// Give the Auto Scaling groups the settings that are advised.
     FollowAdvice(oneshot::Sender<Response>),
+    /// Have a node drained.
+    Retire {
+        /// The node, or the instance that serves it.
+        what: String,
+        /// Why.
+        why: String,
+        /// Who wants it, by the kernel's word.
+        user: u32,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Response>,
+    },
     /// Do something with groups.
     Command(Command, oneshot::Sender<Response>),
 }
@@ -54,76 +88,144 @@ pub struct Desk {
     pub look_now: Arc<Notify>,
     /// Takes what the loop is to do beside its turns.
     pub orders: mpsc::Sender<Order>,
-    /// Users who may change something, beside root.
-    pub masters: Vec<u32>,
+    /// Who may do what.
+    pub rights: Rights,
     /// Takes what Slurm's programs ask for, if there is an event log.
     pub recorder: Option<Recorder>,
 }
 
-/// Listens on `path` until the handle is aborted. Whatever was there before is replaced: the
-/// caller holds the state lock, so nobody else listens there.
-///
-/// # Errors
-/// If the directory or the socket cannot be made.
-pub fn serve(path: &Path, desk: Arc<Desk>) -> io::Result<JoinHandle<()>> {
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
+impl Desk {
+    fn record(&self, events: impl IntoIterator<Item = Event>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.tell(events);
+        }
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    // Everybody may ask; what a client may do is decided for each request.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
-    Ok(tokio::spawn(accept(listener, desk)))
 }
 
-async fn accept(listener: UnixListener, desk: Arc<Desk>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Listens on `path` until the handle is aborted.
+pub fn serve(path: PathBuf, desk: Arc<Desk>) -> JoinHandle<()> {
+    tokio::spawn(async move { keep_open(&path, &desk).await })
+}
+
+/// Opens the socket, and again if it is removed. Without it the loop still sees what Slurm wants,
+/// only later.
+async fn keep_open(path: &Path, desk: &Arc<Desk>) {
+    let mut troubles = Troubles::default();
+    let places = Arc::default();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let desk = Arc::clone(&desk);
-                tokio::spawn(async move {
-                    match tokio::time::timeout(EXCHANGE_LIMIT, exchange(stream, &desk)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => tracing::debug!("a client went away: {error}"),
-                        Err(_) => tracing::debug!("a client was too slow"),
-                    }
-                    drop(place);
-                });
+        let opened = Door::open(path).await;
+        let error = opened.as_ref().err().map(|error| {
+            format!(
+                "no socket at {}: {error}; set `socket` in asg.toml to a place that SlurmUser may \
+                 write",
+                path.display()
+            )
+        });
+        troubles.note(&About::Socket, SystemClock.now(), error.as_ref());
+        desk.record(troubles.news());
+        match opened {
+            Ok(door) => {
+                receive(&door, &places, desk).await;
+                let gone = format!("the socket {} was removed", path.display());
+                troubles.report(&About::Socket, SystemClock.now(), &gone);
             }
+            Err(_) => sleep(DOOR_PAUSE).await,
+        }
+    }
+}
+
+/// Receives clients until the socket is removed.
+async fn receive(door: &Door, places: &Arc<Places>, desk: &Arc<Desk>) {
+    let mut rounds = interval(DOOR_PAUSE);
+    loop {
+        let client = tokio::select! {
+            client = door.listener.accept() => client,
+            _ = rounds.tick() => {
+                if door.is_in_place() { continue } else { return }
+            }
+        };
+        match client.and_then(|(stream, _)| Ok((Peer::of(&stream)?, stream))) {
+            Ok((peer, stream)) => admit(peer, stream, places, desk),
             Err(error) => {
                 // Out of descriptors, for instance: slurmctld needs them more.
                 tracing::debug!("accept: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-async fn exchange(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
-    let user = stream.peer_cred()?.uid();
+/// Has a client served if there is a place for it.
+fn admit(peer: Peer, stream: UnixStream, places: &Arc<Places>, desk: &Arc<Desk>) {
+    let user = (!desk.rights.is_master(&peer)).then_some(peer.user);
+    match places.take(user) {
+        Ok(place) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move {
+                if let Err(error) = exchange(stream, &peer, &desk, LIMITS).await {
+                    tracing::debug!("a client went away: {error}");
+                }
+                drop(place);
+            });
+        }
+        Err(why) => turn_away(stream, why),
+    }
+}
+
+/// Says why, without waiting: one line fits into a socket's buffer.
+fn turn_away(stream: UnixStream, why: String) {
+    let line = to_line(&Response::Refused { why });
+    let said = line.and_then(|line| stream.into_std()?.write_all(&line));
+    if let Err(error) = said {
+        tracing::debug!("a client went away: {error}");
+    }
+}
+
+fn to_line(response: &Response) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(response).map_err(io::Error::other)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+async fn exchange(
+    mut stream: UnixStream,
+    peer: &Peer,
+    desk: &Desk,
+    limits: Limits,
+) -> io::Result<()> {
     let (read, mut write) = stream.split();
-    let mut line = Vec::new();
-    let mut read = BufReader::new(read.take(REQUEST_BYTES_MAX as u64));
-    let question = read.read_until(b'\n', &mut line);
-    tokio::time::timeout(QUESTION_LIMIT, question).await.map_err(io::Error::other)??;
-    let response = if line.ends_with(b"\n") {
-        match judge(&line, user, desk) {
-            Ok(request) => answer(request, user, desk).await,
-            Err(why) => Response::Refused { why },
-        }
-    } else {
-        Response::Refused {
-            why: format!("a request is one line of at most {REQUEST_BYTES_MAX} bytes"),
-        }
+    let bytes_max = match desk.rights.is_master(peer) {
+        true => REQUEST_BYTES_MAX,
+        false => OTHERS_REQUEST_BYTES_MAX,
     };
-    let mut text = serde_json::to_vec(&response).map_err(io::Error::other)?;
-    text.push(b'\n');
-    write.write_all(&text).await
+    let mut line = Vec::new();
+    let mut read = BufReader::new(read.take(bytes_max as u64));
+    let question = timeout(limits.question, read.read_until(b'\n', &mut line)).await;
+    let refused = |why: String| Response::Refused { why };
+    let response = match question {
+        Err(_) => refused(format!("no request within {} s", limits.question.as_secs())),
+        Ok(Err(error)) => return Err(error),
+        // It has only looked whether somebody is there.
+        Ok(Ok(0)) => return Ok(()),
+        Ok(Ok(_)) if !line.ends_with(b"\n") => {
+            refused(format!("a request is one line of at most {bytes_max} bytes"))
+        }
+        Ok(Ok(_)) => timeout(limits.answer, answer_line(&line, peer, desk))
+            .await
+            .unwrap_or_else(|_| refused(format!("no answer within {:?}", limits.answer))),
+    };
+    timeout(limits.delivery, write.write_all(&to_line(&response)?)).await?
+}
+
+async fn answer_line(line: &[u8], peer: &Peer, desk: &Desk) -> Response {
+    let judged = async {
+        let request = Request::read(line)?;
+        desk.rights.judge(peer, &request).await.map(|()| request)
+    };
+    match judged.await {
+        Ok(request) => answer(request, peer.user, desk).await,
+        Err(why) => Response::Refused { why },
+    }
 }
 
 /// Has a look made if the last one is old. Whoever asks again and again gets what there is.
@@ -133,17 +235,6 @@ async fn look_afresh(desk: &Desk) {
         desk.look_now.notify_one();
         // AWS may take its time; then the last look has to do.
         tokio::time::timeout(STATUS_WAIT_MAX, next_look).await.ok();
-    }
-}
-
-/// Reads a request, and decides whether this user may make it.
-fn judge(line: &[u8], user: u32, desk: &Desk) -> Result<Request, String> {
-    let request: Request =
-        serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
-    if request.only_reads() || user == 0 || desk.masters.contains(&user) {
-        Ok(request)
-    } else {
-        Err(format!("user {user} may only read; only root and SlurmUser may do this"))
     }
 }
 
@@ -165,10 +256,14 @@ async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
             look_afresh(desk).await;
             Response::Status(Box::new(desk.board.read()))
         }
+        Request::Glance {} => Response::Status(Box::new(desk.board.read())),
         Request::Plan {} => document(desk, Document::Plan).await,
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
         Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
+        Request::Retire { what, why } => {
+            order(desk, |answer| Order::Retire { what, why, user, answer }).await
+        }
         Request::Clear { groups, reason } => {
             carry_out(desk, command(What::Clear, groups, reason)).await
         }
@@ -211,10 +306,8 @@ fn tell(desk: &Desk, name: EventName, nodes: &str, jobs: &[(u32, Option<String>)
         ..Event::new(at, name)
     };
     tracing::info!("{call}");
-    if let Some(recorder) = &desk.recorder {
-        let policy = desk.board.last().map(|last| Arc::clone(&last.policy));
-        recorder.tell(of_request(policy.as_deref(), name, nodes, jobs, at));
-    }
+    let policy = desk.board.last().map(|last| Arc::clone(&last.policy));
+    desk.record(of_request(policy.as_deref(), name, nodes, jobs, at));
 }
 
 /// Something larger that is made from the last look.
@@ -231,7 +324,7 @@ async fn document(desk: &Desk, what: Document) -> Response {
         return Response::Refused { why: why.to_owned() };
     };
     // A large cluster takes its time, and the loop is not to wait for it.
-    let made = tokio::task::spawn_blocking(move || make(&what, &last)).await;
+    let made = spawn_blocking(move || make(&what, &last)).await;
     match made {
         Ok(Ok(content)) => Response::Document { content },
         Ok(Err(error)) => Response::Refused { why: format!("it cannot be written: {error}") },
@@ -253,57 +346,4 @@ fn make(what: &Document, last: &LastLook) -> serde_json::Result<serde_json::Valu
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn desk() -> Desk {
-        Desk {
-            board: Arc::default(),
-            look_now: Arc::default(),
-            orders: mpsc::channel(1).0,
-            masters: vec![64030],
-            recorder: None,
-        }
-    }
-
-    async fn say(user: u32, line: &str) -> Response {
-        let desk = desk();
-        match judge(line.as_bytes(), user, &desk) {
-            Ok(request) => answer(request, user, &desk).await,
-            Err(why) => Response::Refused { why },
-        }
-    }
-
-    #[tokio::test]
-    async fn root_and_slurm_user_may_change_and_everybody_may_read() {
-        let suspend = "{\"request\":\"suspend\",\"nodes\":\"n1\"}";
-        assert_eq!(say(0, suspend).await, Response::Ok);
-        assert_eq!(say(64030, suspend).await, Response::Ok);
-        let refused = say(1000, suspend).await;
-        assert!(matches!(refused, Response::Refused { why } if why.contains("1000")));
-        let status = say(1000, "{\"request\":\"status\"}").await;
-        assert!(matches!(status, Response::Status(_)));
-    }
-
-    #[tokio::test]
-    async fn only_masters_may_order_and_a_loop_that_has_ended_is_said() {
-        let line = "{\"request\":\"follow_advice\"}";
-        let refused = say(1000, line).await;
-        assert!(matches!(refused, Response::Refused { why } if why.contains("may only read")));
-        let ended = say(0, line).await;
-        assert!(matches!(ended, Response::Refused { why } if why.contains("has ended")));
-    }
-
-    #[tokio::test]
-    async fn what_is_no_request_is_refused_with_the_reason() {
-        for line in ["", "x", "{}", "{\"request\":\"fly\"}", "{\"request\":\"status\",\"x\":1}"] {
-            assert!(matches!(say(0, line).await, Response::Refused { .. }), "{line}");
-        }
-    }
-
-    #[tokio::test]
-    async fn before_the_first_look_there_is_nothing_to_explain() {
-        let refused = say(1000, "{\"request\":\"explain\",\"what\":\"12\"}").await;
-        assert!(matches!(refused, Response::Refused { why } if why.contains("not looked yet")));
-    }
-}
+mod tests;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::demand::JobVerdict;
 use slurm_asg_core::ids::NodeName;
-use slurm_asg_core::plan::{NodeReport, Plan};
-use slurm_asg_core::policy::Policy;
+use slurm_asg_core::plan::{NodeReport, Why};
+use slurm_asg_core::policy::{Policy, Price};
+use slurm_asg_core::snapshot::SlurmFacts;
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_core::view::JobView;
 use slurm_asg_engine::Look;
@@ -46,10 +47,14 @@ impl Board {
         status.hook_calls = hook::calls();
         if let Some(last) = self.last() {
             let LastLook { policy, look } = &*last;
-            let nodes = look.plan.nodes.iter().map(|(name, report)| node(policy, name, report));
+            let slurm = look.snapshot.queue.known().map(|queue| queue.slurm).unwrap_or_default();
+            let node = |(name, report)| node(policy, slurm, name, report);
+            let nodes = look.plan.nodes.iter().map(node);
             let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict));
             status.looked_at_ms = Some(look.at.millis());
-            status.groups = groups(policy, &look.plan);
+            status.problems.clone_from(&look.troubles);
+            status.currency.clone_from(&policy.currency);
+            status.groups = groups(policy, look);
             status.nodes = nodes.collect();
             status.jobs = jobs.collect();
             let advice = advice(policy, &look.snapshot.asgs);
@@ -91,12 +96,16 @@ pub fn advised(advice: &Advice, error: Option<String>) -> AdviceStatus {
     }
 }
 
-fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
+fn groups(policy: &Policy, look: &Look) -> Vec<GroupStatus> {
+    let Look { plan, memory, .. } = look;
     policy
         .groups
         .iter()
         .map(|(name, group)| {
             let report = plan.groups.get(name).cloned().unwrap_or_default();
+            let boots = |asg| memory.boots.get(asg);
+            let cooldowns = group.asgs.iter().filter_map(|asg| plan.cooldowns.get(asg));
+            let in_force = cooldowns.filter(|cooldown| cooldown.is_in_force(look.at));
             GroupStatus {
                 name: name.to_string(),
                 asgs: group.asgs.iter().map(ToString::to_string).collect(),
@@ -113,6 +122,10 @@ fn groups(policy: &Policy, plan: &Plan) -> Vec<GroupStatus> {
                 pending_instances: report.pending_instances,
                 spare: report.spare,
                 releasing: report.releasing,
+                price_micros: group.price.map(Price::micros),
+                paused: memory.paused.contains_key(name),
+                protected: group.asgs.iter().filter_map(boots).any(|it| it.are_too_many(group)),
+                cooldown_until_ms: in_force.map(|cooldown| cooldown.until.millis()).max(),
                 problem: report.problem,
             }
         })
@@ -124,7 +137,7 @@ fn job(id: u32, verdict: &JobVerdict) -> JobStatus {
     JobStatus { id, nodes, launch, why, text }
 }
 
-fn node(policy: &Policy, name: &NodeName, report: &NodeReport) -> NodeStatus {
+fn node(policy: &Policy, slurm: SlurmFacts, name: &NodeName, report: &NodeReport) -> NodeStatus {
     NodeStatus {
         name: name.to_string(),
         group: policy.group_of(name).map(ToString::to_string).unwrap_or_default(),
@@ -133,5 +146,20 @@ fn node(policy: &Policy, name: &NodeName, report: &NodeReport) -> NodeStatus {
         why: report.why.word(),
         text: report.why.to_string(),
         since_ms: report.why.since().map(|since| since.millis()),
+        until_ms: ends_at(&report.why, slurm).map(Timestamp::millis),
+    }
+}
+
+/// When what a node waits for ends at the latest.
+fn ends_at(why: &Why, slurm: SlurmFacts) -> Option<Timestamp> {
+    let after = |since: &Timestamp, secs: u32| since.after(Duration::from_secs(secs.into()));
+    if let Why::Idle { since } = why {
+        Some(after(since.as_ref()?, slurm.suspend_time?))
+    } else if let Why::Booting { since } = why {
+        Some(after(since, slurm.resume_timeout?))
+    } else if let Why::WaitsForBillingHour { at, .. } | Why::RetryAt { at } = why {
+        Some(*at)
+    } else {
+        None
     }
 }

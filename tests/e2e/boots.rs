@@ -32,13 +32,12 @@ fn after_boots_that_fail_nothing_is_launched_until_an_administrator_says_so() ->
     let status = lab.command("slurm-asg", &["status"])?;
     ensure!(status.contains("the last 2 instances never registered"), "{status}");
     let events = lab.command("slurm-asg", &["events", "--group", "compute"])?;
-    ensure!(events.matches("boot_failed").count() == 2, "{events}");
+    ensure!(events.matches("never_registered").count() == 2, "{events}");
     ensure!(events.contains("boot_console") && events.contains("protected_mode"), "{events}");
     // A controller that is restarted launches nothing either.
     lab.crash_slurmctld();
     lab.start_slurmctld()?;
-    // It may have its nodes already: from 24.11 on the restarted slurmctld has not saved that they were
-    // closed. Then it wants them all the same.
+    // It may come back with a state of some seconds ago, in which the nodes boot still or again.
     drop(lab.command("scontrol", &["update", &format!("JobId={job}"), "StartTime=now"]));
     std::thread::sleep(Duration::from_secs(5));
     ensure!(lab.desired()? == 0, "nothing is launched");
@@ -48,7 +47,7 @@ fn after_boots_that_fail_nothing_is_launched_until_an_administrator_says_so() ->
     let again = lab.command("slurm-asg", &["clear", "compute"])?;
     ensure!(again.contains("nothing to clear"), "{again:?}");
     let events = lab.command("slurm-asg", &["events", "--event", "cleared", "--json"])?;
-    ensure!(events.contains(r#""user":0,"#) && events.contains("image mended"), "{events}");
+    ensure!(events.contains(r#""user":0}"#) && events.contains("image mended"), "{events}");
     lab.until_zero(BACK_TO_ZERO * 2)
 }
 

@@ -74,7 +74,7 @@ fn a_controller_that_is_not_root_does_the_same() -> Result<()> {
         ],
     );
     let refused = stranger.map_err(|error| error.to_string());
-    assert!(refused.is_err_and(|why| why.contains("user 65534 may only read")));
+    assert!(refused.is_err_and(|why| why.contains("user 65534 may not do this")));
     lab.until_zero(BACK_TO_ZERO)
 }
 

@@ -2,20 +2,21 @@
 //!
 //! Codes are from the API references of EC2 ("Error codes") and EC2 Auto Scaling ("Common errors"),
 //! messages from answers seen in public threads. What is not known is `Other`, never success.
+//! No type of the SDK comes in here: `make fuzz` compiles this module without it.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use slurm_asg_core::ids::InstanceId;
+use slurm_asg_core::snapshot::FailureKind;
 use slurm_asg_engine::{CloudError, CloudErrorKind};
-
-use crate::client::Endpoint;
 
 /// Characters of a message: EC2 appends kilobytes of encoded explanation to a denial.
 const MESSAGE_CHARS_MAX: usize = 400;
+
+/// A code, as EC2 has them in the words of an activity; the longest known have about 50 letters.
+const CODE_BYTES_MAX: usize = 80;
+/// An Availability Zone's name: Local Zones have longer ones than `eu-west-1a`.
+const ZONE_BYTES_MAX: usize = 64;
 
 const NO_REGION: &str = "no AWS region; write region = \"eu-west-1\" in asg.toml or set AWS_REGION";
 const NO_CREDENTIALS: &str = "no AWS credentials; give the controller's instance an IAM role, or \
@@ -33,41 +34,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Reads the SDK's error.
-    pub fn of<E>(
-        operation: &'static str,
-        error: &SdkError<E, HttpResponse>,
-        endpoint: &Endpoint,
-    ) -> Self
-    where
-        E: Error + ProvideErrorMetadata + 'static,
-    {
-        let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-        match error {
-            SdkError::ServiceError(refusal) => {
-                let (code, words) = (refusal.err().code(), refusal.err().message());
-                Self::from_answer(operation, status, code.unwrap_or(""), words.unwrap_or(""))
-            }
-            SdkError::TimeoutError(_) => {
-                Self::without_answer(operation, endpoint, "no answer in time")
-            }
-            SdkError::ResponseError(_) if status >= 500 => {
-                Self::from_answer(operation, status, "", "")
-            }
-            SdkError::ResponseError(_) => {
-                Self::without_answer(operation, endpoint, "the answer cannot be read")
-            }
-            SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
-                Self::from_chain(operation, endpoint, &chain(error))
-            }
-            _ => Self::without_answer(operation, endpoint, &chain(error).join(": ")),
-        }
-    }
-
     /// What AWS answered.
-    fn from_answer(operation: &'static str, status: u16, code: &str, words: &str) -> Self {
+    pub fn from_answer(operation: &'static str, status: u16, code: &str, words: &str) -> Self {
+        let code = &one_line(code);
         let kind = kind(code, words, status);
-        let mut message = match (code, words) {
+        let mut message = match (code.as_str(), words) {
             ("", _) => format!("HTTP status {status} without an AWS error code"),
             // Its words repeat the signed request with the session token.
             ("SignatureDoesNotMatch", _) => code.to_owned(),
@@ -78,21 +49,22 @@ impl Failure {
             message = format!("{}; {advice}", message.trim_end_matches('.'));
         }
         let error = CloudError { operation, kind, message };
-        Self { error, code: code.to_owned(), words: words.to_owned(), status }
+        Self { error, code: code.clone(), words: words.to_owned(), status }
     }
 
-    /// Nothing came back, or nothing that says whether the call was carried out.
-    fn without_answer(operation: &'static str, endpoint: &Endpoint, why: &str) -> Self {
+    /// Nothing came back from this endpoint, or nothing that says whether the call was carried out.
+    pub fn without_answer(operation: &'static str, endpoint: &str, why: &str) -> Self {
         let message = format!(
             "{} did not answer: {}; check the network, AWS_ENDPOINT_URL and the VPC's endpoints",
-            endpoint.name(),
+            one_line(endpoint),
             one_line(why),
         );
         Self::local(operation, CloudErrorKind::NoAnswer, message)
     }
 
-    /// The request did not get out. Only the causes' texts tell why: the SDK boxes their types.
-    fn from_chain(operation: &'static str, endpoint: &Endpoint, chain: &[String]) -> Self {
+    /// The request did not get out to this endpoint. Only the causes' texts tell why: the SDK boxes
+    /// their types.
+    pub fn from_chain(operation: &'static str, endpoint: &str, chain: &[String]) -> Self {
         let says = |needle: &str| chain.iter().any(|cause| cause.to_lowercase().contains(needle));
         if says("missing region") {
             return Self::local(operation, CloudErrorKind::Denied, NO_REGION.to_owned());
@@ -188,7 +160,8 @@ pub fn odd_answer(operation: &'static str, what: &str) -> CloudError {
     CloudError { operation, kind: CloudErrorKind::Other, message: one_line(what) }
 }
 
-fn kind(code: &str, words: &str, status: u16) -> CloudErrorKind {
+/// What kind of failure a code, its words and the HTTP status stand for.
+pub fn kind(code: &str, words: &str, status: u16) -> CloudErrorKind {
     match code {
         "Throttling"
         | "ThrottlingException"
@@ -283,22 +256,64 @@ fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<S
     }
 }
 
-/// The error's causes, outermost first.
-fn chain(error: &dyn Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    causes
-}
-
 /// Why there is no connection: the last cause, e.g. `Connection refused (os error 111)`; the ones
 /// before it are the SDK's layers.
 fn connection_trouble(chain: &[String]) -> String {
     let lookup = chain.iter().find(|cause| cause.contains("failed to lookup address"));
     lookup.or(chain.last()).cloned().unwrap_or_else(|| "no connection".to_owned())
+}
+
+/// The Availability Zone in an activity's Details, which are JSON.
+pub fn zone(details: &str) -> String {
+    let after = details.split_once("\"Availability Zone\":").map_or("", |(_, after)| after);
+    let quoted = after.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+    let is_zone = |zone: &&str| {
+        zone.len() <= ZONE_BYTES_MAX && zone.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    quoted.map(|(zone, _)| zone).filter(is_zone).unwrap_or_default().to_owned()
+}
+
+/// EC2's code in the words of an activity: `Could not launch On-Demand Instances.
+/// InsufficientInstanceCapacity - We currently do not have …` (seen in public threads).
+pub fn code_and_kind(words: &str) -> (String, FailureKind) {
+    let known = [
+        ("InsufficientInstanceCapacity", FailureKind::Capacity),
+        ("InsufficientHostCapacity", FailureKind::Capacity),
+        ("InsufficientReservedInstanceCapacity", FailureKind::Capacity),
+        ("InsufficientCapacity", FailureKind::Capacity),
+        ("UnfulfillableCapacity", FailureKind::Capacity),
+        ("ReservationCapacityExceeded", FailureKind::Capacity),
+        ("SpotMaxPriceTooLow", FailureKind::Capacity),
+        ("VcpuLimitExceeded", FailureKind::Limit),
+        ("InstanceLimitExceeded", FailureKind::Limit),
+        ("MaxSpotInstanceCountExceeded", FailureKind::Limit),
+        ("InsufficientFreeAddressesInSubnet", FailureKind::Limit),
+        ("VolumeLimitExceeded", FailureKind::Limit),
+        ("InsufficientVolumeCapacity", FailureKind::Capacity),
+        ("UnauthorizedOperation", FailureKind::Denied),
+        ("AccessDenied", FailureKind::Denied),
+    ];
+    if let Some((code, kind)) = known.iter().find(|(code, _)| words.contains(code)) {
+        return ((*code).to_owned(), *kind);
+    }
+    let says = |part: &str| words.to_ascii_lowercase().contains(part);
+    if says("max spot instance count exceeded") {
+        return ("MaxSpotInstanceCountExceeded".to_owned(), FailureKind::Limit);
+    }
+    if says("not authorized") {
+        return ("UnauthorizedOperation".to_owned(), FailureKind::Denied);
+    }
+    if says("sufficient") && says("capacity") {
+        return ("InsufficientInstanceCapacity".to_owned(), FailureKind::Capacity);
+    }
+    let is_code = |word: &&str| {
+        (9..=CODE_BYTES_MAX).contains(&word.len())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
+            && word.chars().skip(1).any(|c| c.is_ascii_uppercase())
+    };
+    let before_dash = words.split(" - ").next().unwrap_or_default();
+    let code = before_dash.split_whitespace().next_back().filter(is_code);
+    (code.unwrap_or("LaunchFailed").to_owned(), FailureKind::Other)
 }
 
 /// Words of AWS in one line of limited length.
@@ -458,5 +473,77 @@ mod tests {
         }
         let long = answer(400, "ValidationError", &"long ".repeat(1000)).error.message;
         assert!(long.chars().count() < 450 && long.ends_with('…'), "{long}");
+    }
+
+    #[test]
+    fn messages_of_failed_launches_have_their_code_and_kind() {
+        use FailureKind::{Capacity, Denied, Limit, Other};
+        for (words, code, kind) in [
+            (
+                "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently \
+                 do not have sufficient g5.12xlarge capacity in the Availability Zone you requested \
+                 (us-east-1b). Launching EC2 instance failed.",
+                "InsufficientInstanceCapacity",
+                Capacity,
+            ),
+            (
+                "We currently do not have sufficient p4d.24xlarge capacity in the zones you \
+                 requested. Launching EC2 instance failed.",
+                "InsufficientInstanceCapacity",
+                Capacity,
+            ),
+            (
+                "Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill \
+                 capacity. Launching EC2 instance failed.",
+                "UnfulfillableCapacity",
+                Capacity,
+            ),
+            (
+                "Could not launch On-Demand Instances. VcpuLimitExceeded - You have requested more \
+                 vCPU capacity than your current vCPU limit of 8 allows.",
+                "VcpuLimitExceeded",
+                Limit,
+            ),
+            (
+                "Max spot instance count exceeded. Placing Spot instance request failed.",
+                "MaxSpotInstanceCountExceeded",
+                Limit,
+            ),
+            (
+                "InsufficientFreeAddressesInSubnet - There are not enough free addresses in subnet \
+                 'subnet-1' to satisfy the requested number of instances.",
+                "InsufficientFreeAddressesInSubnet",
+                Limit,
+            ),
+            (
+                "You are not authorized to use launch template: lt-1",
+                "UnauthorizedOperation",
+                Denied,
+            ),
+            (
+                "Could not launch On-Demand Instances. InvalidAMIID.NotFound - The image id does \
+                 not exist.",
+                "InvalidAMIID.NotFound",
+                Other,
+            ),
+            (
+                "The key pair 'x' does not exist. Launching EC2 instance failed.",
+                "LaunchFailed",
+                Other,
+            ),
+            ("", "LaunchFailed", Other),
+        ] {
+            assert_eq!(code_and_kind(words), (code.to_owned(), kind), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_zone_is_read_from_an_activity_s_details() {
+        let details = "{\"Subnet ID\":\"subnet-1\",\"Availability Zone\":\"eu-west-1a\"}";
+        for (details, expected) in
+            [(details, "eu-west-1a"), ("", ""), ("{}", ""), ("\"Availability Zone\":7", "")]
+        {
+            assert_eq!(zone(details), expected, "{details}");
+        }
     }
 }

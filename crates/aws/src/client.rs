@@ -17,6 +17,8 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
+use crate::calls::Calls;
+
 /// To connect: one round trip inside the region is about a millisecond, so 2 s lets a lost SYN be
 /// sent again and no more.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -71,6 +73,8 @@ pub struct Clients {
     pub ec2: ec2::Client,
     /// CloudWatch.
     pub cloudwatch: cloudwatch::Client,
+    /// Counts the calls of all three.
+    pub calls: Calls,
     /// Where Auto Scaling calls go.
     pub autoscaling_at: Endpoint,
     /// Where EC2 calls go.
@@ -84,17 +88,21 @@ impl Clients {
     pub fn new(config: &SdkConfig) -> Self {
         let (autoscaling_at, ec2_at) = (Endpoint::default(), Endpoint::default());
         let cloudwatch_at = Endpoint::default();
+        let calls = Calls::default();
         let autoscaling = autoscaling::config::Builder::from(config);
         let ec2 = ec2::config::Builder::from(config);
         let cloudwatch = cloudwatch::config::Builder::from(config);
         Self {
             autoscaling: autoscaling::Client::from_conf(
-                autoscaling.interceptor(autoscaling_at.clone()).build(),
+                autoscaling.interceptor(autoscaling_at.clone()).interceptor(calls.clone()).build(),
             ),
-            ec2: ec2::Client::from_conf(ec2.interceptor(ec2_at.clone()).build()),
+            ec2: ec2::Client::from_conf(
+                ec2.interceptor(ec2_at.clone()).interceptor(calls.clone()).build(),
+            ),
             cloudwatch: cloudwatch::Client::from_conf(
-                cloudwatch.interceptor(cloudwatch_at.clone()).build(),
+                cloudwatch.interceptor(cloudwatch_at.clone()).interceptor(calls.clone()).build(),
             ),
+            calls,
             autoscaling_at,
             ec2_at,
             cloudwatch_at,
@@ -131,6 +139,8 @@ impl Intercept for Endpoint {
         let host_at = uri.find("://").map_or(0, |at| at + 3);
         let host = uri.get(host_at..).unwrap_or_default();
         let host = host.split(['/', '?']).next().unwrap_or_default();
+        // A name and a password before the host are nobody's business.
+        let host = host.rsplit('@').next().unwrap_or_default();
         let scheme = uri.get(..host_at).unwrap_or_default();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *known = Some(format!("{scheme}{host}"));

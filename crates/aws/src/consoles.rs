@@ -84,11 +84,14 @@ async fn read_consoles(queue: Arc<Queue>, clients: Clients) {
 /// The end of an instance's console. The newest is had of Nitro instances only; of others the one
 /// that EC2 has kept (API reference of GetConsoleOutput, Latest).
 async fn read(clients: &Clients, boot: &FailedBoot) -> Result<Option<String>, CloudError> {
-    let call = clients.ec2.get_console_output().instance_id(boot.instance.as_str());
-    let answer = match call.clone().latest(true).send().await {
+    let ask = async |latest| {
+        let call = clients.ec2.get_console_output().instance_id(boot.instance.as_str());
+        call.set_latest(latest).send().await
+    };
+    let answer = match ask(Some(true)).await {
         Ok(answer) => answer,
         Err(_) => {
-            let answer = call.send().await;
+            let answer = ask(None).await;
             answer.map_err(|error| Failure::of(GET, &error, &clients.ec2_at).error)?
         }
     };

@@ -43,13 +43,14 @@ async fn describe_some(
     ids: &[InstanceId],
     machines: &mut Machines,
 ) -> Result<(), CloudError> {
+    let describe = cloud.clients.ec2.describe_instances();
     let mut known: BTreeSet<InstanceId> = ids.iter().cloned().collect();
     for _ in 0..UNKNOWN_ROUNDS_MAX {
         if known.is_empty() {
             return Ok(());
         }
         let ids = known.iter().map(|id| id.as_str().to_owned()).collect();
-        let call = cloud.clients.ec2.describe_instances().set_instance_ids(Some(ids));
+        let call = describe.clone().set_instance_ids(Some(ids));
         let unknown = match pages(cloud, &call, machines).await {
             Ok(()) => return Ok(()),
             Err(Trouble::Call(failure)) if failure.is_unknown_instance() => failure.named(&known),
@@ -63,7 +64,7 @@ async fn describe_some(
     let known: Vec<String> = known.iter().map(|id| id.as_str().to_owned()).collect();
     for ids in known.chunks(FILTER_VALUES_MAX) {
         let filter = Filter::builder().name("instance-id").set_values(Some(ids.to_vec())).build();
-        let call = cloud.clients.ec2.describe_instances().filters(filter);
+        let call = describe.clone().filters(filter);
         pages(cloud, &call, machines).await.map_err(Trouble::into_error)?;
     }
     Ok(())

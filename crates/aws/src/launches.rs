@@ -3,12 +3,12 @@
 
 use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
 use slurm_asg_core::ids::AsgName;
-use slurm_asg_core::snapshot::{FailureKind, LaunchFailure};
+use slurm_asg_core::snapshot::LaunchFailure;
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::CloudError;
 
 use crate::AwsCloud;
-use crate::classify::{Failure, one_line};
+use crate::classify::{Failure, code_and_kind, one_line, zone};
 
 const DESCRIBE: &str = "DescribeScalingActivities";
 /// Activities in a page (API reference).
@@ -74,121 +74,9 @@ fn parse(activity: &Activity) -> Option<LaunchFailure> {
     })
 }
 
-/// The Availability Zone in the Details, which are JSON.
-fn zone(details: &str) -> String {
-    let after = details.split_once("\"Availability Zone\":").map_or("", |(_, after)| after);
-    let quoted = after.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
-    quoted.map(|(zone, _)| zone.to_owned()).unwrap_or_default()
-}
-
-/// EC2's code in the words of an activity: `Could not launch On-Demand Instances.
-/// InsufficientInstanceCapacity - We currently do not have …` (seen in public threads).
-fn code_and_kind(words: &str) -> (String, FailureKind) {
-    let known = [
-        ("InsufficientInstanceCapacity", FailureKind::Capacity),
-        ("InsufficientHostCapacity", FailureKind::Capacity),
-        ("InsufficientReservedInstanceCapacity", FailureKind::Capacity),
-        ("InsufficientCapacity", FailureKind::Capacity),
-        ("UnfulfillableCapacity", FailureKind::Capacity),
-        ("ReservationCapacityExceeded", FailureKind::Capacity),
-        ("SpotMaxPriceTooLow", FailureKind::Capacity),
-        ("VcpuLimitExceeded", FailureKind::Limit),
-        ("InstanceLimitExceeded", FailureKind::Limit),
-        ("MaxSpotInstanceCountExceeded", FailureKind::Limit),
-        ("InsufficientFreeAddressesInSubnet", FailureKind::Limit),
-        ("VolumeLimitExceeded", FailureKind::Limit),
-        ("InsufficientVolumeCapacity", FailureKind::Capacity),
-        ("UnauthorizedOperation", FailureKind::Denied),
-        ("AccessDenied", FailureKind::Denied),
-    ];
-    if let Some((code, kind)) = known.iter().find(|(code, _)| words.contains(code)) {
-        return ((*code).to_owned(), *kind);
-    }
-    let says = |part: &str| words.to_ascii_lowercase().contains(part);
-    if says("max spot instance count exceeded") {
-        return ("MaxSpotInstanceCountExceeded".to_owned(), FailureKind::Limit);
-    }
-    if says("not authorized") {
-        return ("UnauthorizedOperation".to_owned(), FailureKind::Denied);
-    }
-    if says("sufficient") && says("capacity") {
-        return ("InsufficientInstanceCapacity".to_owned(), FailureKind::Capacity);
-    }
-    let is_code = |word: &&str| {
-        word.len() > 8
-            && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
-            && word.chars().skip(1).any(|c| c.is_ascii_uppercase())
-    };
-    let before_dash = words.split(" - ").next().unwrap_or_default();
-    let code = before_dash.split_whitespace().next_back().filter(is_code);
-    (code.unwrap_or("LaunchFailed").to_owned(), FailureKind::Other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_of_failed_launches_have_their_code_and_kind() {
-        use FailureKind::{Capacity, Denied, Limit, Other};
-        for (words, code, kind) in [
-            (
-                "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently \
-                 do not have sufficient g5.12xlarge capacity in the Availability Zone you requested \
-                 (us-east-1b). Launching EC2 instance failed.",
-                "InsufficientInstanceCapacity",
-                Capacity,
-            ),
-            (
-                "We currently do not have sufficient p4d.24xlarge capacity in the zones you \
-                 requested. Launching EC2 instance failed.",
-                "InsufficientInstanceCapacity",
-                Capacity,
-            ),
-            (
-                "Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill \
-                 capacity. Launching EC2 instance failed.",
-                "UnfulfillableCapacity",
-                Capacity,
-            ),
-            (
-                "Could not launch On-Demand Instances. VcpuLimitExceeded - You have requested more \
-                 vCPU capacity than your current vCPU limit of 8 allows.",
-                "VcpuLimitExceeded",
-                Limit,
-            ),
-            (
-                "Max spot instance count exceeded. Placing Spot instance request failed.",
-                "MaxSpotInstanceCountExceeded",
-                Limit,
-            ),
-            (
-                "InsufficientFreeAddressesInSubnet - There are not enough free addresses in subnet \
-                 'subnet-1' to satisfy the requested number of instances.",
-                "InsufficientFreeAddressesInSubnet",
-                Limit,
-            ),
-            (
-                "You are not authorized to use launch template: lt-1",
-                "UnauthorizedOperation",
-                Denied,
-            ),
-            (
-                "Could not launch On-Demand Instances. InvalidAMIID.NotFound - The image id does \
-                 not exist.",
-                "InvalidAMIID.NotFound",
-                Other,
-            ),
-            (
-                "The key pair 'x' does not exist. Launching EC2 instance failed.",
-                "LaunchFailed",
-                Other,
-            ),
-            ("", "LaunchFailed", Other),
-        ] {
-            assert_eq!(code_and_kind(words), (code.to_owned(), kind), "{words}");
-        }
-    }
 
     #[test]
     fn only_launches_that_failed_are_failures() {
@@ -210,6 +98,5 @@ mod tests {
         assert_eq!(parse(&activity("Failed", "Terminating EC2 instance: i-1", "no")), None);
         let abandoned = "Instance failed to complete user's Lifecycle Action: … was abandoned";
         assert_eq!(parse(&activity("Cancelled", launching, abandoned)), None);
-        assert_eq!((zone(""), zone("{}"), zone("\"Availability Zone\":7")), Default::default());
     }
 }

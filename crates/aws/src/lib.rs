@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod at_once;
+mod calls;
 mod classify;
 mod client;
 mod consoles;
@@ -15,6 +16,7 @@ mod instances;
 mod launches;
 mod metrics;
 mod pace;
+mod refusal;
 mod settings;
 mod tags;
 mod terminate;
@@ -30,6 +32,7 @@ use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{Cloud, CloudError, Publication, ReadConsole, TerminateRequest};
 
+pub use calls::Calls;
 pub use client::{Settings, loader};
 pub use tags::NODE_TAG;
 
@@ -81,6 +84,12 @@ impl AwsCloud {
             consoles,
             publisher,
         }
+    }
+
+    /// The count of calls.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.clients.calls.clone()
     }
 
     /// The same for an endpoint that can serve one call at a time only, as some mocks of AWS.

@@ -63,17 +63,19 @@ async fn protect_some(cloud: &AwsCloud, asg: &AsgName, ids: &[&InstanceId]) -> R
 /// Gives a group a setting that was advised.
 pub async fn follow(cloud: &AwsCloud, advice: &Advice) -> Result<(), CloudError> {
     cloud.paces.asg_write.take().await;
-    let (client, at) = (&cloud.clients.autoscaling, &cloud.clients.autoscaling_at);
+    let at = &cloud.clients.autoscaling_at;
     let asg = advice.asg.as_str();
     match advice.setting {
         Setting::ProtectNew => {
-            let call = client.update_auto_scaling_group().auto_scaling_group_name(asg);
+            let call = cloud.clients.autoscaling.update_auto_scaling_group();
+            let call = call.auto_scaling_group_name(asg);
             let sent = call.new_instances_protected_from_scale_in(true).send().await;
             sent.map(drop).map_err(|error| Failure::of(UPDATE, &error, at).error)
         }
         Setting::SuspendAzRebalance => {
             // An omitted list would mean all processes.
-            let call = client.suspend_processes().auto_scaling_group_name(asg);
+            let call = cloud.clients.autoscaling.suspend_processes();
+            let call = call.auto_scaling_group_name(asg);
             let sent = call.scaling_processes(AZ_REBALANCE).send().await;
             sent.map(drop).map_err(|error| Failure::of(SUSPEND, &error, at).error)
         }

@@ -17,7 +17,19 @@ const DOCUMENT_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// If there is no answer, or another one.
 pub fn status(socket: &Path) -> anyhow::Result<Status> {
-    match ask(socket, &Request::Status {}, ANSWER_LIMIT)? {
+    status_by(socket, &Request::Status {})
+}
+
+/// The plugin's status as of its last look.
+///
+/// # Errors
+/// If there is no answer, or another one.
+pub fn glance(socket: &Path) -> anyhow::Result<Status> {
+    status_by(socket, &Request::Glance {})
+}
+
+fn status_by(socket: &Path, request: &Request) -> anyhow::Result<Status> {
+    match ask(socket, request, ANSWER_LIMIT)? {
         Response::Status(status) => Ok(*status),
         Response::Refused { why } => bail!("the plugin refused: {why}"),
         Response::Ok | Response::Document { .. } => bail!("{OTHER_VERSION}"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use slurm_asg_core::hostlist;
-use slurm_asg_core::policy::{self, Policy, PolicyError, ScaleIn};
+use slurm_asg_core::policy::{self, Policy, PolicyError, ScaleIn, Who};
 use slurm_asg_wire::{AdviceStatus, Request};
 
 use crate::asking;
@@ -85,12 +85,14 @@ fn object(
     groups: &Groups,
 ) -> serde_json::Value {
     let errors: Vec<String> = parsed.as_ref().err().map(ToString::to_string).into_iter().collect();
-    let warnings = parsed.as_ref().map_or(&[][..], |policy| &policy.warnings);
+    let warnings = parsed.as_ref().map(|policy| {
+        policy.warnings.iter().cloned().chain(unknown_names(policy)).collect::<Vec<_>>()
+    });
     let needs = parsed.as_ref().map(slurm_conf_needs).unwrap_or_default();
     let name = if options.fix { "changed" } else { "advice" };
     serde_json::json!({
         "file": options.file, "ok": errors.is_empty() && !groups.failed(), "errors": errors,
-        "warnings": warnings, "slurm_conf": needs, name: groups.advice,
+        "warnings": warnings.unwrap_or_default(), "slurm_conf": needs, name: groups.advice,
         "groups_unknown": groups.unknown,
     })
 }
@@ -104,6 +106,7 @@ fn told(options: &Options<'_>, policy: &Policy, groups: &Groups) -> String {
         policy.asgs().len()
     )];
     lines.extend(policy.warnings.iter().cloned());
+    lines.extend(unknown_names(policy));
     lines.extend(slurm_conf_needs(policy).iter().map(|need| format!("slurm.conf: {need}")));
     for AdviceStatus { text, error, .. } in &groups.advice {
         lines.push(match (options.fix, error) {
@@ -122,6 +125,16 @@ fn told(options: &Options<'_>, policy: &Policy, groups: &Groups) -> String {
         lines.push(format!("the Auto Scaling groups were not looked at: {why}"));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Names of `operators` and `readers` that this host does not know, a line each.
+fn unknown_names(policy: &Policy) -> Vec<String> {
+    let is_known = |who: &Who| match who {
+        Who::User(name) => uzers::get_user_by_name(name).is_some(),
+        Who::Group(name) => uzers::get_group_by_name(name).is_some(),
+    };
+    let unknown = policy.access.named().filter(|(_, who)| !is_known(who));
+    unknown.map(|(key, who)| format!("{key} in asg.toml: this host has no {who}")).collect()
 }
 
 /// What slurm.conf has to say for this policy, a line each.

@@ -32,7 +32,8 @@ fn show(told: &Explanation, json: bool) -> anyhow::Result<ExitCode> {
     Ok(if told.known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn text(told: &Explanation) -> Result<String, fmt::Error> {
+/// The explanation as a person reads it.
+pub fn text(told: &Explanation) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let since = told.for_secs.map_or_else(String::new, |secs| format!(" (for {})", span(secs)));
     writeln!(out, "{}: {}{since}", told.subject, told.answer)?;

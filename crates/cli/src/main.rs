@@ -2,16 +2,23 @@
 #![forbid(unsafe_code)]
 
 mod asking;
+mod chart;
 mod check;
 mod command;
+mod ending;
 mod events;
 mod explain;
 mod offline;
 mod output;
 mod pages;
 mod plan;
+mod report;
+mod retire;
+mod serve;
 mod snapshot;
 mod status;
+mod terminal;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,12 +50,15 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show groups and nodes, and what each node waits for
-    #[command(after_help = "Examples:\n  slurm-asg status\n  slurm-asg status --json")]
-    Status {
-        /// Print the status as JSON, for programs
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = "Examples:\n  slurm-asg status\n  slurm-asg status --watch\n  \
+                      slurm-asg status --watch=10 --color never\n  \
+                      slurm-asg status --json | jq '.groups[].demand'\n\n\
+                      The JSON is described in docs/status.md. NO_COLOR is honoured.")]
+    Status(status::Options),
+    /// Show groups, nodes, pending jobs and events on the whole screen, and why they are so
+    #[command(after_help = "Examples:\n  slurm-asg top\n  slurm-asg top --interval 10\n\n\
+                      The key ? lists the keys. NO_COLOR is honoured.")]
+    Top(top::Options),
     /// Say why a job's nodes come or do not come, or why a node stays up or goes
     #[command(
         after_help = "Examples:\n  slurm-asg explain 12\n  slurm-asg explain compute-3 --json\n  \
@@ -91,6 +101,31 @@ enum Command {
                       slurm-asg events --json | jq -r 'select(.error) | .error'\n\n\
                       The events are described in docs/events.md.")]
     Events(events::Options),
+    /// Show what instances did and cost, how long boots and jobs took, and what failed
+    #[command(
+        after_help = "Examples:\n  slurm-asg report\n  slurm-asg report --since 30d --csv > month.csv\n  \
+                      slurm-asg report --since 1d --html -o today.html\n  \
+                      slurm-asg report --json | jq .total.cost_total\n\n\
+                      It is reckoned from the event log; docs/report.md says how. Money needs\n\
+                      price_per_hour in asg.toml."
+    )]
+    Report(report::Options),
+    /// Serve metrics for Prometheus and a page for people, until ended
+    #[command(
+        after_help = "Examples:\n  slurm-asg serve\n  slurm-asg serve --listen 10.0.0.5:9818\n  \
+                      curl http://127.0.0.1:9818/metrics\n\n\
+                      It only reads. packaging/systemd has a unit, packaging/prometheus alert\n\
+                      rules, packaging/grafana a dashboard; docs/serve.md lists the metrics."
+    )]
+    Serve(serve::Options),
+    /// Let an instance go: its node drains, and its jobs get their time
+    #[command(
+        after_help = "Examples:\n  slurm-asg retire i-0e220a8397b1dcdaf --reason \"bad GPU\"\n  \
+                      slurm-asg retire compute-3 --reason \"kernel update\"\n\n\
+                      No job ends for it. The node is powered down when its jobs have ended; another\n\
+                      instance comes when jobs want one. For root and SlurmUser."
+    )]
+    Retire(retire::Options),
     /// End the cooldown or the protected mode of groups: instances are asked for again
     #[command(after_help = "Examples:\n  slurm-asg clear compute --reason 'image mended'\n  \
                       slurm-asg clear --all")]
@@ -157,7 +192,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let socket = arguments.socket.unwrap_or_else(slurm_asg_wire::socket_path);
     let result = match arguments.command {
-        Command::Status { json } => status::run(&socket, json),
+        Command::Status(options) => status::run(&socket, &options),
+        Command::Top(options) => top::run(&socket, &options),
         Command::Explain { what, source, json } => match source.files() {
             Some((snapshot, config)) => explain::offline(&snapshot, &config, &what, json),
             None => explain::live(&socket, &what, json),
@@ -167,6 +203,9 @@ fn main() -> ExitCode {
             None => plan::live(&socket, json),
         },
         Command::Snapshot { output } => snapshot::run(&socket, output.as_deref()),
+        Command::Report(options) => report::run(&socket, options),
+        Command::Retire(options) => retire::run(&socket, options),
+        Command::Serve(options) => serve::run(&socket, options),
         Command::Events(options) => events::run(&socket, options),
         Command::Clear(options) => command::run(&socket, command::Deed::Clear, options),
         Command::Pause(options) => command::run(&socket, command::Deed::Pause, options),

@@ -1,6 +1,7 @@
 //! Printing that does not fall over when the reader has gone away (`slurm-asg status | head`).
 
 use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Prints to standard output.
 ///
@@ -36,4 +37,11 @@ pub fn span(secs: u64) -> String {
         120..=7199 => format!("{} min", secs / 60),
         _ => format!("{} h {} min", secs / 3600, secs / 60 % 60),
     }
+}
+
+/// The time, milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

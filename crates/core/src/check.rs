@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
-use crate::memory::{Boots, Cooldown, Memory};
+use crate::memory::{Boot, Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
     Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
@@ -227,7 +227,8 @@ impl<'a> Checker<'a> {
     fn judge_open(&self, name: &NodeName) -> Verdict {
         let node = self.node(name)?;
         let is_ours = node.reason.starts_with("(Code:");
-        if node.state.phase() == Phase::Off && node.state.has(NodeState::DRAIN) && is_ours {
+        let is_quiet = matches!(node.state.phase(), Phase::Off | Phase::Up);
+        if is_quiet && node.state.has(NodeState::DRAIN) && is_ours {
             Ok(())
         } else {
             Err("only nodes that were closed by slurm-asg are opened")
@@ -318,6 +319,16 @@ impl<'a> Checker<'a> {
         Some(min.max(initial).min(max))
     }
 
+    /// A node that is DOWN, and whose instance someone else ends.
+    fn goes_with_its_instance(&self, name: &NodeName, node: &Node) -> bool {
+        let mut instances = self.serves.iter().filter(|(_, served)| **served == name);
+        let is_going = |id: &InstanceId| {
+            let member = self.member(id);
+            member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
+        };
+        node.state.is_down() && !node.state.has_work() && instances.any(|(id, _)| is_going(id))
+    }
+
     fn nodes_in_use(&self, group: &GroupPolicy) -> u32 {
         let lives = |name: &NodeName| {
             let binding = self.memory.bindings.get(name);
@@ -327,6 +338,11 @@ impl<'a> Checker<'a> {
             let node = self.nodes.and_then(|nodes| nodes.get(*name));
             node.is_some_and(|node| match node.state.phase() {
                 Phase::Off | Phase::Releasing => false,
+                Phase::Up
+                    if node.state.is_given_up() || self.goes_with_its_instance(name, node) =>
+                {
+                    false
+                }
                 Phase::Up => lives(name) && !(node.state.is_down() && self.is_nowhere(name, node)),
                 Phase::Wanted | Phase::Booting => true,
             })
@@ -394,8 +410,11 @@ impl<'a> Checker<'a> {
         if let Some(name) = serves {
             let node = self.node(name)?;
             // While Slurm waits for a younger slurmd, nothing can run on this one.
-            let replaced = node.state.phase() == Phase::Booting
-                && self.memory.bindings.get(*name).is_some_and(|binding| binding.outdated);
+            let replaced =
+                node.state.phase() == Phase::Booting
+                    && self.memory.bindings.get(*name).is_some_and(|binding| {
+                        binding.outdated && binding.boot == Boot::Registered
+                    });
             if node.state.has_work() && !replaced {
                 return Err("the node has work");
             }
@@ -529,7 +548,7 @@ impl<'a> Checker<'a> {
         {
             return Err("a node has one instance");
         }
-        if self.memory.releases.contains_key(&bind.instance)
+        if self.memory.releases.contains_key(&bind.instance) && !is_its_own
             || self.terminated.contains(&bind.instance)
         {
             return Err("an instance that goes is not given a node");

@@ -173,6 +173,9 @@ pub struct Release {
     pub accepted: Option<Accepted>,
     /// Set after a failure.
     pub retry: Option<Retry>,
+    /// How its boot had gone when that was decided.
+    #[serde(default)]
+    pub boot: Boot,
 }
 
 /// A terminate call that AWS has taken.
@@ -287,6 +290,9 @@ impl Memory {
                 }
                 Action::Terminate(terminate) => {
                     self.spare_since.remove(&terminate.instance);
+                    let mut bound = self.bindings.values();
+                    let bound = bound.find(|binding| binding.instance == terminate.instance);
+                    let boot = bound.map_or(Boot::Awaited, |binding| binding.boot);
                     self.bindings.retain(|_, binding| binding.instance != terminate.instance);
                     self.releases.entry(terminate.instance.clone()).or_insert_with(|| Release {
                         asg: terminate.asg.clone(),
@@ -295,6 +301,7 @@ impl Memory {
                         decided_at: now,
                         accepted: None,
                         retry: None,
+                        boot,
                     });
                 }
                 Action::SetDesired(raise) => {
@@ -420,8 +427,8 @@ impl Memory {
         }
     }
 
-    /// A node whose instance is gone and that Slurm reaches at the address of another one has
-    /// been given that one: by a binding that was not saved, or by an address used again.
+    /// A node whose instance is gone or too old, and that Slurm reaches at the address of another
+    /// one, has been given that one: by a binding that was not saved, or by an address used again.
     fn notice_successors(&mut self, snapshot: &Snapshot) {
         let Some(nodes) = snapshot.nodes.known() else { return };
         let bound: BTreeSet<InstanceId> =
@@ -431,7 +438,8 @@ impl Memory {
                 continue;
             };
             let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
-            if !in_use || !is_gone(binding, snapshot) {
+            let gone = is_gone(binding, snapshot);
+            if !in_use || !(gone || binding.outdated) {
                 continue;
             }
             let is_there = |id: &InstanceId| {
@@ -442,7 +450,20 @@ impl Memory {
             });
             if let Some((id, _)) = successor {
                 let old = std::mem::replace(binding, Binding::new(id, &binding.asg, snapshot.now));
-                note_gone(&mut self.releases, name, &old, snapshot.now);
+                if gone {
+                    note_gone(&mut self.releases, name, &old, snapshot.now);
+                } else {
+                    let cause = TerminateCause::Outdated;
+                    self.releases.entry(old.instance).or_insert_with(|| Release {
+                        asg: old.asg,
+                        node: Some(name.clone()),
+                        cause,
+                        decided_at: snapshot.now,
+                        accepted: None,
+                        retry: None,
+                        boot: old.boot,
+                    });
+                }
             }
         }
     }
@@ -461,12 +482,13 @@ impl Memory {
     }
 
     /// A node that Slurm calls powered down has no use for its instance any more, unless the
-    /// instance registers all the same.
+    /// instance registers all the same. One whose slurmd has not registered yet may still do so, and
+    /// a job would be on it in the same moment: it goes once Slurm has closed the node, or serves it.
     fn notice_outdated(&mut self, snapshot: &Snapshot) {
         let Some(nodes) = snapshot.nodes.known() else { return };
         for (name, binding) in &mut self.bindings {
             let Some(node) = nodes.get(name) else { continue };
-            if node.state.has(NodeState::POWERED_DOWN) {
+            if node.state.has(NodeState::POWERED_DOWN) && binding.boot == Boot::Registered {
                 binding.outdated = true;
             } else if node.state.phase() == Phase::Up {
                 binding.outdated = false;
@@ -543,5 +565,6 @@ fn note_gone(
         decided_at: now,
         accepted: Some(Accepted { at: now, decrement: false }),
         retry: None,
+        boot: binding.boot,
     });
 }

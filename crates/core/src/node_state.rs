@@ -137,17 +137,25 @@ impl NodeState {
         matches!(self.base(), Self::ALLOCATED | Self::MIXED) || self.has(Self::COMPLETING)
     }
 
+    /// Whether Slurm is about to power down a node that is DOWN: one that never registered looks
+    /// so for a moment, as if it were in service.
+    #[must_use]
+    pub const fn is_given_up(self) -> bool {
+        self.is_down() && self.has(Self::POWER_DOWN) && !self.has_work()
+    }
+
     /// What the state says about the machine behind the node.
     ///
     /// POWERING_DOWN wins over everything: a POWER_UP that comes meanwhile is honoured by Slurm
     /// only after SuspendTimeout, with a new call of the resume program
     /// (src/slurmctld/power_save.c, 22.05.8). An allocated node that is still POWERED_DOWN is
-    /// one that Slurm will resume in its next pass.
+    /// one that Slurm will resume in its next pass. A POWER_UP that is left over on a node that has
+    /// come up by itself means nothing: jobs start there.
     #[must_use]
     pub const fn phase(self) -> Phase {
         if self.has(Self::POWERING_DOWN) {
             Phase::Releasing
-        } else if self.has(Self::POWER_UP) {
+        } else if self.has(Self::POWER_UP) && self.has(Self::POWERED_DOWN | Self::POWERING_UP) {
             Phase::Wanted
         } else if self.has(Self::POWERING_UP) && !self.has(Self::POWERED_DOWN) {
             Phase::Booting
@@ -182,6 +190,7 @@ mod tests {
             (NodeState::IDLE | NodeState::POWERING_UP | NodeState::POWER_UP, Phase::Wanted),
             (NodeState::IDLE | NodeState::POWERED_DOWN | NodeState::POWER_UP, Phase::Wanted),
             (NodeState::IDLE, Phase::Up),
+            (NodeState::IDLE | NodeState::POWER_UP, Phase::Up),
             (NodeState::ALLOCATED | NodeState::POWER_DOWN, Phase::Up),
             (NodeState::DOWN | NodeState::NO_RESPOND, Phase::Up),
             (NodeState::IDLE | NodeState::POWERING_DOWN, Phase::Releasing),

@@ -11,13 +11,18 @@ use serde::Deserialize;
 
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
+use crate::word::one_line;
 
+mod access;
 mod events;
+mod price;
 pub mod reference;
 mod scale_in;
 mod sizes;
 
+pub use access::{Access, Who};
 pub use events::EventsPolicy;
+pub use price::{CURRENCY, Price};
 pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
 
@@ -42,10 +47,14 @@ pub struct Policy {
     pub state_dir: Option<PathBuf>,
     /// The socket for the programs and the command line; `None` is the usual place.
     pub socket: Option<PathBuf>,
+    /// Who may use it.
+    pub access: Access,
     /// What is published to CloudWatch.
     pub metrics: MetricsPolicy,
     /// The event log.
     pub events: EventsPolicy,
+    /// The currency of prices.
+    pub currency: String,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
     /// What is taken and should be written otherwise: one line each, with file, line and what to
@@ -77,6 +86,8 @@ pub struct GroupPolicy {
     pub boot_failures_max: u32,
     /// How many instances it keeps, begins with and may have. Only with one Auto Scaling group.
     pub sizes: Sizes,
+    /// What an instance costs for an hour, for reports.
+    pub price: Option<Price>,
 }
 
 /// The table `[metrics]`: what is published to CloudWatch.
@@ -164,8 +175,11 @@ struct File {
     region: Option<toml::Spanned<String>>,
     state_dir: Option<toml::Spanned<PathBuf>>,
     socket: Option<toml::Spanned<PathBuf>>,
+    operators: access::Key,
+    readers: access::Key,
     metrics: Option<FileMetrics>,
     events: Option<events::Raw>,
+    currency: Option<toml::Spanned<String>>,
     #[serde(default)]
     group: Vec<toml::Spanned<FileGroup>>,
 }
@@ -192,6 +206,7 @@ struct FileGroup {
     billing_window_percent: Option<toml::Spanned<u64>>,
     orphan_grace: Option<toml::Spanned<u64>>,
     drain_limit: Option<toml::Spanned<u64>>,
+    price_per_hour: Option<toml::Spanned<f64>>,
     capacity_cooldown: Option<toml::Spanned<u64>>,
     boot_failures_max: Option<u32>,
     min_size: sizes::Key,
@@ -259,8 +274,14 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
         region: raw.region.map(|region| source.region(region)).transpose()?,
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
+        access: access::read(&source, raw.operators, raw.readers)?,
         metrics: raw.metrics.map(|raw| source.metrics(raw)).transpose()?.unwrap_or_default(),
         events: raw.events.map(|raw| events::read(&source, raw)).transpose()?.unwrap_or_default(),
+        currency: raw
+            .currency
+            .map(|raw| price::read_currency(&source, raw))
+            .transpose()?
+            .unwrap_or_else(|| CURRENCY.to_owned()),
         groups: BTreeMap::new(),
         warnings: Vec::new(),
         group_of: Arc::default(),
@@ -291,7 +312,8 @@ impl Source<'_> {
     fn error(&self, at: usize, message: String) -> PolicyError {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        PolicyError { file: self.file.display().to_string(), line, message }
+        let (file, message) = (self.file.display().to_string(), one_line(&message));
+        PolicyError { file, line, message }
     }
 
     fn region(&self, region: toml::Spanned<String>) -> Result<String, PolicyError> {
@@ -389,6 +411,7 @@ impl Source<'_> {
         let capacity_cooldown = seconds("capacity_cooldown", raw.capacity_cooldown, 600, 86_400)?;
         let boot_failures_max = raw.boot_failures_max.unwrap_or(BOOT_FAILURES_MAX);
         let prelaunch = raw.prelaunch.unwrap_or(true);
+        let price = raw.price_per_hour.map(|raw| price::read_price(self, &raw)).transpose()?;
         let room = sizes::Room { nodes: nodes.len(), asgs: asgs.len() };
         let sizes = sizes::read(self, raw_sizes, &room, warnings)?;
         let group = GroupPolicy {
@@ -402,6 +425,7 @@ impl Source<'_> {
             capacity_cooldown,
             boot_failures_max,
             sizes,
+            price,
         };
         Ok((name, group))
     }
@@ -520,7 +544,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `metrics`, `events`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `operators`, `readers`, `metrics`, `events`, `currency`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

@@ -1,4 +1,4 @@
-//! Reasons as words for programs.
+//! Reasons as words for programs, and text from elsewhere as one line.
 
 use std::fmt::Debug;
 
@@ -17,9 +17,19 @@ pub fn variant_name(value: &impl Debug) -> String {
     word
 }
 
+/// Text that may quote what was read elsewhere, as one line: a line feed becomes `\\n`.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
-    use super::variant_name;
+    use super::{one_line, variant_name};
     use crate::demand::JobWhy;
     use crate::plan::Why;
 
@@ -28,5 +38,10 @@ mod tests {
         assert_eq!(variant_name(&Why::AtMax { max: 3 }), "at_max");
         assert_eq!(variant_name(&Why::Busy), "busy");
         assert_eq!(variant_name(&JobWhy::NoFreeNodes), "no_free_nodes");
+    }
+    #[test]
+    fn a_line_has_no_control_characters() {
+        assert_eq!(one_line("a\nb\r\u{1b}[1m\u{85}c"), r"a\nb\r\u{1b}[1m\u{85}c");
+        assert_eq!(one_line("größer `x`"), "größer `x`");
     }
 }

@@ -336,3 +336,13 @@ fn a_partition_that_is_there_twice_is_one_line_with_the_record() {
     let text = r#"{"partitions": [{"name": "p"}, {"name": "q"}, {"name": "p"}]}"#;
     assert_eq!(planned(text).unwrap_err(), "partitions[2]: `p` is there twice");
 }
+
+#[test]
+fn what_the_fuzzer_begins_with_are_snapshots() {
+    for text in [
+        include_str!("../../../fuzz/corpus/snapshot/every_kind.json"),
+        include_str!("../../../fuzz/corpus/snapshot/small.json"),
+    ] {
+        planned(text).unwrap();
+    }
+}

@@ -1,5 +1,7 @@
 //! One turn of the loop, and when the next is due.
 
+mod retire;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use slurm_asg_core::plan::{
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
+
+pub use retire::Retired;
 
 use crate::Clock;
 use crate::cloud::{Cloud, CloudError, TerminateRequest};
@@ -107,6 +111,8 @@ pub struct Look {
     pub memory: Memory,
     /// The plan that was carried out.
     pub plan: Plan,
+    /// What does not work and is about no single group, a line each.
+    pub troubles: Vec<String>,
     /// Look again after this time, if nothing wakes the loop before.
     pub pause: Duration,
     /// Do not look again earlier, whatever happens: looking costs slurmctld time.
@@ -131,9 +137,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
                 troubles.report(
                     &About::State,
                     clock.now(),
-                    &format!(
-                        "state cannot be read: {error}; starting from what Slurm and AWS show"
-                    ),
+                    &format!("state: {error}; starting from what Slurm and AWS show"),
                 );
                 Memory::default()
             }
@@ -203,7 +207,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
-        Look { at: now, snapshot, memory, plan, pause, rest }
+        let troubles = self.troubles.lasting();
+        Look { at: now, snapshot, memory, plan, troubles, pause, rest }
     }
 
     /// Says which boots have failed, and what the consoles of such instances had.
@@ -310,7 +315,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             let snapshot = self.snapshot(now);
             self.memory.notice(&snapshot);
             let plan = plan(&self.policy, &self.memory, &snapshot);
-            if round >= ROUNDS_MAX || !self.look_closer(&plan, now).await {
+            if round == ROUNDS_MAX && self.is_old_for(&plan, now) {
+                // An answer about something else has taken its time: numbers may be others now.
+                self.refresh().await;
+            } else if round >= ROUNDS_MAX || !self.look_closer(&plan, now).await {
                 return (snapshot, plan, cost);
             }
             round += 1;
@@ -319,14 +327,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
 
     /// Whether something new was seen that the plan should have known.
     async fn look_closer(&mut self, plan: &Plan, now: Timestamp) -> bool {
-        let old_enough = if !plan.actions.is_empty() {
-            FRESH
-        } else if plan.watch_cloud {
-            TRANSITION_PAUSE
-        } else {
-            IDLE_PAUSE
-        };
-        if self.view.is_stale(old_enough, now) {
+        if self.is_old_for(plan, now) {
             self.refresh().await;
             return true;
         }
@@ -335,6 +336,18 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let launches = self.look_up_launches(plan, now).await;
         // An answer that took its time has made the plan old, also if it was none.
         hooks || instances || launches || self.clock.now().since(now) >= FRESH
+    }
+
+    /// Whether the view of AWS is too old for what a plan does or waits for.
+    fn is_old_for(&self, plan: &Plan, now: Timestamp) -> bool {
+        let old_enough = if !plan.actions.is_empty() {
+            FRESH
+        } else if plan.watch_cloud {
+            TRANSITION_PAUSE
+        } else {
+            IDLE_PAUSE
+        };
+        self.view.is_stale(old_enough, now)
     }
 
     async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {
@@ -577,8 +590,17 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             return;
         }
         let result = self.store.save(&self.memory);
-        self.troubles.note(&About::Saving, self.clock.now(), result.as_ref().err());
+        let now = self.clock.now();
+        let error = result.as_ref().err().map(|error| {
+            format!(
+                "state cannot be saved: {error}; make room, or the directory writable for \
+                 SlurmUser; the loop goes on, and after a restart it finds what it has begun in \
+                 Slurm and AWS"
+            )
+        });
+        self.troubles.note(&About::Saving, now, error.as_ref());
         if result.is_ok() {
+            self.troubles.over(&About::State, now);
             self.saved = Some(self.memory.clone());
         }
     }

@@ -16,10 +16,11 @@ mod story;
 mod troubles;
 
 pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest};
-pub use engine::{Command, Engine, Followed, IDLE_PAUSE, Look, TRANSITION_PAUSE, What};
+pub use engine::{Command, Engine, Followed, IDLE_PAUSE, Look, Retired, TRANSITION_PAUSE, What};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
-pub use store::{FileStore, Store, StoreError};
+pub use store::{FileStore, Store, StoreError, read_memory, write_memory};
+pub use troubles::{About, Troubles};
 
 use slurm_asg_core::time::Timestamp;
 

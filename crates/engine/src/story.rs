@@ -305,6 +305,7 @@ mod tests {
             decided_at: at,
             accepted: accepted.then_some(Accepted { at, decrement: true }),
             retry: None,
+            boot: slurm_asg_core::memory::Boot::Awaited,
         };
         Memory { releases: [("i-1".into(), release)].into(), ..Memory::default() }
     }

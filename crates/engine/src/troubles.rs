@@ -32,6 +32,8 @@ pub enum About {
     Metrics,
     /// Writing events.
     Events,
+    /// The socket of the programs and the command line.
+    Socket,
     /// One Auto Scaling group.
     Asg(AsgName),
     /// Reading why its launches fail.
@@ -45,8 +47,9 @@ pub enum About {
 }
 
 impl About {
-    fn event(&self, reason: &str, over: bool, now: Timestamp) -> Event {
-        let (group, asg) = match self {
+    /// The group or the Auto Scaling group that it is about, if it is one.
+    fn of(&self) -> (Option<GroupName>, Option<AsgName>) {
+        match self {
             Self::State
             | Self::Saving
             | Self::SlurmNodes
@@ -55,12 +58,17 @@ impl About {
             | Self::Instances
             | Self::Hooks
             | Self::Metrics
-            | Self::Events => (None, None),
+            | Self::Events
+            | Self::Socket => (None, None),
             Self::Asg(asg) | Self::Launches(asg) => (None, Some(asg.clone())),
             Self::Room(group) | Self::Nodes(group) | Self::Sizes(group) => {
                 (Some(group.clone()), None)
             }
-        };
+        }
+    }
+
+    fn event(&self, reason: &str, over: bool, now: Timestamp) -> Event {
+        let (group, asg) = self.of();
         let name = match (group.is_some() || asg.is_some(), over) {
             (true, false) => EventName::GroupProblem,
             (true, true) => EventName::GroupProblemOver,
@@ -121,6 +129,12 @@ impl Troubles {
             tracing::info!("over: {message}");
             self.news.push(about.event(&message, true, now));
         }
+    }
+
+    /// What lasts and is about no single group, a line each.
+    pub fn lasting(&self) -> Vec<String> {
+        let of_all = self.said.iter().filter(|(about, _)| about.of() == (None, None));
+        of_all.map(|(_, (message, _))| message.clone()).collect()
     }
 
     /// What has begun or ended since this was asked last, as events.

@@ -89,6 +89,7 @@ impl Lab {
             environment.push(("AWS_ACCESS_KEY_ID".to_owned(), "sandbox".to_owned()));
             environment.push(("AWS_SECRET_ACCESS_KEY".to_owned(), "sandbox".to_owned()));
         }
+        environment.extend(self.options.environment.iter().cloned());
         let log = self.files.path("log/slurmctld.out");
         self.slurmctld = Some(Child::start("/usr/sbin/slurmctld", &["-D"], &environment, &log)?);
         let up = wait_for(START_LIMIT, || {
@@ -168,6 +169,30 @@ impl Lab {
             bail!("{} {}: {said}", program.display(), arguments.join(" "));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs a program from the cluster's `bin` as another user, in these groups; `user` and
+    /// `groups` are numbers. The cluster's files must be another user's than root's.
+    ///
+    /// # Errors
+    /// If it fails, with what it said.
+    pub fn command_as(
+        &self,
+        user: u32,
+        groups: &[u32],
+        program: &str,
+        arguments: &[&str],
+    ) -> Result<String> {
+        let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
+        let groups = match groups.as_slice() {
+            [] => "--clear-groups".to_owned(),
+            some => format!("--groups={}", some.join(",")),
+        };
+        let ids = [format!("--reuid={user}"), format!("--regid={user}"), groups];
+        let program = self.files.path("bin").join(program).display().to_string();
+        let own = ids.iter().map(String::as_str).chain([program.as_str()]);
+        let all: Vec<_> = own.chain(arguments.iter().copied()).collect();
+        self.command("setpriv", &all)
     }
 
     /// Submits a shell command as a batch job; its output is read with [`Lab::output`].

@@ -40,8 +40,10 @@ pub struct Options {
     pub alarms: Option<Alarms>,
     /// asg.toml; `None` is the right one.
     pub asg_toml: Option<String>,
-    /// `None` leaves credentials out of slurmctld's environment.
+    /// `false` leaves credentials out of slurmctld's environment.
     pub credentials: bool,
+    /// What else slurmctld has in its environment; it overrides what the lab gives it.
+    pub environment: Vec<(String, String)>,
     /// The endpoint that slurmctld is given, if it is not the sandbox.
     pub endpoint: Option<String>,
     /// What instances run, if it is not the bootstrap script.
@@ -158,6 +160,7 @@ impl Default for Options {
             alarms: None,
             asg_toml: None,
             credentials: true,
+            environment: Vec::new(),
             endpoint: None,
             boot_command: None,
             build_dir: None,

@@ -1,11 +1,9 @@
 //! What packages ship beside the programs: that it is there, and says what the rest says.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -13,73 +11,6 @@ fn checkout() -> PathBuf {
 
 fn read(file: &str) -> Result<String> {
     fs::read_to_string(checkout().join(file)).with_context(|| file.to_owned())
-}
-
-/// AWS's names of rights in a text: `autoscaling:SetDesiredCapacity`.
-fn rights(text: &str) -> BTreeSet<&str> {
-    let word = |c: char| !(c.is_ascii_alphanumeric() || ":_".contains(c));
-    let services = ["autoscaling", "ec2", "cloudwatch"];
-    let is_right = |word: &&str| {
-        let parts = word.split_once(':');
-        parts.is_some_and(|(service, action)| {
-            // Not the transitions of life-cycle hooks, which are all in capitals.
-            let named = action.starts_with(|c: char| c.is_ascii_uppercase());
-            services.contains(&service) && named && !action.contains('_')
-        })
-    };
-    text.split(word).filter(is_right).collect()
-}
-
-#[test]
-fn the_policy_for_slurmctld_gives_the_rights_that_the_readme_names_and_no_other() -> Result<()> {
-    let (readme, policy) = (read("README.md")?, read("packaging/iam/slurmctld.json")?);
-    serde_json::from_str::<Value>(&policy)?;
-    ensure!(rights(&readme).len() > 5, "the README names no rights");
-    let differ: Vec<_> = rights(&readme).symmetric_difference(&rights(&policy)).copied().collect();
-    ensure!(differ.is_empty(), "{differ:?}");
-    Ok(())
-}
-
-/// The names of API calls in the code that makes them: they are its constants.
-fn calls() -> Result<BTreeSet<String>> {
-    let verbs = [
-        "Complete",
-        "Create",
-        "Describe",
-        "Get",
-        "Put",
-        "Record",
-        "Set",
-        "Suspend",
-        "Terminate",
-        "Update",
-    ];
-    let mut calls = BTreeSet::new();
-    for file in fs::read_dir(checkout().join("crates/aws/src"))? {
-        let code = fs::read_to_string(file?.path())?;
-        let literals = code.split('"').skip(1).step_by(2);
-        let is_call = |text: &&str| {
-            let a_verb = verbs.iter().any(|verb| {
-                text.strip_prefix(verb)
-                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
-            });
-            a_verb && text.chars().all(|c| c.is_ascii_alphanumeric())
-        };
-        calls.extend(literals.filter(is_call).map(str::to_owned));
-    }
-    Ok(calls)
-}
-
-#[test]
-fn the_policy_for_slurmctld_gives_the_rights_to_all_calls_and_no_other() -> Result<()> {
-    let policy = read("packaging/iam/slurmctld.json")?;
-    let rights: BTreeSet<_> = rights(&policy)
-        .iter()
-        .filter_map(|right| Some(right.split_once(':')?.1.to_owned()))
-        .collect();
-    let differ: Vec<_> = calls()?.symmetric_difference(&rights).cloned().collect();
-    ensure!(differ.is_empty(), "{differ:?}");
-    Ok(())
 }
 
 #[test]

@@ -64,16 +64,16 @@ fn exchange(path: &Path, line: &str) -> Result<Response, AskError> {
     let broken = |why: String| AskError::Answer { path: path.to_owned(), why };
     let mut stream = UnixStream::connect(path)
         .map_err(|cause| AskError::Connect { path: path.to_owned(), cause })?;
-    stream.write_all(line.as_bytes()).map_err(|error| broken(error.to_string()))?;
-    stream.write_all(b"\n").map_err(|error| broken(error.to_string()))?;
+    let sent = stream.write_all(line.as_bytes()).and_then(|()| stream.write_all(b"\n"));
     let mut answer = String::new();
     let limit = crate::RESPONSE_BYTES_MAX as u64;
-    BufReader::new(stream.take(limit))
-        .read_line(&mut answer)
-        .map_err(|error| broken(error.to_string()))?;
+    // Who is turned away may be told so before all is said: the answer comes first.
+    let read = BufReader::new(stream.take(limit)).read_line(&mut answer);
     if answer.is_empty() {
+        sent.and(read).map_err(|error| broken(error.to_string()))?;
         return Err(broken("the connection was closed".to_owned()));
     }
+    read.map_err(|error| broken(error.to_string()))?;
     serde_json::from_str(&answer).map_err(|error| broken(error.to_string()))
 }
 
@@ -101,6 +101,21 @@ mod tests {
         let (_dir, path) = answering("{\"response\":\"ok\"}\n");
         let answer = ask(&path, &Request::Status {}, Duration::from_secs(5)).unwrap();
         assert_eq!(answer, Response::Ok);
+    }
+
+    #[test]
+    fn who_is_turned_away_before_all_is_said_is_told_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"{\"response\":\"refused\",\"why\":\"full\"}\n").unwrap();
+        });
+        // More than fits into a socket that nobody reads.
+        let request = Request::Suspend { nodes: "n".repeat(4 << 20) };
+        let answer = ask(&path, &request, Duration::from_secs(5)).unwrap();
+        assert_eq!(answer, Response::Refused { why: "full".to_owned() });
     }
 
     #[test]

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Figures;
+
+/// How much is said of a request that is none, characters.
+const REASON_CHARS_MAX: usize = 300;
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
@@ -21,6 +26,8 @@ pub enum Request {
     /// How things stand.
     // A struct without fields: serde refuses unknown fields in those only.
     Status {},
+    /// The same as of the last look, without having another one made: for whoever asks often.
+    Glance {},
     /// What the last look planned.
     Plan {},
     /// What the last look has seen.
@@ -32,6 +39,13 @@ pub enum Request {
     },
     /// Give the Auto Scaling groups the settings that the status advises.
     FollowAdvice {},
+    /// Drain a node, so that its instance can go.
+    Retire {
+        /// The node, or the instance that serves it.
+        what: String,
+        /// Why, in one line.
+        why: String,
+    },
     /// End cooldowns and protected mode.
     Clear {
         /// Groups by name; none for all.
@@ -56,14 +70,33 @@ pub enum Request {
 }
 
 impl Request {
+    /// Reads a request, with or without the end of its line.
+    ///
+    /// # Errors
+    /// Why it is none, in one line.
+    pub fn read(line: &[u8]) -> Result<Self, String> {
+        // An error quotes what was sent, however long that is.
+        let plain = |text: String| {
+            let line = text.replace(char::is_control, " ");
+            let end = line.char_indices().nth(REASON_CHARS_MAX).map_or(line.len(), |(at, _)| at);
+            line.get(..end).unwrap_or_default().to_owned()
+        };
+        serde_json::from_slice(line).map_err(|error| plain(format!("not a request: {error}")))
+    }
+
     /// Whether it only reads. Everybody on the host may read.
     #[must_use]
     pub const fn only_reads(&self) -> bool {
         match self {
-            Self::Status {} | Self::Plan {} | Self::Snapshot {} | Self::Explain { .. } => true,
+            Self::Status {}
+            | Self::Glance {}
+            | Self::Plan {}
+            | Self::Snapshot {}
+            | Self::Explain { .. } => true,
             Self::Resume { .. }
             | Self::Suspend { .. }
             | Self::FollowAdvice {}
+            | Self::Retire { .. }
             | Self::Clear { .. }
             | Self::Pause { .. }
             | Self::ResumeScaling { .. } => false,
@@ -103,6 +136,10 @@ pub struct Status {
     pub state: String,
     /// What keeps it from working, in one line.
     pub problem: Option<String>,
+    /// What does not work and is about no single group, a line each: state that cannot be saved,
+    /// an event log that cannot be written, a Slurm or an AWS that does not answer.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// The configuration file in force.
     pub config: String,
     /// The event log's current file. `None` if there is none.
@@ -119,6 +156,12 @@ pub struct Status {
     /// Settings that Auto Scaling groups should have and have not.
     #[serde(default)]
     pub advice: Vec<AdviceStatus>,
+    /// The currency of prices.
+    #[serde(default)]
+    pub currency: String,
+    /// Numbers of the loop itself.
+    #[serde(default)]
+    pub figures: Figures,
     /// Pending jobs, and whether capacity is raised for them ahead of Slurm's allocation.
     pub jobs: Vec<JobStatus>,
 }
@@ -188,6 +231,19 @@ pub struct GroupStatus {
     pub spare: u32,
     /// Instances that are being terminated.
     pub releasing: u32,
+    /// What an instance costs for an hour, millionths of the currency, if asg.toml says so.
+    #[serde(default)]
+    pub price_micros: Option<u64>,
+    /// Whether an administrator has paused it.
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether one of its Auto Scaling groups is in protected mode: too many boots have failed.
+    #[serde(default)]
+    pub protected: bool,
+    /// Until when one of its Auto Scaling groups is asked for nothing, as launches fail;
+    /// milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub cooldown_until_ms: Option<u64>,
     /// What is wrong, in one line.
     pub problem: Option<String>,
 }
@@ -209,4 +265,47 @@ pub struct NodeStatus {
     pub text: String,
     /// Since when, milliseconds since the Unix epoch, where that is known.
     pub since_ms: Option<u64>,
+    /// When that ends at the latest, where that is known: by SuspendTime, ResumeTimeout, the hour
+    /// that is paid for, or the next try.
+    #[serde(default)]
+    pub until_ms: Option<u64>,
+}
+
+impl NodeStatus {
+    /// Whether its machine has failed it: gone, never registered, or not to be found.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let words = ["instance_gone", "never_registered", "no_machine", "no_instance_known"];
+        words.contains(&self.why.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_with_and_without_the_end_of_its_line() {
+        let line = b"{\"request\":\"explain\",\"what\":\"12\"}\n";
+        let expected = Request::Explain { what: "12".to_owned() };
+        assert_eq!(Request::read(line).as_ref(), Ok(&expected));
+        assert_eq!(Request::read(line.trim_ascii_end()), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_request_is_one_line_whatever_it_quotes() {
+        for line in [
+            &b""[..],
+            b"\xff\n",
+            b"{\"request\":\"fl\\ny\"}",
+            b"{\"request\":\"fly\x7f\"}",
+            b"{\"request\":\"status\",\"a\\u0085\\r\":1}",
+            format!("{{\"request\":\"{}\"}}", "é".repeat(10_000)).as_bytes(),
+        ] {
+            let why = Request::read(line).unwrap_err();
+            assert!(why.starts_with("not a request: "), "{why}");
+            assert!(!why.contains(char::is_control), "{why:?}");
+            assert!(why.chars().count() <= REASON_CHARS_MAX, "{why}");
+        }
+    }
 }

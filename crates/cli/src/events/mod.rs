@@ -1,9 +1,9 @@
 //! `slurm-asg events`: what was decided, from the event log's files. The plugin need not run.
 
 mod filter;
-mod place;
-mod reader;
-mod since;
+pub mod place;
+pub mod reader;
+pub mod since;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

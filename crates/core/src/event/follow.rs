@@ -212,7 +212,7 @@ pub fn newly_protected(policy: &Policy, memory: &Memory, plan: &Plan, at: Timest
 /// Boots that have failed.
 #[must_use]
 pub fn failed_boots(policy: &Policy, boots: &[FailedBoot], at: Timestamp) -> Vec<Event> {
-    let event = |boot: &FailedBoot| of_boot(policy, boot, at, EventName::BootFailed);
+    let event = |boot: &FailedBoot| of_boot(policy, boot, at, EventName::NeverRegistered);
     boots.iter().map(event).collect()
 }
 
@@ -227,7 +227,7 @@ pub fn boot_console(
     let event = of_boot(policy, boot, at, EventName::BootConsole);
     match console {
         Ok(console) => Event { console, ..event },
-        Err(error) => Event { error: Some(error), ..event },
+        Err(error) => Event { event: EventName::BootConsoleFailed, error: Some(error), ..event },
     }
 }
 

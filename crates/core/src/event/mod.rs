@@ -1,9 +1,11 @@
 //! The event log: what was decided and what came of it, one JSON object on a line.
 //!
 //! `name` has the names, which are stable, `text` says an event in words, for slurmctld's log and
-//! for people, and `follow` says which events follow from a plan and from how its actions ended.
+//! for people, `follow` says which events follow from a plan and from how its actions ended, and
+//! `chronicle` which from a look alone.
 //! Nothing here writes or reads a file.
 
+mod chronicle;
 mod follow;
 mod name;
 mod text;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use chronicle::{Chronicle, STATE_AGAIN};
 pub use follow::{
     boot_console, counted_jobs, dropped_jobs, failed_boots, failing_launches, heartbeat,
     newly_protected, of_outcome, of_request,
@@ -96,6 +99,33 @@ pub struct Event {
     /// Idle nodes that wait to be let go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<u32>,
+    /// MaxSize.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// DesiredCapacity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub desired: Option<u32>,
+    /// Instances that nodes and pending jobs need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demand: Option<u32>,
+    /// Nodes with work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy: Option<u32>,
+    /// Nodes without work that the group keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<u32>,
+    /// Instances that a node waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub booting: Option<u32>,
+    /// Instances that no node waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spare: Option<u32>,
+    /// Instances on their way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub releasing: Option<u32>,
+    /// From the instance's getting the node's name to slurmd's registration, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_ms: Option<u64>,
     /// For how long the first of them has been idle, seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_idle_s: Option<u64>,
@@ -144,6 +174,15 @@ impl Event {
             launch: None,
             replaced: None,
             idle: None,
+            max: None,
+            desired: None,
+            demand: None,
+            busy: None,
+            base: None,
+            booting: None,
+            spare: None,
+            releasing: None,
+            boot_ms: None,
             oldest_idle_s: None,
             dropped: None,
             user: None,

@@ -50,9 +50,11 @@ names! {
     /// Launches fail: the group is asked for nothing for a while.
     LaunchesFail = "launches_fail",
     /// An instance never registered.
-    BootFailed = "boot_failed",
+    NeverRegistered = "never_registered",
     /// What the console of such an instance had last.
     BootConsole = "boot_console",
+    /// It could not be read.
+    BootConsoleFailed = "boot_console_failed",
     /// Too many boots in a row have failed: nothing is launched any more.
     ProtectedMode = "protected_mode",
     /// An administrator has ended a cooldown or protected mode.
@@ -71,6 +73,8 @@ names! {
     NodeBound = "node_bound",
     /// Slurm did not take the address.
     NodeBoundFailed = "node_bound_failed",
+    /// A node's slurmd has registered.
+    NodeUp = "node_up",
     /// A node was set DOWN: its jobs requeue.
     NodeDown = "node_down",
     /// It could not be.
@@ -97,6 +101,8 @@ names! {
     NodesOpenedFailed = "nodes_opened_failed",
     /// Nodes are up without work.
     Heartbeat = "heartbeat",
+    /// What a group's instances do.
+    GroupState = "group_state",
     /// Slurm called the SuspendProgram or the ResumeFailProgram.
     NodesSuspended = "nodes_suspended",
     /// An instance that serves a node was protected from scale-in.

@@ -82,11 +82,12 @@ impl Event {
                 number(self.to)
             ),
             EventName::LaunchesFail | EventName::ProtectedMode => f.write_str(reason),
-            EventName::BootFailed => f.write_str("has never registered"),
+            EventName::NeverRegistered => f.write_str("has never registered"),
             EventName::BootConsole => match &self.console {
                 Some(text) => write!(f, "its console had last: {}", last_line(text)),
                 None => f.write_str("its console had nothing"),
             },
+            EventName::BootConsoleFailed => f.write_str("reading its console"),
             EventName::Cleared => self.by_user(f, "cooldown and protected mode are over"),
             EventName::ScalingPaused => self.by_user(f, "scaling is paused"),
             EventName::ScalingResumed => self.by_user(f, "scaling goes on"),
@@ -110,6 +111,27 @@ impl Event {
             }
             EventName::NodesSuspended => f.write_str("released by Slurm"),
             EventName::NodeBound | EventName::NodeBoundFailed => f.write_str("bound"),
+            EventName::NodeUp => {
+                f.write_str("up")?;
+                match self.boot_ms {
+                    Some(millis) => write!(f, " after {:.1} s", millis_in_secs(millis)),
+                    None => Ok(()),
+                }
+            }
+            EventName::GroupState => write!(
+                f,
+                "{} busy, {} idle, {} base, {} booting, {} spare, {} releasing; desired capacity \
+                 {} of at most {}, demand {}",
+                number(self.busy),
+                number(self.idle),
+                number(self.base),
+                number(self.booting),
+                number(self.spare),
+                number(self.releasing),
+                number(self.desired),
+                number(self.max),
+                number(self.demand)
+            ),
             EventName::NodeDown | EventName::NodeDownFailed => write!(f, "set down: {reason}"),
             EventName::NodePowerUp | EventName::NodePowerUpFailed => {
                 f.write_str("power up asked, ")?;
@@ -188,6 +210,11 @@ impl Event {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "to be read")]
+const fn millis_in_secs(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +269,10 @@ mod tests {
             (
                 Event { idle: Some(2), oldest_idle_s: Some(60), ..new(EventName::Heartbeat) },
                 "2 idle, for 60 s at most",
+            ),
+            (
+                Event { boot_ms: Some(41_230), ..of(EventName::NodeUp) },
+                "group=g asg=a node=n1 instance=i-1 up after 41.2 s",
             ),
             (
                 Event { dropped: Some(3), ..new(EventName::EventsDropped) },

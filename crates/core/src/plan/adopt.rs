@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{AsgName, InstanceId, NodeName};
-use crate::memory::{Binding, Memory};
-use crate::node_state::{NodeState, Phase};
+use crate::memory::{Binding, Boot, Memory};
+use crate::node_state::Phase;
 use crate::policy::{GroupPolicy, Policy};
 use crate::snapshot::{Lifecycle, Machine, Node, Snapshot};
 
@@ -22,6 +22,8 @@ struct Claims<'a> {
     by_address: BTreeMap<String, Place<'a>>,
     /// Instances that were to go, and that run all the same as far as this read shows.
     leaving: BTreeMap<String, Place<'a>>,
+    /// The same by the nodes that they served, with how their boots had gone.
+    released: BTreeMap<&'a NodeName, (Place<'a>, Boot)>,
 }
 
 /// The bindings that are to be remembered again.
@@ -51,7 +53,7 @@ pub fn adopted(
 impl<'a> Claims<'a> {
     fn of(
         group: &'a GroupPolicy,
-        memory: &Memory,
+        memory: &'a Memory,
         snapshot: &'a Snapshot,
         bound: &BTreeMap<&InstanceId, &NodeName>,
     ) -> Self {
@@ -67,6 +69,10 @@ impl<'a> Claims<'a> {
                 let was_to_go = release.is_some_and(|release| release.accepted.is_none());
                 if member.lifecycle == Lifecycle::TerminatingWait || counts && was_to_go {
                     claims.leaves(place, snapshot);
+                    let node = release.and_then(|it| Some((it.node.as_ref()?, it.boot)));
+                    if let Some((node, boot)) = node.filter(|_| was_to_go) {
+                        claims.released.insert(node, (place, boot));
+                    }
                 } else if counts && release.is_none() && member.healthy {
                     claims.serves(place, snapshot);
                 }
@@ -95,21 +101,29 @@ impl<'a> Claims<'a> {
     }
 
     fn are_none(&self) -> bool {
-        self.by_tag.is_empty() && self.by_address.is_empty() && self.leaving.is_empty()
+        self.by_tag.is_empty()
+            && self.by_address.is_empty()
+            && self.leaving.is_empty()
+            && self.released.is_empty()
     }
 
     /// The instance that is this node's already.
     fn instance_of(&self, name: &NodeName, node: &Node) -> Option<Place<'a>> {
         let state = node.state;
         let is_up = state.phase() == Phase::Up;
-        // One that never registered looks so for a moment while Slurm powers it down.
-        let goes = state.is_down() && state.has(NodeState::POWER_DOWN) && !state.has_work();
-        if !(is_up || state.phase() == Phase::Booting) || goes {
+        if !(is_up || state.phase() == Phase::Booting) || state.is_given_up() {
             return None;
         }
-        // A node that waits gets a fresh one in the place of what was to go.
-        let leaving = || self.leaving.get(&node.address).filter(|_| is_up && !state.is_down());
         let serving = self.by_tag.get(name).or_else(|| self.by_address.get(&node.address));
-        serving.or_else(leaving).copied()
+        if serving.is_some() {
+            return serving.copied();
+        }
+        // What was to go serves the node that it served if that is up, or if its slurmd has yet to
+        // start: it will be younger than Slurm's request, and be taken. Otherwise a node that
+        // waits gets a fresh one.
+        let serves = |boot| is_up && !state.is_down() || !is_up && boot == Boot::Awaited;
+        let leaving = self.leaving.get(&node.address).filter(|_| is_up && !state.is_down());
+        let released = self.released.get(name).filter(|(_, boot)| serves(*boot));
+        leaving.copied().or_else(|| released.map(|(place, _)| *place))
     }
 }

@@ -9,9 +9,9 @@
 use std::collections::BTreeSet;
 
 use super::group::{OWN_REASON, Pass, Scene};
-use super::is_gone;
 use super::sizes::SizesProblem;
 use super::{Action, PowerUp, PowerUpCause};
+use super::{is_being_ended, is_gone};
 use crate::hostlist;
 use crate::ids::NodeName;
 use crate::node_state::{NodeState, Phase};
@@ -64,7 +64,7 @@ pub fn base<'a>(
     let mut others = Vec::new();
     for (name, node) in nodes(scene) {
         match node.state.phase() {
-            Phase::Up if given_up(name, node) => {}
+            Phase::Up if node.state.is_given_up() || given_up(name, node) => {}
             Phase::Up | Phase::Booting | Phase::Wanted => {
                 up += 1;
                 if up <= target.keep {
@@ -139,8 +139,13 @@ impl<'a> Pass<'a, '_> {
             self.books.iter().fold(0_u32, |sum, book| sum.saturating_add(size(&book.sizes)))
         };
         let target = Target { keep: sum(&|sizes| sizes.keep), max: sum(&|sizes| sizes.max) };
+        let is_ended = |name: &NodeName| {
+            let binding = self.scene.memory.bindings.get(name);
+            binding.is_some_and(|binding| is_being_ended(binding, self.scene.snapshot))
+        };
         let given_up = |name: &NodeName, node: &Node| {
-            is_lost(self.scene, name) || self.has_no_machine(name, node)
+            let idles = node.state.is_down() && !node.state.has_work();
+            is_lost(self.scene, name) || self.has_no_machine(name, node) || idles && is_ended(name)
         };
         base(self.scene, &given_up, target)
     }

@@ -109,30 +109,37 @@ impl<'a> Pass<'a, '_> {
     pub(super) fn close_or_open(&mut self) {
         let shut = self.without_capacity();
         let is_known = self.books.len() == self.scene.group.asgs.len();
-        let off = |wanted: &dyn Fn(&Node) -> bool| -> Vec<NodeName> {
+        let those = |meant: &dyn Fn(&Node) -> bool| -> Vec<NodeName> {
             let nodes = self.scene.group.nodes.iter();
-            let meant = nodes.filter(|name| {
-                let node = self.scene.nodes.get(*name);
-                node.is_some_and(|node| node.state.phase() == Phase::Off && wanted(node))
-            });
-            meant.cloned().collect()
+            nodes.filter(|name| self.scene.nodes.get(*name).is_some_and(meant)).cloned().collect()
         };
-        if let Some(shut) = shut {
+        let is_off = |node: &Node| node.state.phase() == Phase::Off;
+        if let Some(shut) = &shut {
             let closed = NodeState::DRAIN | NodeState::FAIL | NodeState::POWER_DOWN;
-            let nodes =
-                off(&|node| node.state.base() == NodeState::IDLE && !node.state.has(closed));
+            let nodes = those(&|node| {
+                is_off(node) && node.state.base() == NodeState::IDLE && !node.state.has(closed)
+            });
             if !nodes.is_empty() {
                 let reason = shut.reason();
                 self.plan.actions.push(Action::CloseNodes(CloseNodes { nodes, reason }));
             }
-        } else if is_known {
-            let ours = |node: &Node| {
-                node.state.has(NodeState::DRAIN) && node.reason.starts_with(OWN_REASON)
-            };
-            let nodes = off(&ours);
-            if !nodes.is_empty() {
-                self.plan.actions.push(Action::OpenNodes(OpenNodes { nodes }));
-            }
+        }
+        // A job may have been given the node in the moment in which it was closed: what is up
+        // again is open, whatever the others wait for.
+        let may_open = |node: &Node| match node.state.phase() {
+            Phase::Up => true,
+            Phase::Off => shut.is_none() && is_known,
+            Phase::Wanted | Phase::Booting | Phase::Releasing => false,
+        };
+        let nodes = those(&|node| {
+            node.state.has(NodeState::DRAIN)
+                && !node.state.has(NodeState::POWER_DOWN)
+                && !node.state.is_down()
+                && node.reason.starts_with(OWN_REASON)
+                && may_open(node)
+        });
+        if !nodes.is_empty() {
+            self.plan.actions.push(Action::OpenNodes(OpenNodes { nodes }));
         }
     }
 
@@ -240,6 +247,21 @@ mod tests {
         assert_eq!(turn(&mut world), Vec::<String>::new());
         world.pass(1);
         assert_eq!(turn(&mut world), ["open n[1,3]"], "and not what somebody else closed");
+        assert_eq!(turn(&mut world), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_node_that_got_a_job_while_it_was_closed_is_opened_once_it_is_up() {
+        let mut world = failing(&["n1 off"], 0);
+        assert_eq!(turn(&mut world), ["close n1"]);
+        let drained = |state| NodeState(state | NodeState::DRAIN);
+        let up = drained(NodeState::ALLOCATED | NodeState::POWERING_UP);
+        world.launch("i-1", crate::snapshot::Lifecycle::InService);
+        world.bind("n1", "i-1");
+        world.node_mut("n1").state = up;
+        assert_eq!(turn(&mut world), Vec::<String>::new());
+        world.node_mut("n1").state = drained(NodeState::ALLOCATED);
+        assert_eq!(turn(&mut world), ["open n1"]);
         assert_eq!(turn(&mut world), Vec::<String>::new());
     }
 

@@ -282,12 +282,14 @@ impl<'a> Pass<'a, '_> {
         stuck && ours
     }
 
-    /// A node that Slurm has set down because it is silent, and that certainly has no instance:
+    /// A node that Slurm has set down because it is silent, or that this plugin has set down before
+    /// slurmctld forgot that it was to be powered down, and that certainly has no instance:
     /// all that serve no other node can be seen, with addresses that are not the node's. Slurm
     /// never suspends it by itself if it is one of SuspendExcNodes.
     pub(super) fn has_no_machine(&self, name: &NodeName, node: &Node) -> bool {
+        let reason = &node.reason;
         let silent = node.state.is_down()
-            && node.reason.starts_with(NOT_RESPONDING)
+            && (reason.starts_with(NOT_RESPONDING) || reason.starts_with(OWN_REASON))
             && !node.state.has_work()
             && !node.state.has(NodeState::POWER_DOWN);
         let memory = self.scene.memory;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::memory::Outcome;
+use crate::memory::{Boot, Outcome};
 use crate::node_state::{NodeState, Phase};
 use crate::snapshot::{Machine, Node};
 use crate::testing::{STATES, World, is_repeated_with_growing_pauses, policy_with, state, told};
@@ -231,6 +231,7 @@ fn a_node_gets_its_instance_only_once_slurm_has_called_for_it() {
 #[test]
 fn an_instance_from_before_a_power_down_is_replaced_when_the_node_is_wanted_again() {
     let mut world = World::new(0, 8, &["n1 alloc_off on=i-1"]);
+    world.memory.bindings.get_mut(&"n1".into()).unwrap().boot = Boot::Registered;
     let plan = world.plan();
     assert_eq!(told(&plan), Vec::<String>::new());
     world.carry_out(&plan);
@@ -238,6 +239,16 @@ fn an_instance_from_before_a_power_down_is_replaced_when_the_node_is_wanted_agai
     assert_eq!(told(&world.plan()), ["desired 1 -> 2", "terminate i-1"]);
     // If it has registered all the same, it stays.
     world.node_mut("n1").state = NodeState(state("alloc"));
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+}
+
+/// Its slurmd may start with the next breath: it would be younger than the request, and be taken.
+#[test]
+fn an_instance_that_has_not_registered_yet_serves_the_node_that_is_wanted_again() {
+    let mut world = World::new(0, 8, &["n1 alloc_off on=i-1"]);
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.node_mut("n1").state = NodeState(state("alloc_powering_up"));
     assert_eq!(told(&world.plan()), Vec::<String>::new());
 }
 
@@ -359,6 +370,38 @@ fn a_node_that_is_up_after_all_keeps_its_instance_if_no_call_has_reached_it() {
     assert_eq!(told(&plan), Vec::<String>::new());
     world.carry_out(&plan);
     assert!(world.memory.bindings.contains_key(&"n1".into()) && world.memory.releases.is_empty());
+}
+
+/// The loop died between telling Slurm and saving.
+#[test]
+fn a_node_with_an_outdated_binding_keeps_the_instance_that_slurm_knows() {
+    let mut world = World::new(0, 8, &["n1 powering_up on=i-1", "n2 powering_up", "i-2 spare"]);
+    let binding = world.memory.bindings.get_mut(&"n1".into()).unwrap();
+    (binding.outdated, binding.boot) = (true, Boot::Registered);
+    world.node_mut("n1").address = crate::testing::address("i-2").to_string();
+    let plan = world.plan();
+    assert_eq!(told(&plan), ["desired 2 -> 3", "terminate i-1"]);
+    assert_eq!(world.memory.bindings[&"n1".into()].instance, "i-2".into());
+}
+
+/// The call failed, the node is wanted again, and Slurm has forgotten its address.
+#[test]
+fn an_instance_that_was_to_go_and_has_not_booted_yet_serves_its_node_after_all() {
+    for (boot, wanted) in [(Boot::Awaited, 0), (Boot::Registered, 2)] {
+        let mut world = World::new(0, 8, &["n1 powering_down on=i-1"]);
+        world.memory.bindings.get_mut(&"n1".into()).unwrap().boot = boot;
+        let plan = world.plan();
+        world.memory.intend(&plan, world.snapshot.now);
+        world.node_mut("n1").state = NodeState(state("alloc_powering_up"));
+        world.node_mut("n1").address = "n1".to_owned();
+        let plan = world.plan();
+        let told = told(&plan);
+        assert_eq!(told.iter().filter(|it| !it.starts_with("bind")).count(), wanted, "{told:?}");
+        world.memory.intend(&plan, world.snapshot.now);
+        world.node_mut("n1").state = NodeState(state("alloc"));
+        let plan = world.plan();
+        assert!(plan.actions.iter().all(|action| action.terminate().is_none()), "{plan:?}");
+    }
 }
 
 #[test]
@@ -532,6 +575,9 @@ fn a_silent_node_comes_back_once_it_is_certain_that_no_instance_is_its_own() {
     let silent = "n1 down reason=Not_responding";
     check(0, 8, &[silent, "n2 idle on=i-2"], &["power_down n1"]);
     check(0, 8, &["n1 down reason=broken_fan", "n2 idle on=i-2"], &[]);
+    // slurmctld came back with a state from before it was powered down.
+    let ours = "n1 down reason=(Code:InstanceGone)_i-1_is_gone";
+    check(0, 8, &[ours, "n2 idle on=i-2"], &["power_down n1"]);
     check(0, 8, &["n1 down on=i-1 reason=Not_responding"], &[]);
     let mut world = World::new(0, 8, &[silent, "n2 idle on=i-2", "i-3 spare"]);
     // An instance whose address is not known may be the one.
@@ -998,6 +1044,7 @@ fn build(
         }
         if let Some(binding) = world.memory.bindings.get_mut(&NodeName::new(&node)) {
             binding.outdated = piece.own_reason && piece.tagged;
+            binding.boot = if binding.outdated { Boot::Registered } else { Boot::Awaited };
         }
         if !piece.told {
             world.memory.bindings.remove(&NodeName::new(&node));
@@ -1076,12 +1123,14 @@ proptest! {
         world.carry_out(&plan);
         let asg = world.asg_mut().clone();
         prop_assert!(asg.min <= asg.desired && asg.desired <= asg.max);
-        // Sizes that are written, or that waited for the capacity to come down, make room for more.
+        // Sizes that are written, or that waited for the capacity to come down, make room for more;
+        // a group that has had what it begins with may let go of it.
         let mut next = world.plan();
         let mut last = plan.clone();
         for _ in 0..3 {
             let sized = |plan: &Plan| plan.actions.iter().any(|it| matches!(it, Action::SetSizes(_)));
-            if !sized(&last) && !sized(&next) {
+            let begins = next.begun.iter().any(|group| !world.memory.begun.contains(group));
+            if !sized(&last) && !sized(&next) && !begins {
                 break;
             }
             world.carry_out(&next);

@@ -55,6 +55,24 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("/run/slurm-asg/asg.sock"),
     },
     Key {
+        table: "",
+        name: "operators",
+        text: "users, or groups as \"@hpc-admins\", who may change something, beside root and SlurmUser",
+        default: Default::Value("[]"),
+    },
+    Key {
+        table: "",
+        name: "readers",
+        text: "users, or groups as \"@hpc\", who may look",
+        default: Default::Text("everybody on the host"),
+    },
+    Key {
+        table: "",
+        name: "currency",
+        text: "of prices",
+        default: Default::Value("\"USD\""),
+    },
+    Key {
         table: "[metrics]",
         name: "publish",
         text: "publish pending, desired, in_service, busy, idle, oldest_idle",
@@ -162,6 +180,12 @@ pub const KEYS: &[Key] = &[
         name: "drain_limit",
         text: "for so many seconds a life-cycle hook is told to wait for jobs (below), at most 172800",
         default: Default::Value("172800"),
+    },
+    Key {
+        table: "[[group]]",
+        name: "price_per_hour",
+        text: "what an instance costs for an hour, for slurm-asg report",
+        default: Default::Text("no money in reports"),
     },
     Key {
         table: "[[group]]",

@@ -17,6 +17,7 @@ use crate::memory::{Binding, Memory};
 use crate::node_state::Phase;
 use crate::policy::{GroupPolicy, Policy};
 use crate::time::Timestamp;
+use crate::word::one_line;
 
 /// The partition that stands for all, where a file has none.
 const ONLY_PARTITION: &str = "";
@@ -132,11 +133,7 @@ pub struct FileError(String);
 impl FileError {
     /// What is quoted from the file may have line feeds; they are written as `\n`.
     fn new(text: &str) -> Self {
-        let mut line = String::new();
-        for c in text.chars() {
-            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-        }
-        Self(line)
+        Self(one_line(text))
     }
 }
 

@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn place(path: &Path) -> Place {
-        Place { path: path.to_owned(), size_max: 1000, keep: 3 }
+        Place { path: path.to_owned(), size_max: 1000, keep: 3, for_all: true }
     }
 
     fn until(holds: impl Fn() -> bool) {
@@ -301,7 +301,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         let keep = 1;
-        let place = Place { path: path.clone(), size_max: 1 << 30, keep };
+        let place = Place { path: path.clone(), size_max: 1 << 30, keep, for_all: true };
         let mut journal = FileJournal::start(place).unwrap();
         // Nothing is written before it may be.
         let reason = "x".repeat(1 << 20);

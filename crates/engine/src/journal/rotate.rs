@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 use slurm_asg_core::event::rotated;
 
-/// Everybody may read: there is nothing in it that users wrote.
+/// A file that everybody may read.
 const MODE: u32 = 0o644;
+/// One that only its owner and its group may read.
+const CLOSED_MODE: u32 = 0o640;
 
 /// Where the event log is, and how large it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Place {
     pub size_max: u64,
     /// How many files that were put aside are kept; at least one.
     pub keep: u32,
+    /// Whether everybody on the host may read it.
+    pub for_all: bool,
 }
 
 /// The current file, open, and those before it. The only writer.
@@ -107,18 +111,24 @@ impl Files {
         if let Some(dir) = self.place.path.parent() {
             fs::create_dir_all(dir)?;
         }
+        let mode = if self.place.for_all { MODE } else { CLOSED_MODE };
         let mut open = OpenOptions::new();
-        open.read(true).append(true).mode(MODE);
+        open.read(true).append(true).mode(mode);
         let mut file = match open.open(&self.place.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = open.create_new(true).open(&self.place.path)?;
                 // Whatever slurmctld's umask is.
-                file.set_permissions(Permissions::from_mode(MODE))?;
+                file.set_permissions(Permissions::from_mode(mode))?;
                 file
             }
             opened => opened?,
         };
-        let mut size = file.metadata()?.len();
+        let there = file.metadata()?;
+        if !self.place.for_all && there.is_file() && there.mode() & 0o007 != 0 {
+            // It is from before. What an administrator gave to its group stays.
+            file.set_permissions(Permissions::from_mode(there.mode() & 0o770))?;
+        }
+        let mut size = there.len();
         if size > 0 && !ends_with_newline(&mut file)? {
             // A crash tore the last line.
             file.write_all(b"\n")?;
@@ -175,7 +185,7 @@ mod tests {
     use std::path::Path;
 
     fn files(dir: &Path, size_max: u64, keep: u32) -> Files {
-        Files::new(Place { path: dir.join("below/e"), size_max, keep })
+        Files::new(Place { path: dir.join("below/e"), size_max, keep, for_all: true })
     }
 
     fn read(dir: &Path, name: &str) -> String {
@@ -201,6 +211,24 @@ mod tests {
         files(dir.path(), 100, 1).append("a\n").unwrap();
         let mode = fs::metadata(dir.path().join("below/e")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, MODE);
+    }
+
+    #[test]
+    fn a_file_that_not_everybody_may_read_is_closed_also_if_it_is_from_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("below/e");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let append = |for_all| {
+            let place = Place { path: path.clone(), size_max: 100, keep: 1, for_all };
+            Files::new(place).append("a\n").unwrap();
+        };
+        append(false);
+        assert_eq!(mode(), CLOSED_MODE);
+        fs::remove_file(&path).unwrap();
+        append(true);
+        fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+        append(false);
+        assert_eq!(mode(), 0o660, "the group's rights are not touched");
     }
 
     #[test]
@@ -265,7 +293,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("e");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut log = Files::new(Place { path: path.clone(), size_max: 100, keep: 1 });
+        let mut log =
+            Files::new(Place { path: path.clone(), size_max: 100, keep: 1, for_all: true });
         let (done, error) = log.append("a\n").unwrap_err();
         assert_eq!((done, error.kind()), (0, io::ErrorKind::StorageFull));
         fs::remove_file(&path).unwrap();

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use slurm_asg_core::policy::{self, Policy};
-use slurm_asg_engine::{Engine, Look};
+use slurm_asg_engine::{Command, Engine, Look, What};
 
 use crate::aws::{ASG, Ec2};
 use crate::clock::{MINUTE, Millis, SECOND, Shared};
@@ -163,11 +163,23 @@ impl Simulation {
         }
     }
 
+    /// Instances boot again, and an administrator says so.
+    fn lift_protected_mode(&mut self) {
+        if self.engine.is_none() {
+            self.start_engine();
+        }
+        let clear = Command { what: What::Clear, groups: Vec::new(), user: 0, reason: None };
+        if let Some(engine) = &mut self.engine {
+            engine.command(&clear).unwrap();
+        }
+    }
+
     fn run(&mut self) -> bool {
         let end = self.world.world().faults.until;
         if !self.live(|world| world.now >= end) {
             return false;
         }
+        self.lift_protected_mode();
         if !self.live(|world| world.no_jobs() || world.now >= end + JOBS_MAX) {
             return false;
         }

@@ -43,6 +43,10 @@ impl Notebook {
             let node = event.node.clone()?;
             self.bound.remove(&(node, id.clone()));
         }
+        if let (EventName::InstanceTerminatedFailed, Some(id)) = (event.event, &event.instance) {
+            // What could not be let go may serve its node again, and Slurm has lost its address.
+            self.bound.retain(|(_, bound)| bound != id);
+        }
         let is_new = match (event.event, &event.instance) {
             (EventName::InstanceTerminated, Some(id)) => self.terminated.insert(id.clone()),
             (EventName::NodeBound, Some(id)) => {

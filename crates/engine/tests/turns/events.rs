@@ -7,7 +7,7 @@ use slurm_asg_core::node_state::NodeState;
 use slurm_asg_core::snapshot::{Job, Partition, Queue};
 use slurm_asg_core::time::Timestamp;
 
-use super::{BOOTING, Fake, RELEASED, SIZED, Turner, turn};
+use super::{BOOTING, Fake, RELEASED, SIZED, Turner, ready, turn};
 
 const GROUP: &str = "
     [[group]]
@@ -218,6 +218,23 @@ fn troubles_are_told_when_they_begin_and_when_they_end() {
 }
 
 #[test]
+fn state_that_cannot_be_read_is_told_until_it_is_saved_again_and_stops_nothing() {
+    let fake = quiet();
+    fake.state().fail.extend(["load", "save"]);
+    fake.node("n1", BOOTING);
+    let mut engine = fake.engine_by(GROUP);
+    let begun = told(&mut engine, &fake);
+    let lost = "problem: state: /dev/null/none: Not a directory (os error 20); starting from what \
+                Slurm and AWS show";
+    assert_eq!(begun.first().map(String::as_str), Some(lost));
+    assert!(begun.iter().any(|line| line.starts_with("capacity_raised")), "{begun:?}");
+    fake.state().fail.clear();
+    fake.pass(1000);
+    let over = told(&mut engine, &fake);
+    assert!(over.contains(&lost.replace("problem: ", "problem_over: over: ")), "{over:?}");
+}
+
+#[test]
 fn a_journal_that_cannot_write_changes_no_decision() {
     let (well, ill) = (quiet(), quiet());
     ill.state().fail.insert("journal");
@@ -250,4 +267,38 @@ fn a_restart_tells_nothing_again() {
     turn(&mut fake.engine_by(GROUP));
     let second = std::mem::take(&mut fake.state().recorded);
     assert!(second.iter().all(|event| event.event.as_str() == "capacity_raised"), "{second:?}");
+}
+
+#[test]
+fn an_instance_is_retired_by_draining_its_node_and_nothing_else() {
+    let fake = quiet();
+    fake.launch("a", 1);
+    fake.bind("n1", "a", 1);
+    fake.node("n1", NodeState::ALLOCATED);
+    let mut engine = fake.engine_by(GROUP);
+    turn(&mut engine);
+    let retire = |engine: &mut Turner, what: &str| {
+        let retired = ready(engine.retire(what, " bad\nGPU", 0));
+        retired.map(|retired| format!("{} {}", retired.node, retired.instance))
+    };
+    fake.state().fail.insert("drain");
+    let failed = retire(&mut engine, "i-1").unwrap_err();
+    assert!(failed.contains("injected"), "{failed}");
+    fake.state().fail.clear();
+    fake.state().log.clear();
+    assert_eq!(retire(&mut engine, "i-1"), Ok("n1 i-1".to_owned()));
+    let log = fake.log();
+    assert!(log.iter().any(|line| line == "drain n1 (Code:Retired) bad GPU (user 0)"), "{log:?}");
+    let recorded = std::mem::take(&mut fake.state().recorded);
+    let names: Vec<_> = recorded.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(names, ["node_drained_failed", "node_drained"]);
+    for (what, words) in [("n1", "on its way out already"), ("i-9", "neither a node that has")] {
+        let refused = retire(&mut engine, what).unwrap_err();
+        assert!(refused.contains(words), "{refused}");
+    }
+    // Its job goes on.
+    fake.pass(1000);
+    turn(&mut engine);
+    let log = fake.log();
+    assert!(!log.iter().any(|line| line.starts_with("terminate")), "{log:?}");
 }

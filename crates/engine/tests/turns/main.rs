@@ -191,6 +191,10 @@ impl Clock for Fake {
 
 impl Store for Fake {
     fn load(&mut self) -> Result<Memory, StoreError> {
+        if self.state().fail.contains("load") {
+            // Only the real store can make its error: no directory can be there.
+            return FileStore::new("/dev/null/none".as_ref()).load();
+        }
         Ok(self.state().saved.clone())
     }
 
@@ -425,11 +429,14 @@ impl Scheduler for Fake {
     }
 }
 
-/// The fakes never wait.
 fn turn(engine: &mut Turner) -> Look {
-    let turn = pin!(engine.turn());
-    match turn.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(look) => look,
+    ready(engine.turn())
+}
+
+/// The fakes never wait.
+fn ready<T>(work: impl Future<Output = T>) -> T {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
         Poll::Pending => panic!("a fake has kept the loop waiting"),
     }
 }
@@ -477,12 +484,14 @@ fn a_save_that_fails_stops_nothing_and_is_tried_again() {
     fake.node("n1", BOOTING);
     fake.state().fail.insert("save");
     let mut engine = fake.engine();
-    turn(&mut engine);
+    let troubles = turn(&mut engine).troubles;
     let log = fake.log();
     assert_eq!(log[3..], ["save", "address n1 10.0.0.9", "tag i-9 n1", "save"]);
+    assert!(troubles[0].starts_with("state cannot be saved: "), "{troubles:?}");
+    assert_eq!(troubles.len(), 1);
     fake.state().fail.clear();
     fake.pass(1000);
-    turn(&mut engine);
+    assert_eq!(turn(&mut engine).troubles, [""; 0]);
     assert!(fake.log().contains(&"save".to_owned()));
     assert_eq!(fake.state().saved, *engine.memory());
 }

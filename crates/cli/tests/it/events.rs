@@ -1,11 +1,11 @@
-//! `slurm-asg events` as a program.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+//! The event log, read by a program.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use crate::plugin::{self, stdout};
 
 fn line(second: u32, job: u32) -> String {
     format!(
@@ -15,19 +15,13 @@ fn line(second: u32, job: u32) -> String {
 }
 
 fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_slurm-asg"));
-    // No plugin and no files of this machine.
-    command.env_clear().env("SLURM_CONF", "/nonexistent/slurm.conf").env("TZ", "UTC");
+    let mut command = plugin::program();
     command.args(["--socket", "/nonexistent/s", "events"]).args(arguments);
     command
 }
 
 fn run(arguments: &[&str]) -> Output {
     program(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 fn log(dir: &Path) -> String {

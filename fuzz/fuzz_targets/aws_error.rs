@@ -1,0 +1,4 @@
+//! What AWS says when it refuses. The rules are in crates/bad-input.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| slurm_asg_bad_input::feed("aws_error", input));

@@ -1,0 +1,4 @@
+//! What a client of the plugin's socket sends. The rules are in crates/bad-input.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| slurm_asg_bad_input::feed("request", input));

@@ -66,12 +66,7 @@ pub const KEYS: &[Key] = &[
         text: "users, or groups as \"@hpc\", who may look",
         default: Default::Text("everybody on the host"),
     },
-    Key {
-        table: "",
-        name: "currency",
-        text: "of prices",
-        default: Default::Value("\"USD\""),
-    },
+    Key { table: "", name: "currency", text: "of prices", default: Default::Value("\"USD\"") },
     Key {
         table: "[metrics]",
         name: "publish",

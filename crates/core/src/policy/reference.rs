@@ -63,7 +63,7 @@ pub const KEYS: &[Key] = &[
     Key {
         table: "",
         name: "readers",
-        text: "users, or groups as \"@hpc\", who may look",
+        text: "users, or groups as \"@hpc\", who may look (SECURITY.md)",
         default: Default::Text("everybody on the host"),
     },
     Key { table: "", name: "currency", text: "of prices", default: Default::Value("\"USD\"") },
@@ -191,7 +191,7 @@ pub const KEYS: &[Key] = &[
     Key {
         table: "[[group]]",
         name: "boot_failures_max",
-        text: "after so many boots in a row that failed nothing is launched any more; 0 is never",
+        text: "after so many boots in a row that fail nothing is launched any more (below); 0 is never",
         default: Default::Value("10"),
     },
     Key {

@@ -16,29 +16,39 @@ const BLOCK: u16 = 256;
 /// How many blocks there are.
 const BLOCKS: u16 = 70;
 
-/// A block of ports, as long as this value lives.
+/// Blocks of ports that follow one another, as long as this value lives.
 #[derive(Debug)]
 pub struct Ports {
     /// The first of them.
     pub first: u16,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
-/// Takes a block in which `count` ports are free.
+/// Takes as many blocks as `count` ports need, all of them free.
 ///
 /// # Errors
 /// If there is none.
 pub fn take(count: u32) -> Result<Ports> {
-    ensure!(count <= u32::from(BLOCK), "a test cluster has at most {} nodes", BLOCK - 1);
+    let blocks = u16::try_from(count.div_ceil(u32::from(BLOCK))).unwrap_or(u16::MAX).max(1);
+    let most = u32::from(BLOCKS) * u32::from(BLOCK);
+    ensure!(blocks <= BLOCKS, "a test cluster has at most {} nodes", most - 1);
     let dir = std::env::temp_dir().join("slurm-asg-ports");
     fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
-    for block in 0..BLOCKS {
-        let lock = File::options().create(true).append(true).open(dir.join(block.to_string()))?;
-        let first = FIRST + block * BLOCK;
-        let last = first + BLOCK;
+    for start in 0..=BLOCKS - blocks {
+        let mut locks = Vec::new();
+        for block in start..start + blocks {
+            let lock =
+                File::options().create(true).append(true).open(dir.join(block.to_string()))?;
+            if lock.try_lock().is_err() {
+                break;
+            }
+            locks.push(lock);
+        }
+        let first = FIRST + start * BLOCK;
+        let last = first + blocks * BLOCK;
         let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if lock.try_lock().is_ok() && (first..last).take(count as usize).all(free) {
-            return Ok(Ports { first, _lock: lock });
+        if locks.len() == usize::from(blocks) && (first..last).take(count as usize).all(free) {
+            return Ok(Ports { first, _locks: locks });
         }
     }
     bail!("all blocks of ports from {FIRST} on are in use; are test clusters left over?")
@@ -52,6 +62,8 @@ mod tests {
     fn no_two_clusters_share_a_port() {
         let (one, other) = (take(9).unwrap(), take(9).unwrap());
         assert!(one.first.abs_diff(other.first) >= 9);
-        assert!(take(10_000).is_err());
+        let large = take(1001).unwrap();
+        assert!(large.first.abs_diff(one.first) >= 9 && large.first.abs_diff(other.first) >= 9);
+        assert!(take(20_000).is_err());
     }
 }

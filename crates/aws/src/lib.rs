@@ -157,6 +157,13 @@ impl Cloud for AwsCloud {
         settings::follow(self, advice).await
     }
 
+    async fn tag(
+        &self,
+        names: &[(InstanceId, NodeName)],
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        tags::write(self, names).await
+    }
+
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
         self.tagger.add(names);
     }

@@ -1,4 +1,5 @@
-//! Writing node names on instances, in the background: nothing waits for it.
+//! Writing node names on instances, in the background: nothing waits for it, but where state cannot
+//! be saved.
 //!
 //! Every instance has a name of its own, so there is one CreateTags call for each.
 
@@ -12,10 +13,10 @@ use slurm_asg_engine::{CloudError, CloudErrorKind};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::at_once;
 use crate::classify::Failure;
 use crate::client::Clients;
 use crate::pace::Pace;
+use crate::{AwsCloud, at_once};
 
 /// The tag that holds an instance's node name.
 pub const NODE_TAG: &str = "slurm-asg:node";
@@ -109,6 +110,18 @@ impl Queue {
     fn take(&self) -> Names {
         std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Writes names and waits for that, one attempt each beside the SDK's own.
+pub async fn write(
+    cloud: &AwsCloud,
+    names: &[(InstanceId, NodeName)],
+) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+    let calls = names.iter().map(|(id, node)| async move {
+        let written = write_name(&cloud.clients, id, node).await;
+        (id.clone(), written)
+    });
+    at_once::all(calls, cloud.at_once.min(AT_ONCE_MAX)).await.into_iter().collect()
 }
 
 async fn write_names(queue: Arc<Queue>, clients: Clients) {

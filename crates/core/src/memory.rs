@@ -14,6 +14,7 @@ use crate::snapshot::{LaunchFailure, Machine, Member, Seen, Snapshot, Transition
 use crate::time::Timestamp;
 
 mod boots;
+mod successors;
 
 pub use boots::{Boot, Boots, FailedBoot};
 
@@ -423,47 +424,6 @@ impl Memory {
                     | Action::OpenNodes(_),
                     _,
                 ) => {}
-            }
-        }
-    }
-
-    /// A node whose instance is gone or too old, and that Slurm reaches at the address of another
-    /// one, has been given that one: by a binding that was not saved, or by an address used again.
-    fn notice_successors(&mut self, snapshot: &Snapshot) {
-        let Some(nodes) = snapshot.nodes.known() else { return };
-        let bound: BTreeSet<InstanceId> =
-            self.bindings.values().map(|binding| binding.instance.clone()).collect();
-        for (name, binding) in &mut self.bindings {
-            let (Some(node), Some(asg)) = (nodes.get(name), snapshot.asg(&binding.asg)) else {
-                continue;
-            };
-            let in_use = matches!(node.state.phase(), Phase::Up | Phase::Booting);
-            let gone = is_gone(binding, snapshot);
-            if !in_use || !(gone || binding.outdated) {
-                continue;
-            }
-            let is_there = |id: &InstanceId| {
-                snapshot.address(id).is_some_and(|address| address.to_string() == node.address)
-            };
-            let successor = asg.instances.iter().find(|(id, member)| {
-                member.lifecycle.is_capacity() && !bound.contains(*id) && is_there(id)
-            });
-            if let Some((id, _)) = successor {
-                let old = std::mem::replace(binding, Binding::new(id, &binding.asg, snapshot.now));
-                if gone {
-                    note_gone(&mut self.releases, name, &old, snapshot.now);
-                } else {
-                    let cause = TerminateCause::Outdated;
-                    self.releases.entry(old.instance).or_insert_with(|| Release {
-                        asg: old.asg,
-                        node: Some(name.clone()),
-                        cause,
-                        decided_at: snapshot.now,
-                        accepted: None,
-                        retry: None,
-                        boot: old.boot,
-                    });
-                }
             }
         }
     }

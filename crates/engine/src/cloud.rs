@@ -99,7 +99,13 @@ pub trait Cloud {
     /// If AWS refused, or did not answer.
     fn follow(&self, advice: &Advice) -> impl Future<Output = Result<(), CloudError>>;
 
-    /// Writes the node names on instances (tags `Name` and `slurm-asg:node`). Returns at once;
+    /// Writes the node names on instances (tags `Name` and `slurm-asg:node`); an answer for each.
+    fn tag(
+        &self,
+        names: &[(InstanceId, NodeName)],
+    ) -> impl Future<Output = BTreeMap<InstanceId, Result<(), CloudError>>>;
+
+    /// The same. Returns at once;
     /// the writing goes on in the background, and nothing depends on it.
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>);
 

@@ -1,6 +1,7 @@
 //! One turn of the loop, and when the next is due.
 
 mod retire;
+mod unsaved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -188,7 +189,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.record(events);
         self.memory.intend(&plan, planned_at);
         self.save();
-        let outcomes = self.carry_out(&plan).await;
+        let mut outcomes = self.hold_unsaved_names(&mut plan).await;
+        outcomes.extend(self.carry_out(&plan).await);
         // The first save may have failed, and that was before.
         self.tell_troubles();
         let now = self.clock.now();

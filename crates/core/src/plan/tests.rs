@@ -542,6 +542,32 @@ fn lost_memory_is_rebuilt_from_addresses_and_tags() {
     assert_eq!(world.memory.bindings[&"n2".into()].instance, "i-2".into());
 }
 
+/// Of the latest binding only the tag was written; then the loop died.
+#[test]
+fn a_younger_instance_with_the_nodes_tag_is_its_successor() {
+    let serves = |address: &str, launched: Option<i64>| {
+        let mut world = World::new(0, 8, &["n1 alloc on=i-1", "i-2 spare"]);
+        let bound_at = world.memory.bindings[&"n1".into()].bound_at;
+        if let Some(Machine::Known(facts)) = world.snapshot.machines.get_mut(&"i-2".into()) {
+            facts.node_tag = Some("n1".into());
+            facts.launched = launched.map(|later| {
+                Timestamp::from_millis(bound_at.millis().saturating_add_signed(later))
+            });
+        }
+        if !address.is_empty() {
+            world.node_mut("n1").address = address.into();
+        }
+        let snapshot = world.snapshot.clone();
+        world.memory.notice(&snapshot);
+        world.memory.bindings[&"n1".into()].instance.to_string()
+    };
+    assert_eq!(serves("n1", Some(1)), "i-2");
+    // Slurm reaches the node at its own instance; or the tag is from an earlier time.
+    assert_eq!(serves("", Some(1)), "i-1");
+    assert_eq!(serves("n1", Some(-1)), "i-1");
+    assert_eq!(serves("n1", None), "i-1");
+}
+
 #[test]
 fn an_instance_that_had_a_name_never_gets_another() {
     let mut world = World::new(0, 8, &["n1 powering_up", "i-1 spare"]);

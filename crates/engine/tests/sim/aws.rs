@@ -426,15 +426,17 @@ impl World {
         true
     }
 
-    pub fn write_tag(&mut self, id: &InstanceId, node: &NodeName) {
+    pub fn write_tag(&mut self, id: &InstanceId, node: &NodeName) -> Result<(), CloudError> {
         let rate = self.faults.tag_fails;
+        let fails = || Err(error("CreateTags", CloudErrorKind::Conflict, "not known yet"));
         if self.strikes(rate, "tag not written") {
-            return;
+            return fails();
         }
         let now = self.now;
-        let Some(instance) = self.aws.instances.get_mut(id) else { return };
+        let Some(instance) = self.aws.instances.get_mut(id) else { return fails() };
         instance.tag = Some((node.clone(), now));
         self.is_named(id, node);
+        Ok(())
     }
 
     fn terminate(&mut self, id: &InstanceId, decrement: bool) -> Result<(), CloudError> {
@@ -691,6 +693,24 @@ impl Cloud for Ec2 {
 
     fn consoles(&self) -> Vec<ReadConsole> {
         Vec::new()
+    }
+
+    async fn tag(
+        &self,
+        names: &[(InstanceId, NodeName)],
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        let mut results = BTreeMap::new();
+        for (id, node) in names {
+            let result = match self.begin("CreateTags").await {
+                Ok(way) => {
+                    let written = self.0.world().write_tag(id, node);
+                    self.end("CreateTags", way).await.and(written)
+                }
+                Err(error) => Err(error),
+            };
+            results.insert(id.clone(), result);
+        }
+        results
     }
 
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {

@@ -187,8 +187,11 @@ impl Simulation {
             self.world.world().give_up_jobs();
         }
         if !self.world.world().no_jobs() {
-            let left = format!("4: left over: {:?}", self.world.world().slurm.now.jobs);
-            self.world.world().violation(left);
+            let mut world = self.world.world();
+            let now = &world.slurm.now;
+            let left = format!("4: left over: {:?} on {:?}", now.jobs, now.nodes);
+            world.violation(left);
+            drop(world);
             return false;
         }
         let rest = self.world.world().now + QUIET;

@@ -393,6 +393,8 @@ impl World {
         let (now, answers) = (self.now, self.answers(name));
         let node = self.node(name);
         if answers {
+            // node_did_resp
+            node.clear(NodeState::NO_RESPOND);
             node.silent_since = None;
             return;
         }

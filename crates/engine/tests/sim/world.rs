@@ -248,7 +248,10 @@ impl World {
             Event::HookEnds(id) => self.hook_ends(&id),
             Event::Bootstrap(id) => self.bootstrap(&id),
             // The queue of names dies with the process.
-            Event::Tag(id, node, life) if life == self.engine_life => self.write_tag(&id, &node),
+            Event::Tag(id, node, life) if life == self.engine_life => {
+                // Nobody waits for it, and a failure is only told.
+                drop(self.write_tag(&id, &node));
+            }
             Event::Tag(..) => {}
             Event::Strike(fault, every) => self.strike(fault, every),
         }

@@ -349,6 +349,16 @@ impl Cloud for Fake {
         std::mem::take(&mut self.state().consoles)
     }
 
+    async fn tag(
+        &self,
+        names: &[(InstanceId, NodeName)],
+    ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
+        let write = |(id, node): &(InstanceId, NodeName)| {
+            (id.clone(), self.cloud("tag", format!("tag {id} {node} first")))
+        };
+        names.iter().map(write).collect()
+    }
+
     fn tag_later(&self, names: Vec<(InstanceId, NodeName)>) {
         for (id, node) in names {
             self.call("tag", format!("tag {id} {node}"));
@@ -486,7 +496,7 @@ fn a_save_that_fails_stops_nothing_and_is_tried_again() {
     let mut engine = fake.engine();
     let troubles = turn(&mut engine).troubles;
     let log = fake.log();
-    assert_eq!(log[3..], ["save", "address n1 10.0.0.9", "tag i-9 n1", "save"]);
+    assert_eq!(log[3..], ["save", "tag i-9 n1 first", "address n1 10.0.0.9", "tag i-9 n1", "save"]);
     assert!(troubles[0].starts_with("state cannot be saved: "), "{troubles:?}");
     assert_eq!(troubles.len(), 1);
     fake.state().fail.clear();
@@ -494,6 +504,30 @@ fn a_save_that_fails_stops_nothing_and_is_tried_again() {
     assert_eq!(turn(&mut engine).troubles, [""; 0]);
     assert!(fake.log().contains(&"save".to_owned()));
     assert_eq!(fake.state().saved, *engine.memory());
+}
+
+#[test]
+fn a_name_that_neither_disk_nor_aws_takes_down_is_not_told() {
+    let fake = Fake::new();
+    fake.node("n1", BOOTING);
+    fake.state().fail.extend(["save", "tag"]);
+    let mut engine = fake.engine();
+    for _ in 0..3 {
+        turn(&mut engine);
+        fake.pass(1000);
+        let log = fake.log();
+        assert!(log.contains(&"tag i-9 n1 first".to_owned()), "{log:?}");
+        assert!(!log.iter().any(|line| line.starts_with("address")), "{log:?}");
+    }
+    let told = fake.state().recorded.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let why = "state cannot be saved, and nor can its tag be written";
+    assert!(told.iter().any(|line| line.contains(why)), "{told:#?}");
+    // Once it is saved there is no more need of the tag.
+    fake.state().fail.remove("save");
+    turn(&mut engine);
+    let log = fake.log();
+    assert!(log.contains(&"address n1 10.0.0.9".to_owned()), "{log:?}");
+    assert!(!log.contains(&"tag i-9 n1 first".to_owned()), "{log:?}");
 }
 
 #[test]

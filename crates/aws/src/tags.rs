@@ -117,9 +117,12 @@ pub async fn write(
     cloud: &AwsCloud,
     names: &[(InstanceId, NodeName)],
 ) -> BTreeMap<InstanceId, Result<(), CloudError>> {
-    let calls = names.iter().map(|(id, node)| async move {
-        let written = write_name(&cloud.clients, id, node).await;
-        (id.clone(), written)
+    let calls = names.iter().cloned().map(|(id, node)| {
+        let clients = cloud.clients.clone();
+        async move {
+            let written = write_name(&clients, &id, &node).await;
+            (id, written)
+        }
     });
     at_once::all(calls, cloud.at_once.min(AT_ONCE_MAX)).await.into_iter().collect()
 }

@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test soak chaos fuzz oracle lint deny bench clean
+.PHONY: help deps build demo test test-releases packages test-packages soak chaos fuzz oracle lint deny bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -29,6 +29,20 @@ demo: build ## show slurm-asg at work: real slurmctld and slurmd, a sandbox for 
 
 test: build ## run all tests (root)
 	tools/run-tests
+
+# Releases of Slurm, and words of tests' names: all of each.
+RELEASES ?= 22.05 24.11 26.05
+TESTS ?=
+test-releases: build ## run the end-to-end tests with each release of Slurm (RELEASES=24.11 TESTS=life::, root)
+	@for release in $(RELEASES); do tools/test-release $$release $(TESTS) || exit; done
+
+# Where packages go.
+PACKAGES ?= $(CARGO_TARGET_DIR)/packages
+packages: deps ## build the DEB and RPM packages (RELEASES=24.11 PACKAGES=directory)
+	packaging/build $(PACKAGES) $(RELEASES)
+
+test-packages: build ## install, use, upgrade and remove the packages with each release (RELEASES, root)
+	tools/test-packages $(RELEASES)
 
 # How many hours of clusters `make soak` simulates: at about 100,000 an hour on two cores.
 HOURS ?= 100000
@@ -53,7 +67,8 @@ oracle: build ## compare the count of demand with what Slurm powers up (MIXES=30
 lint: deps ## formatting, clippy, shell scripts: warnings are errors
 	cargo fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	shellcheck tools/* packaging/node/slurm-asg-node .ci/run
+	shellcheck -x -P SCRIPTDIR tools/* slurm-headers/fetch .ci/run packaging/node/slurm-asg-node packaging/build \
+		packaging/lib/* packaging/test/* packaging/deb/*.p*
 
 # The advisory database comes from the network, which not every machine that runs CI has.
 ADVISORIES ?= 0

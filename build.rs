@@ -5,7 +5,11 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Releases from which the code has to tell apart, as `slurm_ge_YYMM`.
-const RELEASES: [(u32, u32); 5] = [(23, 2), (23, 11), (24, 11), (25, 5), (26, 5)];
+const RELEASES: [(u32, u32); 4] = [(23, 2), (23, 11), (25, 5), (26, 5)];
+/// The first release that the code is for.
+const OLDEST: (u32, u32) = (22, 5);
+/// The last release that it was tried with.
+const NEWEST: (u32, u32) = (26, 5);
 
 fn main() {
     println!("cargo:rerun-if-changed=slurm-headers/wrapper.h");
@@ -20,6 +24,21 @@ fn build() -> Result<(), String> {
     let include = include_dir()?;
     let version = version(&include)?;
     let (major, minor) = (version >> 16 & 0xff, version >> 8 & 0xff);
+    if (major, minor) < OLDEST {
+        return Err(format!(
+            "{} is of Slurm {major:02}.{minor:02}; 22.05 or later is needed",
+            include.display()
+        ));
+    }
+    if (major, minor) > NEWEST {
+        println!(
+            "cargo::warning={} is of Slurm {major:02}.{minor:02}, which nobody has tried: \
+             the newest known one is {:02}.{:02}",
+            include.display(),
+            NEWEST.0,
+            NEWEST.1
+        );
+    }
     for release in RELEASES {
         let name = format!("slurm_ge_{:02}{:02}", release.0, release.1);
         println!("cargo:rustc-check-cfg=cfg({name})");
@@ -84,7 +103,8 @@ fn include_dir() -> Result<PathBuf, String> {
         .find(|dir| has_slurm(dir))
         .ok_or_else(|| {
             "slurm/slurm.h is not installed; install libslurm-dev (Debian) or slurm-devel (RPM), \
-             or set SLURM_INCLUDE_DIR to the directory above slurm/"
+             or set SLURM_INCLUDE_DIR to the directory above slurm/ (slurm-headers/fetch gets \
+             those of another release)"
                 .to_owned()
         })
 }

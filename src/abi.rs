@@ -1,12 +1,14 @@
 //! What slurmctld sees: three data symbols, `init`, `fini` and the two hooks of a job_submit
 //! plugin (src/common/plugin.c and src/interfaces/job_submit.c, 22.05 to 26.05).
 //!
-//! Every function is three lines: guard, do one thing, answer.
+//! Every function is three lines: guard, do one thing, answer. `job_modify`, whose arguments differ
+//! between releases, is in `slurm/release.rs`.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::guard::guarded;
-use crate::slurm::{SLURM_VERSION_NUMBER, VERSION_MAX};
+use crate::slurm::{SLURM_VERSION_NUMBER, VERSION_MAX, take_from_host, version_text};
 use crate::{controller, hook};
 
 const SLURM_SUCCESS: c_int = 0;
@@ -19,11 +21,26 @@ pub static plugin_name: [u8; 36] = *b"slurm-asg: EC2 Auto Scaling groups\0\0";
 #[unsafe(no_mangle)]
 pub static plugin_type: [u8; 15] = *b"job_submit/asg\0";
 
-/// The release that the plugin is for. slurmctld refuses any other, micro version included.
+/// The version of Slurm that the plugin is for: that of the slurm.h it is built with, and once it
+/// is loaded the host's, if only the micro version is another. slurmctld refuses any other.
 #[unsafe(no_mangle)]
-pub static plugin_version: u32 = SLURM_VERSION_NUMBER;
+pub static plugin_version: AtomicU32 = AtomicU32::new(SLURM_VERSION_NUMBER);
 
 const _: () = assert!(SLURM_VERSION_NUMBER < VERSION_MAX, "slurm.h has a version that cannot be");
+
+/// Runs when the plugin is loaded, before slurmctld looks at `plugin_version`.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOADED: extern "C" fn() = loaded;
+
+extern "C" fn loaded() {
+    guarded("load", (), || take_from_host(&plugin_version));
+}
+
+/// The version of Slurm that has loaded the plugin, as in `22.05.8`.
+pub fn slurm_version() -> String {
+    version_text(plugin_version.load(Ordering::Relaxed))
+}
 
 /// Starts the loop's thread, once. Never fails: slurmctld must start, whatever is wrong here.
 #[unsafe(no_mangle)]
@@ -46,26 +63,5 @@ pub extern "C" fn job_submit(
     _err_msg: *mut *mut c_char,
 ) -> c_int {
     guarded("job_submit", (), hook::ring);
-    SLURM_SUCCESS
-}
-
-/// A job is changed: the loop looks at the queue soon. The change is left as it is.
-#[cfg(slurm_ge_2302)]
-#[unsafe(no_mangle)]
-pub extern "C" fn job_modify(
-    _change: *mut c_void,
-    _job: *mut c_void,
-    _submit_uid: u32,
-    _err_msg: *mut *mut c_char,
-) -> c_int {
-    guarded("job_modify", (), hook::ring);
-    SLURM_SUCCESS
-}
-
-/// A job is changed: the loop looks at the queue soon. The change is left as it is.
-#[cfg(not(slurm_ge_2302))]
-#[unsafe(no_mangle)]
-pub extern "C" fn job_modify(_change: *mut c_void, _job: *mut c_void, _submit_uid: u32) -> c_int {
-    guarded("job_modify", (), hook::ring);
     SLURM_SUCCESS
 }

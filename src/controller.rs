@@ -22,6 +22,7 @@ use slurm_asg_wire::Response;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::abi::slurm_version;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::guard::text_of;
@@ -29,7 +30,7 @@ use crate::lock::{StateLock, try_lock};
 use crate::pace::Pace;
 use crate::scheduler::Slurmctld;
 use crate::server::{Desk, Order, Rights, serve};
-use crate::slurm::{HostFacts, Slurm, built_for, is_active};
+use crate::slurm::{HostFacts, Slurm, is_active};
 use crate::status::{Board, advised};
 use crate::{hook, logging};
 
@@ -132,8 +133,7 @@ async fn live(host: &HostFacts) {
     let mut config = Config::of(host);
     board.update(|status| {
         env!("CARGO_PKG_VERSION").clone_into(&mut status.version);
-        // slurmctld loads no plugin that is built for another version than its own.
-        status.slurm_version = built_for();
+        status.slurm_version = slurm_version();
         "starting".clone_into(&mut status.state);
         status.config = config.path().display().to_string();
     });

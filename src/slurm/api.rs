@@ -15,6 +15,7 @@ use super::ffi::{
 use super::host::copy_text;
 use super::nodes::copy_nodes;
 use super::queue::{copy_jobs, copy_licenses, copy_partitions, copy_reservations};
+use super::release::{set_instances, set_reason_user};
 
 /// Show also what is hidden (slurm.h, `SHOW_ALL`; from 23.11 a macro that bindgen cannot read).
 const SHOW_ALL: u16 = 1 << 0;
@@ -51,7 +52,6 @@ pub struct NodeUpdate {
     /// Addresses, comma separated, as many as there are names.
     pub addresses: Option<String>,
     /// Instance ids, comma separated, as many as there are names. Slurm 23.11 and later.
-    #[cfg_attr(not(slurm_ge_2311), expect(dead_code, reason = "this release has no field for it"))]
     pub instances: Option<String>,
     /// A state or flag of `NODE_STATE_*`.
     pub state: Option<u32>,
@@ -222,6 +222,7 @@ impl Slurm {
         let optional = |value: &Option<String>| value.as_deref().map(text).transpose();
         let names = text(&update.names)?;
         let addresses = optional(&update.addresses)?;
+        let instances = optional(&update.instances)?;
         let reason = optional(&update.reason)?;
         // SAFETY: all-zero is a valid value of this plain C struct; Slurm fills it next.
         let mut message: update_node_msg_t = unsafe { std::mem::zeroed() };
@@ -231,23 +232,15 @@ impl Slurm {
         if let Some(addresses) = &addresses {
             message.node_addr = addresses.as_ptr().cast_mut();
         }
-        #[cfg(slurm_ge_2311)]
-        let instances = optional(&update.instances)?;
-        #[cfg(slurm_ge_2311)]
         if let Some(instances) = &instances {
-            message.instance_id = instances.as_ptr().cast_mut();
+            set_instances(&mut message, instances);
         }
         if let Some(state) = update.state {
             message.node_state = state;
         }
         if let Some(reason) = &reason {
             message.reason = reason.as_ptr().cast_mut();
-            // 26.05 takes the user from the connection.
-            #[cfg(not(slurm_ge_2605))]
-            {
-                // SAFETY: getuid always succeeds.
-                message.reason_uid = unsafe { libc::getuid() };
-            }
+            set_reason_user(&mut message);
         }
         // SAFETY: the message's strings live until the end of this function, and Slurm only
         // reads them to pack the request.

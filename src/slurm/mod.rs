@@ -9,17 +9,11 @@ mod host;
 mod log;
 mod nodes;
 mod queue;
+mod release;
+mod version;
 
 pub use api::{NodeUpdate, Slurm, SlurmError};
 pub use ffi::SLURM_VERSION_NUMBER;
 pub use host::{HostFacts, is_active};
 pub use log::{Level, log, wants};
-
-/// Slurm's versions are year, month and micro in three bytes.
-pub const VERSION_MAX: u32 = 0x0100_0000;
-
-/// The release that the plugin is built for, as in `22.05.8`.
-pub fn built_for() -> String {
-    let part = |shift: u32| SLURM_VERSION_NUMBER >> shift & 0xff;
-    format!("{:02}.{:02}.{}", part(16), part(8), part(0))
-}
+pub use version::{VERSION_MAX, take_from_host, text as version_text};

@@ -10,6 +10,7 @@ use slurm_asg_core::time::Timestamp;
 use super::ffi::{SlurmApi, node_info_msg_t, node_info_t};
 use super::host::{copy_text, records};
 use super::queue::shared_text;
+use super::release::in_use;
 
 /// Copies an answer of slurm_load_node.
 ///
@@ -62,49 +63,4 @@ unsafe fn copy_node(api: &SlurmApi, record: &node_info_t, index: u32) -> Option<
         alloc_cpus,
         alloc_memory,
     })
-}
-
-/// CPUs and memory that jobs hold.
-///
-/// # Safety
-/// As for [`copy_node`].
-#[cfg(slurm_ge_2505)]
-unsafe fn in_use(_api: &SlurmApi, record: &node_info_t) -> (Option<u32>, Option<u64>) {
-    (Some(u32::from(record.alloc_cpus)), Some(record.alloc_memory))
-}
-
-/// CPUs and memory that jobs hold; `None` if Slurm does not say.
-///
-/// # Safety
-/// As for [`copy_node`].
-#[cfg(not(slurm_ge_2505))]
-unsafe fn in_use(api: &SlurmApi, record: &node_info_t) -> (Option<u32>, Option<u64>) {
-    use super::ffi::{
-        node_states_NODE_STATE_ALLOCATED, select_nodedata_type_SELECT_NODEDATA_MEM_ALLOC,
-        select_nodedata_type_SELECT_NODEDATA_SUBCNT,
-    };
-    const SUCCESS: std::ffi::c_int = 0;
-    let mut cpus: u16 = 0;
-    let mut memory: u64 = 0;
-    // SAFETY: SUBCNT is answered with a uint16_t at the place given (slurm.h, enum
-    // select_nodedata_type); select_nodeinfo is of an answer that has not been freed.
-    let cpus_code = unsafe {
-        api.slurm_get_select_nodeinfo(
-            record.select_nodeinfo,
-            select_nodedata_type_SELECT_NODEDATA_SUBCNT,
-            node_states_NODE_STATE_ALLOCATED,
-            (&raw mut cpus).cast(),
-        )
-    };
-    // SAFETY: as above; MEM_ALLOC is answered with a uint64_t, whatever slurm.h says of 32 bits
-    // (select_p_select_nodeinfo_get() in select/cons_common, 22.05.8 to 24.11.5).
-    let memory_code = unsafe {
-        api.slurm_get_select_nodeinfo(
-            record.select_nodeinfo,
-            select_nodedata_type_SELECT_NODEDATA_MEM_ALLOC,
-            node_states_NODE_STATE_ALLOCATED,
-            (&raw mut memory).cast(),
-        )
-    };
-    ((cpus_code == SUCCESS).then(|| u32::from(cpus)), (memory_code == SUCCESS).then_some(memory))
 }

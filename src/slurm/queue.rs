@@ -19,6 +19,7 @@ use super::ffi::{
     reserve_info_t, slurm_job_info_t, slurm_license_info_t,
 };
 use super::host::{copy_text, records};
+use super::release::max_nodes_said;
 
 /// Copies the pending jobs of an answer of slurm_load_jobs, those that wait for their nodes to
 /// boot, and the running tasks of arrays that have pending ones.
@@ -65,7 +66,7 @@ unsafe fn copy_job(record: &slurm_job_info_t) -> Job {
         het_job_id: record.het_job_id,
         het_job_offset: record.het_job_offset,
         num_nodes: record.num_nodes,
-        max_nodes: record.max_nodes,
+        max_nodes: max_nodes_said(record),
         num_cpus: record.num_cpus,
         max_cpus: record.max_cpus,
         num_tasks: record.num_tasks,

@@ -1,7 +1,8 @@
 /* Opens a job_submit plugin as slurmctld does (src/common/plugin.c, 22.05): lazily, by its
  * data symbols first, then init, the hooks from several threads, and fini.
  *
- * usage: host PLUGIN peek|life|twice|threads|time
+ * usage: host PLUGIN peek|life|twice|threads|time [LOADED...]
+ * LOADED: plugins that are loaded before, as slurmctld's own are.
  * Prints what it saw; exits 0 if nothing failed. Log calls of the plugin go to standard output. */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -81,8 +82,14 @@ static void time_calls(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
+	for (int i = 3; i < argc; i++) {
+		if (!dlopen(argv[i], RTLD_LAZY)) {
+			fprintf(stderr, "%s\n", dlerror());
+			return 1;
+		}
+	}
 	void *plugin = dlopen(argv[1], RTLD_LAZY);
 	if (!plugin) {
 		fprintf(stderr, "%s\n", dlerror());

@@ -61,18 +61,95 @@ fn the_symbols_are_those_that_slurmctld_asks_for() -> Result<()> {
     let said = in_host(&plugin()?, "peek")?;
     ensure!(said.contains("name slurm-asg: EC2 Auto Scaling groups\n"), "{said}");
     ensure!(said.contains("type job_submit/asg\n"), "{said}");
+    ensure!(said.contains(&format!("version 0x{:x}\n", built_for()?)), "{said}");
+    Ok(())
+}
+
+/// The version of the slurm.h that the plugin is built with.
+fn built_for() -> Result<u32> {
     let header = std::fs::read_to_string(slurm_version_header())?;
-    let expected = header
+    let number = header
         .lines()
         .find_map(|line| line.strip_prefix("#define SLURM_VERSION_NUMBER 0x"))
         .context("no version in slurm_version.h")?;
-    ensure!(said.contains(&format!("version 0x{}\n", expected.trim())), "{said}");
-    Ok(())
+    Ok(u32::from_str_radix(number.trim(), 16)?)
 }
 
 fn slurm_version_header() -> PathBuf {
     let include = std::env::var_os("SLURM_INCLUDE_DIR").unwrap_or_else(|| "/usr/include".into());
     Path::new(&include).join("slurm/slurm_version.h")
+}
+
+/// What the host sees and hears of the plugin when plugins of these types and versions are loaded
+/// before it.
+fn beside(loaded: &[(&str, u32)]) -> Result<String> {
+    let dir = tempfile::tempdir()?;
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/abi/stock.c");
+    let mut command = Command::new(host()?);
+    command.arg(plugin()?).arg("peek");
+    for (index, (kind, version)) in loaded.iter().enumerate() {
+        let file = dir.path().join(format!("stock{index}.so"));
+        let defines = [format!("-DTYPE=\"{kind}\""), format!("-DVERSION={version}")];
+        run(Command::new("cc")
+            .args(["-shared", "-fPIC"])
+            .args(defines)
+            .arg(source)
+            .arg("-o")
+            .arg(&file))?;
+        command.arg(file);
+    }
+    run(&mut command)
+}
+
+#[test]
+fn the_micro_version_is_the_host_s() -> Result<()> {
+    let built = built_for()?;
+    for micro in [0, 8, 99] {
+        let host = built & !0xff | micro;
+        let said = beside(&[("auth/munge", host), ("select/cons_tres", host)])?;
+        ensure!(said.contains(&format!("version 0x{host:x}\n")), "{said}");
+        ensure!(!said.contains("error"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn another_release_is_left_to_slurm_s_refusal_and_the_right_package_is_named() -> Result<()> {
+    let built = built_for()?;
+    let release = |version: u32| format!("{:02}.{:02}", version >> 16, version >> 8 & 0xff);
+    for host in [0x15_08_07, 0x17_02_08, 0x18_05_00, built + 0x01_00_00] {
+        let said = beside(&[("auth/munge", host)])?;
+        ensure!(said.contains(&format!("version 0x{built:x}\n")), "{said}");
+        let words = format!(
+            "this plugin is for Slurm {}, and this is Slurm {}.{}; install the package \
+             slurm-asg-plugin-{} in the place of slurm-asg-plugin-{}",
+            release(built),
+            release(host),
+            host & 0xff,
+            release(host),
+            release(built)
+        );
+        ensure!(said.contains(&words), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_no_plugin_of_slurmctld_s_does_not_tell_the_version() -> Result<()> {
+    let built = built_for()?;
+    let other = built ^ 1;
+    let tables: [&[(&str, u32)]; 4] = [
+        &[("spank", other)],
+        &[("auth/munge", 0)],
+        &[("auth/munge", u32::MAX)],
+        &[("auth/munge", other), ("hash/k12", other + 2)],
+    ];
+    for loaded in tables {
+        let said = beside(loaded)?;
+        ensure!(said.contains(&format!("version 0x{built:x}\n")), "{loaded:?}: {said}");
+        ensure!(!said.contains("error"), "{loaded:?}: {said}");
+    }
+    Ok(())
 }
 
 #[test]

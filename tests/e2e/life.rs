@@ -44,7 +44,7 @@ fn a_job_gets_a_machine_runs_and_the_group_returns_to_zero() -> Result<()> {
     let machine = lab.instances()?.remove(0);
     let done = lab.until_job(job, "COMPLETED", JOB_RUNS)?;
     assert_eq!(lab.output(job).trim(), format!("on {}", done.nodes));
-    assert_eq!(lab.node(&done.nodes)?.address, machine.ip.to_string());
+    assert_eq!(lab.machine_of(&done.nodes)?, machine.id);
     lab.until("the instance has its tags", SOON, |lab| {
         let instances = lab.instances()?;
         let tags = &instances.first().map(|instance| instance.tags.clone()).unwrap_or_default();
@@ -151,8 +151,7 @@ fn a_running_job_is_not_disturbed_while_others_are_suspended() -> Result<()> {
     lab.until("only the running job's machine is left", BACK_TO_ZERO, |lab| {
         Ok(lab.instances()?.len() == 1)
     })?;
-    let address = lab.node(&running.nodes)?.address;
-    assert_eq!(lab.instances()?[0].ip.to_string(), address);
+    assert_eq!(lab.instances()?[0].id, lab.machine_of(&running.nodes)?);
     assert_eq!(lab.desired()?, 1);
     let done = lab.until_job(long, "COMPLETED", JOB_RUNS)?;
     assert_eq!((done.restarts, lab.output(long).trim()), (0, "whole"));
@@ -173,7 +172,7 @@ fn a_running_job_outlives_fifty_suspensions_of_its_neighbours() -> Result<()> {
     let long = lab.sbatch(&["--exclusive", "--nodes=1"], script)?;
     let running = lab.until_job(long, "RUNNING", JOB_RUNS)?;
     let is_neighbour = |node: &NodeLine| node.name != running.nodes;
-    let machine = lab.node(&running.nodes)?.address;
+    let machine = lab.machine_of(&running.nodes)?;
     let mut suspended = 0;
     for round in 0..5 {
         let names: Vec<_> =
@@ -189,8 +188,8 @@ fn a_running_job_outlives_fifty_suspensions_of_its_neighbours() -> Result<()> {
             Ok(lab.instances()?.len() == 1 && lab.nodes()?.iter().all(off))
         })?;
         suspended += NEIGHBOURS;
-        assert_eq!(lab.node(&running.nodes)?.address, machine);
-        assert_eq!(lab.instances()?[0].ip.to_string(), machine);
+        assert_eq!(lab.machine_of(&running.nodes)?, machine);
+        assert_eq!(lab.instances()?[0].id, machine);
     }
     assert_eq!((suspended, terminated(&lab)?.len()), (50, 50));
     std::fs::write(lab.path("out").join("stop"), "")?;

@@ -16,6 +16,7 @@ mod hooks;
 mod life;
 mod programs;
 mod protection;
+mod release;
 mod retire;
 mod scale_in;
 mod secrets;

@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod offline;
 mod output;
+mod pages;
 mod plan;
 mod report;
 mod retire;
@@ -22,7 +23,7 @@ mod top;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Elastic Slurm nodes on EC2 Auto Scaling groups: what the plugin in slurmctld sees and does.
 #[derive(Debug, Parser)]
@@ -152,6 +153,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the completions of this program for a shell; packages install them
+    #[command(after_help = "Examples:\n  slurm-asg completions bash > \
+                      /etc/bash_completion.d/slurm-asg")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page
+    #[command(hide = true)]
+    Man {
+        /// The page
+        #[arg(default_value = "slurm-asg")]
+        page: pages::Page,
+    },
 }
 
 /// Where plan and explain get what they need from.
@@ -200,6 +215,8 @@ fn main() -> ExitCode {
             let file = &config.unwrap_or_else(slurm_asg_wire::config_path);
             check::run(&socket, &check::Options { file, is_in_force, fix, json })
         }
+        Command::Completions { shell } => pages::completions(Arguments::command(), shell),
+        Command::Man { page } => pages::man(Arguments::command(), page),
     };
     match result {
         Ok(code) => code,

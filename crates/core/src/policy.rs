@@ -16,6 +16,7 @@ use crate::word::one_line;
 mod access;
 mod events;
 mod price;
+pub mod reference;
 mod scale_in;
 mod sizes;
 

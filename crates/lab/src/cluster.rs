@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use slurm_asg_sandbox::{InstanceState, SandboxClient};
 use slurm_asg_wire::{Request, Response, Status, ask};
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ use crate::files::Files;
 use crate::jobs::{self, Job, NodeLine};
 use crate::options::Options;
 use crate::ports::{self, Ports};
+use crate::release::Release;
 
 /// How long a process may take to serve.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -30,6 +31,7 @@ pub struct Lab {
     files: Files,
     options: Options,
     address: SocketAddr,
+    release: Release,
     _dir: Option<TempDir>,
     _ports: Ports,
 }
@@ -40,6 +42,7 @@ impl Lab {
     /// # Errors
     /// If something is missing on this machine or does not start; the message says what.
     pub fn start(options: Options) -> Result<Self> {
+        let release = Release::installed()?;
         let dir = tempfile::Builder::new().prefix("slurm-asg-lab-").tempdir()?;
         let build_dir = options.build_dir.clone().map_or_else(beside_this_program, Ok)?;
         let ports = ports::take(options.nodes_in_all().saturating_add(1))?;
@@ -61,6 +64,7 @@ impl Lab {
             files,
             options,
             address,
+            release,
             _dir: kept,
             _ports: ports,
         };
@@ -243,6 +247,24 @@ impl Lab {
         let state = self.sandbox().state()?;
         let group = state.group("hpc-compute").context("the sandbox has no group hpc-compute")?;
         Ok(group.instances.iter().filter(|instance| instance.alive).cloned().collect())
+    }
+
+    /// The id of the living instance that serves a node: the one at the node's address in Slurm,
+    /// or what the plugin says where Slurm has the address that all of them call from.
+    ///
+    /// # Errors
+    /// If there is none, or somebody does not answer.
+    pub fn machine_of(&self, node: &str) -> Result<String> {
+        let told = self.status()?.nodes.into_iter().find(|it| it.name == node);
+        let told = told.and_then(|it| it.instance).with_context(|| format!("{node} has none"))?;
+        if self.release.takes_addresses_from_peers() {
+            return Ok(told);
+        }
+        let address = self.node(node)?.address;
+        let there = self.instances()?.into_iter().find(|it| it.ip.to_string() == address);
+        let there = there.with_context(|| format!("no instance is at {address}"))?;
+        ensure!(there.id == told, "{node} is at {address} of {}, not of {told}", there.id);
+        Ok(told)
     }
 
     /// The group's desired capacity.

@@ -42,7 +42,9 @@ impl Files {
         for name in ["bin", "log", "out", "plugins", "run", "spool", "state"] {
             fs::create_dir_all(self.path(name))?;
         }
-        self.copy_programs(options)?;
+        if !options.installed {
+            self.copy_programs(options)?;
+        }
         self.write_key()?;
         fs::write(self.path("slurm.conf"), self.slurm_conf(options)?)?;
         let gres_conf = options.layout().gres_conf;
@@ -73,10 +75,13 @@ impl Files {
             programs.push("libjob_submit_asg.so");
         }
         for name in programs {
-            let from = self.build_dir.join(name);
-            let to = match name {
-                "libjob_submit_asg.so" => self.path("plugins/job_submit_asg.so"),
-                other => self.path("bin").join(other),
+            let built = self.build_dir.join(name);
+            let (from, to) = match name {
+                "libjob_submit_asg.so" => (
+                    options.plugin_file.clone().unwrap_or(built),
+                    self.path("plugins/job_submit_asg.so"),
+                ),
+                other => (built, self.path("bin").join(other)),
             };
             // A link would do, but Slurm wants the programs to be files not writable for others.
             fs::copy(&from, &to).with_context(|| {
@@ -87,6 +92,11 @@ impl Files {
         let bootstrap = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/node/slurm-asg-node");
         fs::copy(bootstrap, self.path("bin/slurm-asg-node"))?;
         Ok(())
+    }
+
+    /// The directory of slurm-asg's programs.
+    fn programs(&self, options: &Options) -> String {
+        if options.installed { "/usr/sbin".to_owned() } else { self.text("bin") }
     }
 
     fn write_key(&self) -> Result<()> {
@@ -117,7 +127,7 @@ impl Files {
              SlurmdLogFile={log}/slurmd.%n.log\n\
              SlurmctldDebug=info\n\
              LogTimeFormat=iso8601_ms\n\
-             PluginDir={plugins}:{stock}\n\
+             PluginDir={plugins}{stock}\n\
              {job_submit}\
              ProctrackType=proctrack/pgid\n\
              TaskPlugin=task/none\n\
@@ -146,9 +156,9 @@ impl Files {
             state = self.text("state"),
             spool = self.text("spool"),
             log = self.text("log"),
-            plugins = self.text("plugins"),
+            plugins = if options.installed { String::new() } else { self.text("plugins") + ":" },
             stock = stock.display(),
-            bin = self.text("bin"),
+            bin = self.programs(options),
             suspend_time = options.suspend_time_s,
             suspend_timeout = options.suspend_timeout_s,
             resume_timeout = options.resume_timeout_s,
@@ -197,7 +207,7 @@ impl Files {
     }
 
     fn sandbox_toml(&self, options: &Options) -> Result<String> {
-        let script = self.text("bin/slurm-asg-node");
+        let script = self.programs(options) + "/slurm-asg-node";
         let boot_command =
             options.boot_command.clone().unwrap_or_else(|| vec!["/bin/sh".into(), script]);
         let boot_env = BTreeMap::from([("SLURM_CONF", self.text("slurm.conf"))]);

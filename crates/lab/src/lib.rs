@@ -13,8 +13,10 @@ mod files;
 mod jobs;
 mod options;
 mod ports;
+mod release;
 
 pub use child::Child;
 pub use cluster::{Lab, now_ms, wait_for};
 pub use jobs::{Job, NodeLine};
 pub use options::{Alarms, Layout, NodeKind, Options};
+pub use release::Release;

@@ -50,6 +50,12 @@ pub struct Options {
     pub boot_command: Option<Vec<String>>,
     /// Where binaries are; `None` is beside the running one.
     pub build_dir: Option<PathBuf>,
+    /// The plugin's file; `None` is that of the binaries. SLURM_ASG_PLUGIN sets it, for a cluster of
+    /// another release than the machine's.
+    pub plugin_file: Option<PathBuf>,
+    /// Take plugin, programs and bootstrap from where the packages have put them, as
+    /// SLURM_ASG_INSTALLED says.
+    pub installed: bool,
     /// Keep the directory afterwards, for a look at the logs.
     pub keep: bool,
 }
@@ -158,6 +164,8 @@ impl Default for Options {
             endpoint: None,
             boot_command: None,
             build_dir: None,
+            plugin_file: std::env::var_os("SLURM_ASG_PLUGIN").map(PathBuf::from),
+            installed: std::env::var_os("SLURM_ASG_INSTALLED").is_some(),
             keep: std::env::var_os("SLURM_ASG_KEEP").is_some(),
         }
     }

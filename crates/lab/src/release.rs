@@ -1,0 +1,57 @@
+//! Which release of Slurm this machine has, and what is different with it in a cluster on one host.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// A release of Slurm: year and month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    major: u32,
+    minor: u32,
+}
+
+impl Release {
+    /// From this release on a node's address is where its registration came from, with or without
+    /// `cloud_reg_addrs`.
+    const ADDRESSES_FROM_PEERS: Self = Self { major: 23, minor: 11 };
+
+    /// The release of the slurmctld that is installed.
+    ///
+    /// # Errors
+    /// If there is none, or it does not say.
+    pub fn installed() -> Result<Self> {
+        let output = Command::new("/usr/sbin/slurmctld").arg("-V").output();
+        let output = output.context("slurmctld is not installed; apt-get install slurmctld")?;
+        ensure!(output.status.success(), "slurmctld -V fails: {}", output.status);
+        let said = String::from_utf8_lossy(&output.stdout);
+        Self::read(&said).with_context(|| format!("slurmctld -V says {said}"))
+    }
+
+    /// Reads `slurm-wlm 22.05.8`.
+    fn read(text: &str) -> Option<Self> {
+        let mut numbers = text.split_whitespace().nth(1)?.split('.');
+        let mut number = || numbers.next()?.parse().ok();
+        Some(Self { major: number()?, minor: number()? })
+    }
+
+    /// Whether a node that has registered is at 127.0.0.1, where all slurmd of one host call from.
+    #[must_use]
+    pub fn takes_addresses_from_peers(self) -> bool {
+        self >= Self::ADDRESSES_FROM_PEERS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read_and_compared() {
+        let read = |text| Release::read(text).map(Release::takes_addresses_from_peers);
+        assert_eq!(read("slurm-wlm 22.05.8\n"), Some(false));
+        assert_eq!(read("slurm 23.11.0-0rc1"), Some(true));
+        assert_eq!(read("slurm-wlm 26.05.5"), Some(true));
+        assert_eq!(read("slurm-wlm"), None);
+    }
+}

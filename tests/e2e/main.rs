@@ -24,6 +24,7 @@ mod serve;
 mod sizes;
 mod state;
 mod trouble;
+mod whole;
 
 use std::time::Duration;
 

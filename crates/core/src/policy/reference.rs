@@ -142,6 +142,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         table: "[[group]]",
+        name: "launch",
+        text: "\"best-effort\", or \"all-or-nothing\": a job that cannot have all of its nodes gets \
+               none (below)",
+        default: Default::Value("\"best-effort\""),
+    },
+    Key {
+        table: "[[group]]",
+        name: "launch_limit",
+        text: "with \"all-or-nothing\": seconds that a job's nodes may lack instances, 10 to 86400",
+        default: Default::Value("120"),
+    },
+    Key {
+        table: "[[group]]",
         name: "scale_in",
         text: "\"slurm\": its SuspendTime; \"billing-hour\" or \"never\" (below)",
         default: Default::Value("\"slurm\""),

@@ -4,6 +4,7 @@
 //! invariants is not carried out, whatever the planner thought.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Boot, Boots, Cooldown, Memory};
@@ -63,7 +64,7 @@ struct Checker<'a> {
     /// Who serves whom, from memory and from what the plan adopts.
     serves: BTreeMap<&'a InstanceId, &'a NodeName>,
     /// Addresses of nodes that have work.
-    working: BTreeSet<&'a str>,
+    working: BTreeSet<IpAddr>,
     raised: BTreeSet<AsgName>,
     decrements: BTreeMap<AsgName, u32>,
     named: BTreeSet<InstanceId>,
@@ -87,7 +88,7 @@ impl<'a> Checker<'a> {
             .into_iter()
             .flat_map(BTreeMap::values)
             .filter(|node| node.state.phase() == Phase::Up && node.state.has_work())
-            .map(|node| node.address.as_str())
+            .filter_map(Node::ip)
             .collect();
         Self {
             policy,
@@ -549,8 +550,8 @@ impl<'a> Checker<'a> {
 
     /// `bound`: which node the instance serves is known, and its state has been judged.
     fn nobody_works_at_its_address(&self, instance: &InstanceId, bound: bool) -> Verdict {
-        match self.snapshot.address(instance).map(|address| address.to_string()) {
-            Some(address) if self.working.contains(address.as_str()) => {
+        match self.snapshot.address(instance) {
+            Some(address) if self.working.contains(&address) => {
                 Err("a node with work has the instance's address")
             }
             None if !bound && !self.snapshot.is_dead(instance) => {
@@ -600,7 +601,7 @@ impl<'a> Checker<'a> {
         let group = self.policy.group_of(name).and_then(|group| self.policy.groups.get(group));
         let elsewhere = |id: &InstanceId| {
             let address = self.snapshot.address(id);
-            address.is_some_and(|address| address.to_string() != node.address)
+            address.is_some_and(|address| !node.is_at(address))
                 || self.serves.contains_key(id)
                 || self.memory.releases.contains_key(id)
         };

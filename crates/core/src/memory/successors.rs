@@ -75,7 +75,7 @@ impl<'a> Place<'a> {
     }
 
     fn is_reached_at(&self, id: &InstanceId) -> bool {
-        self.snapshot.address(id).is_some_and(|address| address.to_string() == self.node.address)
+        self.snapshot.address(id).is_some_and(|address| self.node.is_at(address))
     }
 
     /// The tag is the node's, and was written after the binding was made: that one is over, or the

@@ -5,6 +5,7 @@
 //! instance, which was to go, serves it all the same as long as it runs.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::{Binding, Boot, Memory};
@@ -19,9 +20,9 @@ type Place<'a> = (&'a AsgName, &'a InstanceId);
 #[derive(Default)]
 struct Claims<'a> {
     by_tag: BTreeMap<&'a NodeName, Place<'a>>,
-    by_address: BTreeMap<String, Place<'a>>,
+    by_address: BTreeMap<IpAddr, Place<'a>>,
     /// Instances that were to go, and that run all the same as far as this read shows.
-    leaving: BTreeMap<String, Place<'a>>,
+    leaving: BTreeMap<IpAddr, Place<'a>>,
     /// The same by the nodes that they served, with how their boots had gone.
     released: BTreeMap<&'a NodeName, (Place<'a>, Boot)>,
 }
@@ -83,7 +84,7 @@ impl<'a> Claims<'a> {
 
     fn leaves(&mut self, place: Place<'a>, snapshot: &Snapshot) {
         if let Some(address) = snapshot.address(place.1) {
-            self.leaving.insert(address.to_string(), place);
+            self.leaving.insert(address, place);
         }
     }
 
@@ -94,7 +95,7 @@ impl<'a> Claims<'a> {
                 self.by_tag.insert(node, place);
             }
             Some((None, Some(address))) => {
-                self.by_address.insert(address.to_string(), place);
+                self.by_address.insert(address, place);
             }
             Some((None, None)) | None => {}
         }
@@ -114,16 +115,18 @@ impl<'a> Claims<'a> {
         if !(is_up || state.phase() == Phase::Booting) || state.is_given_up() {
             return None;
         }
-        let serving = self.by_tag.get(name).or_else(|| self.by_address.get(&node.address));
+        let address = node.ip();
+        let at = |places: &BTreeMap<IpAddr, Place<'a>>| places.get(&address?).copied();
+        let serving = self.by_tag.get(name).copied().or_else(|| at(&self.by_address));
         if serving.is_some() {
-            return serving.copied();
+            return serving;
         }
         // What was to go serves the node that it served if that is up, or if its slurmd has yet to
         // start: it will be younger than Slurm's request, and be taken. Otherwise a node that
         // waits gets a fresh one.
         let serves = |boot| is_up && !state.is_down() || !is_up && boot == Boot::Awaited;
-        let leaving = self.leaving.get(&node.address).filter(|_| is_up && !state.is_down());
+        let leaving = at(&self.leaving).filter(|_| is_up && !state.is_down());
         let released = self.released.get(name).filter(|(_, boot)| serves(*boot));
-        leaving.copied().or_else(|| released.map(|(place, _)| *place))
+        leaving.or_else(|| released.map(|(place, _)| *place))
     }
 }

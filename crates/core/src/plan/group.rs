@@ -305,7 +305,7 @@ impl<'a> Pass<'a, '_> {
         let bound = memory.bindings.contains_key(name);
         let is_another = |id: &InstanceId| {
             let address = self.scene.snapshot.address(id);
-            address.is_some_and(|address| address.to_string() != node.address)
+            address.is_some_and(|address| !node.is_at(address))
                 || self.scene.bound.contains_key(id)
                 || memory.releases.contains_key(id)
         };
@@ -338,7 +338,7 @@ impl<'a> Pass<'a, '_> {
                 self.plan.look_up.insert(binding.instance.clone());
                 Some(Why::WaitsForAddress)
             }
-            Some(address) if node.address != address.to_string() => {
+            Some(address) if !node.is_at(address) => {
                 self.tell_address(name, binding, address);
                 Some(Why::Bound)
             }
@@ -391,7 +391,7 @@ impl<'a> Pass<'a, '_> {
     fn tell_address_again(&mut self, name: &NodeName, node: &Node, binding: &Binding) {
         let Some(address) = self.scene.snapshot.address(&binding.instance) else { return };
         let is_there = self.lifecycle(binding).is_some_and(Lifecycle::is_capacity);
-        if is_there && node.address != address.to_string() {
+        if is_there && !node.is_at(address) {
             self.plan.watch_slurm = true;
             self.tell_address(name, binding, address);
         }

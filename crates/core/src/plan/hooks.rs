@@ -7,6 +7,7 @@
 //! with [`Hook::PREFIX`] are answered.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::group::Pass;
@@ -150,16 +151,16 @@ impl<'a> Pass<'a, '_> {
     }
 
     /// Addresses of nodes that have work, where that may have begun.
-    fn working_addresses(&self) -> BTreeSet<&'a str> {
+    fn working_addresses(&self) -> BTreeSet<IpAddr> {
         let waits = |node: &Node| matches!(node.state.phase(), Phase::Wanted | Phase::Booting);
         let nodes = self.scene.nodes.values();
         let working = nodes.filter(|node| node.state.has_work() && !waits(node));
-        working.map(|node| node.address.as_str()).collect()
+        working.filter_map(Node::ip).collect()
     }
 
-    fn is_among(&self, id: &InstanceId, addresses: &BTreeSet<&str>) -> bool {
-        let address = self.scene.snapshot.address(id).map(|address| address.to_string());
-        address.is_some_and(|address| addresses.contains(address.as_str()))
+    fn is_among(&self, id: &InstanceId, addresses: &BTreeSet<IpAddr>) -> bool {
+        let address = self.scene.snapshot.address(id);
+        address.is_some_and(|address| addresses.contains(&address))
     }
 
     /// When the hooks of an instance are to be told to wait again; `None` if not any more.

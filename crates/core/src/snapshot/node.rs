@@ -1,5 +1,6 @@
 //! A node as slurmctld shows it (`node_info_t`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,18 @@ impl Node {
         let cores = self.sockets.max(1).saturating_mul(self.cores.max(1));
         let counts_threads = cores.saturating_mul(self.threads) == self.cpus();
         if counts_threads { self.threads.max(1) } else { 1 }
+    }
+
+    /// Where slurmctld reaches the node, if that is an address and not a name.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.parse().ok()
+    }
+
+    /// Whether slurmctld reaches the node at this address.
+    #[must_use]
+    pub fn is_at(&self, address: IpAddr) -> bool {
+        self.ip() == Some(address)
     }
 
     /// Memory that jobs may have, MiB.

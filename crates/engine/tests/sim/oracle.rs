@@ -146,10 +146,11 @@ impl World {
         let settled = self.aws.desired() <= self.aws.min;
         let mut orphan = None;
         for (id, instance) in &mut self.aws.instances {
-            let address = instance.address.to_string();
             let is_used = |node: &Node| {
                 let closed = matches!(node.phase(), Phase::Off | Phase::Releasing);
-                !closed && (node.address == address || node.registered.as_ref() == Some(id))
+                !closed
+                    && (node.address.parse() == Ok(instance.address)
+                        || node.registered.as_ref() == Some(id))
             };
             let useful = waits || settled || !instance.is_capacity(now);
             if useful || !instance.is_alive(now) || nodes.values().any(is_used) {

@@ -402,8 +402,8 @@ impl World {
         let node = &self.slurm.now.nodes[name];
         self.aws.instances.values().any(|instance| {
             instance.is_alive(self.now)
-                && instance.address.to_string() == node.address
                 && instance.slurmd.as_ref().is_some_and(|slurmd| slurmd.node == *name)
+                && node.address.parse() == Ok(instance.address)
         })
     }
 

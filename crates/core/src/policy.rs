@@ -15,6 +15,7 @@ use crate::word::one_line;
 
 mod access;
 mod events;
+mod launch;
 mod price;
 pub mod reference;
 mod scale_in;
@@ -22,6 +23,7 @@ mod sizes;
 
 pub use access::{Access, Who};
 pub use events::EventsPolicy;
+pub use launch::Launch;
 pub use price::{CURRENCY, Price};
 pub use scale_in::{BillingHour, ScaleIn};
 pub use sizes::Sizes;
@@ -29,8 +31,6 @@ pub use sizes::Sizes;
 /// AWS holds an instance no longer, however often its hook is told to wait (API reference of
 /// RecordLifecycleActionHeartbeat: 48 hours, or 100 times the heartbeat timeout).
 const DRAIN_LIMIT_MAX_SECS: u64 = 172_800;
-/// How long a job may lack instances, where all or nothing is launched.
-const LAUNCH_LIMIT_SECS: u64 = 120;
 /// So many boots in a row may fail.
 const BOOT_FAILURES_MAX: u32 = 10;
 /// CloudWatch keeps metrics of standard resolution by the minute (PutMetricData).
@@ -125,16 +125,6 @@ pub enum ScaleOut {
     Direct,
     /// CloudWatch alarms on the metric `pending`, by scaling policies of the Auto Scaling group.
     Alarm,
-}
-
-/// What a job of several nodes gets when not all of them can be had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Launch {
-    /// What there is; Slurm's ResumeTimeout ends the waiting.
-    #[default]
-    BestEffort,
-    /// Nothing; after `launch_limit` it is requeued, and what it had goes to others.
-    AllOrNothing,
 }
 
 impl Policy {
@@ -237,6 +227,10 @@ struct FileGroup {
 }
 
 impl FileGroup {
+    const fn take_launch(&mut self) -> launch::Raw {
+        launch::Raw { launch: self.launch.take(), limit: self.launch_limit.take() }
+    }
+
     fn take_scale_in(&mut self) -> scale_in::Raw {
         scale_in::Raw {
             scale_in: self.scale_in.take(),
@@ -404,7 +398,7 @@ impl Source<'_> {
         taken: &mut Taken,
         warnings: &mut Vec<String>,
     ) -> Result<(GroupName, GroupPolicy), PolicyError> {
-        let raw_sizes = raw.take_sizes();
+        let (raw_sizes, raw_launch) = (raw.take_sizes(), raw.take_launch());
         let scale_in = scale_in::read(self, raw.take_scale_in())?;
         let name_at = raw.name.span().start;
         let name = GroupName::new(raw.name.get_ref());
@@ -419,8 +413,7 @@ impl Source<'_> {
         let nodes = self.nodes(&name, &raw.nodes, taken)?;
         let asgs = self.asgs(&name, raw.asg, taken)?;
         let scale_out = self.scale_out(raw.scale_out, &asgs)?;
-        let launch = self.launch(raw.launch.as_ref(), scale_out)?;
-        let launch_limit = self.launch_limit(raw.launch_limit, launch)?;
+        let (launch, launch_limit) = launch::read(self, raw_launch, scale_out)?;
         let seconds = |name, key: Option<_>, default, max| match key {
             None => Ok(Duration::from_secs(default)),
             Some(secs) => self.within(name, "in seconds", secs, 1..=max).map(Duration::from_secs),
@@ -468,40 +461,6 @@ impl Source<'_> {
             other => format!("scale_out `{other}` is not known; write \"direct\" or \"alarm\""),
         };
         Err(self.error(raw.span().start, message))
-    }
-
-    fn launch(
-        &self,
-        raw: Option<&toml::Spanned<String>>,
-        scale_out: ScaleOut,
-    ) -> Result<Launch, PolicyError> {
-        let Some(raw) = raw else { return Ok(Launch::default()) };
-        let message = match raw.get_ref().as_str() {
-            "best-effort" => return Ok(Launch::BestEffort),
-            "all-or-nothing" if scale_out == ScaleOut::Direct => return Ok(Launch::AllOrNothing),
-            "all-or-nothing" => "launch = \"all-or-nothing\" goes with scale_out = \"direct\": \
-                                 alarms know of no jobs"
-                .to_owned(),
-            other => format!(
-                "launch `{other}` is not known; write \"best-effort\" or \"all-or-nothing\""
-            ),
-        };
-        Err(self.error(raw.span().start, message))
-    }
-
-    fn launch_limit(
-        &self,
-        raw: Option<toml::Spanned<u64>>,
-        launch: Launch,
-    ) -> Result<Duration, PolicyError> {
-        let Some(raw) = raw else { return Ok(Duration::from_secs(LAUNCH_LIMIT_SECS)) };
-        if launch != Launch::AllOrNothing {
-            let message = "launch_limit goes with launch = \"all-or-nothing\" only; take it out, or \
-                           write that";
-            return Err(self.error(raw.span().start, message.to_owned()));
-        }
-        let secs = self.within("launch_limit", "in seconds", raw, 10..=86_400)?;
-        Ok(Duration::from_secs(secs))
     }
 
     fn nodes(

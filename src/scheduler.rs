@@ -187,6 +187,10 @@ impl Scheduler for Slurmctld {
     async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         self.set_state(nodes, NodeState::POWER_UP).await
     }
+
+    async fn refresh_idle(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.set_state(nodes, NodeState::IDLE).await
+    }
 }
 
 fn by_name<T>(records: Vec<T>, name: impl Fn(&T) -> &Arc<str>) -> BTreeMap<Arc<str>, T> {

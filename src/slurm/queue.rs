@@ -143,6 +143,7 @@ unsafe fn copy_partition(record: &partition_info_t) -> Option<Partition> {
         default_time: record.default_time,
         priority_tier: u32::from(record.priority_tier),
         flags: u32::from(record.flags),
+        suspend_time: record.suspend_time,
     })
 }
 

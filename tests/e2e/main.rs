@@ -15,6 +15,7 @@ mod explain;
 mod hooks;
 mod life;
 mod programs;
+mod protect;
 mod protection;
 mod release;
 mod retire;

@@ -10,7 +10,7 @@ use crate::memory::{Boot, Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
     Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
-    SetDesired, SetSizes, Terminate, is_gone, scales,
+    SetDesired, SetSizes, Terminate, TerminateCause, is_gone, scales,
 };
 use crate::policy::{GroupPolicy, Policy, ScaleIn, ScaleOut};
 use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
@@ -115,6 +115,9 @@ impl<'a> Checker<'a> {
         if scales(action) && self.group_of(action).is_some_and(|it| self.is_paused(it)) {
             return Err("the group is paused");
         }
+        if self.takes_what_is_protected(action) {
+            return Err("the node is protected");
+        }
         match action {
             Action::SetSizes(sizes) => self.judge_sizes(sizes),
             Action::PowerUp(up) => self.judge_power_up(&up.node),
@@ -146,6 +149,19 @@ impl<'a> Checker<'a> {
                 self.judge_given_up(&down.node).or_else(|_| self.judge_gone(&down.node))
             }
         }
+    }
+
+    /// Whether an action ends or suspends what a person has protected. An instance that Slurm
+    /// would ignore may make room for the one that a job waits for.
+    fn takes_what_is_protected(&self, action: &Action) -> bool {
+        let node = match action {
+            Action::Terminate(it) if it.cause != TerminateCause::Outdated => {
+                self.serves.get(&it.instance).copied()
+            }
+            Action::PowerDown(it) if it.cause == PowerDownCause::BillingHour => Some(&it.node),
+            _ => None,
+        };
+        node.is_some_and(|node| self.memory.kept_at(node, self.snapshot.now).is_some())
     }
 
     fn is_paused(&self, group: &GroupName) -> bool {

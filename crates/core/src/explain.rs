@@ -268,6 +268,9 @@ impl Teller<'_> {
             }
         }
         told.details.push(format!("its state is {}", node.state));
+        if let Some(kept) = self.memory.kept_at(name, self.snapshot.now) {
+            told.details.push(format!("it is {}", kept.in_words()));
+        }
         if !node.reason.is_empty() {
             told.details.push(format!("Slurm's reason: {}", node.reason));
         }

@@ -14,9 +14,11 @@ use crate::snapshot::{LaunchFailure, Machine, Member, Seen, Snapshot, Transition
 use crate::time::Timestamp;
 
 mod boots;
+mod kept;
 mod successors;
 
 pub use boots::{Boot, Boots, FailedBoot};
+pub use kept::Kept;
 
 /// The first wait after a failed call; it doubles with each further failure.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -70,6 +72,12 @@ pub struct Memory {
     /// Instances that a life-cycle hook holds.
     #[serde(default)]
     pub held: BTreeMap<InstanceId, Held>,
+    /// Nodes that are not to be suspended, by an administrator's word.
+    #[serde(default)]
+    pub kept: BTreeMap<NodeName, Kept>,
+    /// Those whose time is over and that nobody has been told of.
+    #[serde(skip)]
+    pub expired: BTreeMap<NodeName, Kept>,
 }
 
 /// What is remembered of a group's failed launches.
@@ -262,6 +270,7 @@ impl Memory {
         self.notice_outdated(snapshot);
         self.notice_boots(snapshot);
         self.notice_held(snapshot);
+        self.notice_expired(snapshot.now);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
         self.powered_up.retain(|_, retry| retry.counts(snapshot.now));

@@ -1,5 +1,6 @@
 //! One turn of the loop, and when the next is due.
 
+mod keep;
 mod retire;
 mod unsaved;
 
@@ -20,6 +21,7 @@ use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
 
+pub use keep::Keeping;
 pub use retire::Retired;
 
 use crate::Clock;
@@ -191,6 +193,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.save();
         let mut outcomes = self.hold_unsaved_names(&mut plan).await;
         outcomes.extend(self.carry_out(&plan).await);
+        self.refresh_kept(&plan).await;
         // The first save may have failed, and that was before.
         self.tell_troubles();
         let now = self.clock.now();
@@ -199,6 +202,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.record(events);
         self.memory.settle(&outcomes, now);
         self.tell_boots(now);
+        self.tell_expired(now);
         self.save();
         self.view.prune(&self.memory);
         Publisher::note(&self.cloud, &mut self.troubles, now);

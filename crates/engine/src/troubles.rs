@@ -28,6 +28,8 @@ pub enum About {
     Instances,
     /// Reading life-cycle hooks.
     Hooks,
+    /// Keeping protected nodes from suspension.
+    Protection,
     /// Publishing metrics.
     Metrics,
     /// Writing events.
@@ -57,6 +59,7 @@ impl About {
             | Self::Groups
             | Self::Instances
             | Self::Hooks
+            | Self::Protection
             | Self::Metrics
             | Self::Events
             | Self::Socket => (None, None),

@@ -437,6 +437,15 @@ impl Scheduler for Fake {
         }
         Ok(())
     }
+
+    async fn refresh_idle(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.slurm("refresh", format!("refresh {}", hostlist::compress(nodes)))?;
+        let now = Timestamp::from_millis(self.state().now);
+        for node in nodes {
+            self.state().nodes.get_mut(node).unwrap().idle_since = Some(now);
+        }
+        Ok(())
+    }
 }
 
 fn turn(engine: &mut Turner) -> Look {

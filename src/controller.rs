@@ -428,9 +428,9 @@ enum Call {
 /// What is answered to a command: the groups or nodes for which it has changed something.
 fn commanded<N: Display>(result: Result<Vec<N>, String>) -> Response {
     match result {
-        Ok(changed) => Response::Document {
-            content: changed.iter().map(ToString::to_string).collect(),
-        },
+        Ok(changed) => {
+            Response::Document { content: changed.iter().map(ToString::to_string).collect() }
+        }
         Err(why) => Response::Refused { why },
     }
 }

@@ -12,9 +12,7 @@ use slurm_asg_core::snapshot::SlurmFacts;
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_core::view::JobView;
 use slurm_asg_engine::Look;
-use slurm_asg_wire::{
-    AdviceStatus, GroupStatus, JobStatus, NodeStatus, ProtectedStatus, Status,
-};
+use slurm_asg_wire::{AdviceStatus, GroupStatus, JobStatus, NodeStatus, ProtectedStatus, Status};
 use tokio::sync::Notify;
 
 use crate::hook;

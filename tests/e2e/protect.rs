@@ -23,10 +23,8 @@ fn a_protected_node_outlives_suspend_time_and_a_restart_and_goes_once_released()
     let mut lab = Lab::start(Options { suspend_time_s: 8, ..Options::default() })?;
     let job = lab.sbatch(&["--nodes=2", "--exclusive"], "echo done")?;
     lab.until_job(job, "RUNNING", JOB_RUNS)?;
-    let said = lab.command(
-        "slurm-asg",
-        &["protect", "compute-1", "--for", "1h", "--reason", "debugging"],
-    )?;
+    let said = lab
+        .command("slurm-asg", &["protect", "compute-1", "--for", "1h", "--reason", "debugging"])?;
     ensure!(said.starts_with("node=compute-1 protected until "), "{said}");
     let again = lab.command("slurm-asg", &["protect", "compute-1", "--for", "1h"])?;
     ensure!(again.contains("protected until"), "without its reason it is another word: {again}");
@@ -51,7 +49,10 @@ fn a_protected_node_outlives_suspend_time_and_a_restart_and_goes_once_released()
     let kept = lab.instances()?.remove(0).id;
     let status = lab.command("slurm-asg", &["status"])?;
     ensure!(status.contains("idle; protected by user 0 until "), "{status}");
-    ensure!(status.contains("PROTECTED  UNTIL") && status.contains("user 0: debugging"), "{status}");
+    ensure!(
+        status.contains("PROTECTED  UNTIL") && status.contains("user 0: debugging"),
+        "{status}"
+    );
     let told = lab.command("slurm-asg", &["explain", "compute-1"])?;
     ensure!(told.contains("protected by user 0") && told.contains(": debugging"), "{told}");
 

@@ -61,14 +61,16 @@ enum Command {
     #[command(after_help = "Examples:\n  slurm-asg top\n  slurm-asg top --interval 10\n\n\
                       The key ? lists the keys. NO_COLOR is honoured.")]
     Top(top::Options),
-    /// Say why a job's nodes come or do not come, or why a node stays up or goes
+    /// Say why a job's nodes come or do not come, why a node stays up or goes, what an instance is
+    /// there for, or how a group stands
     #[command(
         after_help = "Examples:\n  slurm-asg explain 12\n  slurm-asg explain compute-3 --json\n  \
+                      slurm-asg explain i-0e220a8397b1dcdaf\n  slurm-asg explain compute\n  \
                       slurm-asg explain 12 --snapshot saved.json --config ./asg.toml"
     )]
     Explain {
-        /// A job's id, or a node's name
-        #[arg(value_name = "JOB|NODE")]
+        /// A job's id, a node's name, an instance's id, or a group's name
+        #[arg(value_name = "JOB|NODE|INSTANCE|GROUP")]
         what: String,
         #[command(flatten)]
         source: Source,

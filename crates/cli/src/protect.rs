@@ -54,7 +54,9 @@ pub struct ReleaseOptions {
 fn until(text: &str) -> Result<Timestamp, String> {
     let hint = "write a time as 18:00, 2026-11-25T18:00 or 2026-11-25T18:00:00Z; for a span there \
                 is --for";
-    if let Ok(time) = text.parse::<jiff::civil::Time>() {
+    // A day with a time would be read as a time too.
+    let is_of_today = text.chars().all(|c| c.is_ascii_digit() || c == ':');
+    if is_of_today && let Ok(time) = text.parse::<jiff::civil::Time>() {
         return of_today(time).ok_or_else(|| hint.to_owned());
     }
     match text.parse() {
@@ -147,6 +149,9 @@ mod tests {
     fn an_end_is_a_time_to_come_and_a_span_is_refused_with_what_to_write() {
         assert_eq!(until("2026-11-25T09:34:56Z"), Ok(Timestamp::from_secs(1_795_599_296)));
         let day = std::time::Duration::from_secs(86_400);
+        for past in ["2020-01-01T18:00", "2020-01-01"] {
+            assert!(until(past).unwrap() < now(), "{past}");
+        }
         for of_today in ["00:00", "12:30", "23:59:59"] {
             let at = until(of_today).unwrap();
             assert!(at > now() && at <= now().after(day * 2), "{of_today}: {at}");

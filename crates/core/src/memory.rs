@@ -13,10 +13,12 @@ use crate::plan::{
 use crate::snapshot::{LaunchFailure, Machine, Member, Seen, Snapshot, Transition};
 use crate::time::Timestamp;
 
+mod boot_times;
 mod boots;
 mod kept;
 mod successors;
 
+pub use boot_times::{Began, BootTimes};
 pub use boots::{Boot, Boots, FailedBoot};
 pub use kept::Kept;
 
@@ -78,6 +80,15 @@ pub struct Memory {
     /// Those whose time is over and that nobody has been told of.
     #[serde(skip)]
     pub expired: BTreeMap<NodeName, Kept>,
+    /// What the last boots took that went well.
+    #[serde(default)]
+    pub boot_times: BTreeMap<AsgName, BootTimes>,
+    /// Boots that have begun since the last look.
+    #[serde(skip)]
+    pub began: Began,
+    /// Boots that were under way at the last look, of those that have begun since the start.
+    #[serde(skip)]
+    pub under_way: Began,
 }
 
 /// What is remembered of a group's failed launches.
@@ -268,6 +279,7 @@ impl Memory {
         self.notice_successors(snapshot);
         self.notice_missing(snapshot);
         self.notice_outdated(snapshot);
+        self.notice_boot_times(snapshot);
         self.notice_boots(snapshot);
         self.notice_held(snapshot);
         self.notice_expired(snapshot.now);
@@ -292,6 +304,7 @@ impl Memory {
                         .is_some_and(|old| old.instance == bind.instance);
                     if !told_again {
                         let binding = Binding::new(&bind.instance, &bind.asg, now);
+                        self.note_began(&bind.node, &binding);
                         if let Some(old) = self.bindings.insert(bind.node.clone(), binding) {
                             self.note_replaced(&bind.node, &old);
                             note_gone(&mut self.releases, &bind.node, &old, now);

@@ -96,7 +96,7 @@ fn planned(text: &str) -> Result<Value, String> {
         assert!(job.counted || (job.nodes, job.launch) == (0, 0), "{id} {job:?}: {text}");
         assert!(job.launch <= job.nodes, "{id} {job:?}: {text}");
     }
-    for subject in [Subject::Job(job), Subject::Node(NodeName::new("c1"))] {
+    for subject in [Subject::Job(job), Subject::parse("c1"), Subject::parse("i-1")] {
         assert!(!explain(&subject, &policy, &memory, &snapshot, &made).answer.is_empty());
     }
     let again = PlanView::of(&policy, &plan(&policy, &memory, &snapshot), snapshot.now);

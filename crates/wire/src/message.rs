@@ -32,9 +32,10 @@ pub enum Request {
     Plan {},
     /// What the last look has seen.
     Snapshot {},
-    /// Why a job's nodes come or do not come, or why a node stays up or goes.
+    /// Why a job's nodes come or do not come, why a node stays up or goes, what an instance is there
+    /// for, or how a group stands.
     Explain {
-        /// A job's id, or a node's name.
+        /// A job's id, a node's or a group's name, or an instance's id.
         what: String,
     },
     /// Give the Auto Scaling groups the settings that the status advises.

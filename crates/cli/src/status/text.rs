@@ -177,7 +177,9 @@ pub fn color_of(node: &NodeStatus) -> Option<Color> {
     }
     match node.why.as_str() {
         "busy" => Some(Color::Busy),
-        "idle" | "base" | "kept" | "waits_for_billing_hour" | "billing_hour_ends" => Some(Color::Idle),
+        "idle" | "base" | "kept" | "waits_for_billing_hour" | "billing_hour_ends" => {
+            Some(Color::Idle)
+        }
         "booting" | "bound" | "raised" => Some(Color::Booting),
         why if why.starts_with("waits_for") => Some(Color::Booting),
         "at_max" | "retry_at" | "cloud_unknown" | "no_capacity" | "protected_mode" | "paused" => {

@@ -136,7 +136,11 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<u32>,
     /// Until when, written as `time` is.
-    #[serde(default, with = "crate::time::rfc3339_option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::time::rfc3339_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub until: Option<Timestamp>,
     /// The last of what an instance's console had.
     #[serde(skip_serializing_if = "Option::is_none")]

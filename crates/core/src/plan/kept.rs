@@ -192,7 +192,7 @@ mod tests {
         let mut world = World::new(1, 8, &["n1 off on=i-1", "n2 off"]);
         world.memory.bindings.get_mut(&"n1".into()).unwrap().boot = crate::memory::Boot::Registered;
         protect(&mut world, 60);
-        assert_eq!(told(&world.plan()), ["power_up n2"]);
+        assert_eq!(told(&world.plan()), ["desired 1 -> 2", "power_up n2"]);
     }
 
     #[test]

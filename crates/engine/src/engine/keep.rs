@@ -53,11 +53,12 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let changed: Vec<NodeName> = match until {
             Some(until) => {
                 self.judge_end(*until, now)?;
-                let kept =
-                    Kept { since: now, until: *until, user: *user, reason: reason.clone() };
-                let is_new = |name: &NodeName| self.memory.kept.get(name).is_none_or(|old| {
-                    (old.until, old.user, &old.reason) != (kept.until, kept.user, &kept.reason)
-                });
+                let kept = Kept { since: now, until: *until, user: *user, reason: reason.clone() };
+                let is_new = |name: &NodeName| {
+                    self.memory.kept.get(name).is_none_or(|old| {
+                        (old.until, old.user, &old.reason) != (kept.until, kept.user, &kept.reason)
+                    })
+                };
                 let new: Vec<_> = names.into_iter().filter(is_new).collect();
                 self.memory.kept.extend(new.iter().map(|name| (name.clone(), kept.clone())));
                 new

@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod hooks;
 mod life;
+mod notices;
 mod programs;
 mod protect;
 mod protection;

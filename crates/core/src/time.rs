@@ -56,6 +56,13 @@ pub fn in_minutes(time: Timestamp) -> String {
     format!("{} UTC", day_and_minute.replace('T', " "))
 }
 
+/// A time of the day in UTC, to the minute: `14:05`.
+#[must_use]
+pub fn hour_and_minute(at: Timestamp) -> String {
+    let minutes = at.millis() / 60_000;
+    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
+}
+
 /// Times as text: RFC 3339 in UTC with milliseconds, as in `2026-11-25T09:34:56.007Z`.
 pub mod rfc3339 {
     use jiff::fmt::temporal::DateTimePrinter;

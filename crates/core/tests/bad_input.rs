@@ -8,7 +8,6 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use slurm_asg_core::explain::{Subject, explain};
-use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::plan;
 use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::file;

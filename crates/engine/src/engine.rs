@@ -13,6 +13,7 @@ use slurm_asg_core::check::{self, Violation, check};
 use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome, Paused};
+use slurm_asg_core::notice::notices;
 use slurm_asg_core::plan::{
     Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, Protect, SetDesired,
     SetSizes, Terminate, plan,
@@ -27,6 +28,7 @@ pub use retire::Retired;
 use crate::Clock;
 use crate::cloud::{Cloud, CloudError, TerminateRequest};
 use crate::journal::Journal;
+use crate::notices::Notices;
 use crate::observe::CloudView;
 use crate::publish::Publisher;
 use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
@@ -68,6 +70,7 @@ pub struct Engine<C, S, K, T, J> {
     publisher: Publisher,
     troubles: Troubles,
     story: Story,
+    notices: Notices,
 }
 
 /// A setting that was advised, and how changing it went.
@@ -160,6 +163,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             slurm_read_at: None,
             view: CloudView::default(),
             publisher: Publisher::default(),
+            notices: Notices::default(),
             troubles,
         }
     }
@@ -211,10 +215,20 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.journal.flush();
         let cluster = self.scheduler.cluster();
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
+        self.tell_waiting_users(&snapshot, &plan, now);
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
         let troubles = self.troubles.lasting();
         Look { at: now, snapshot, memory, plan, troubles, pause, rest }
+    }
+
+    /// Has those told whose jobs wait for nodes that cannot come now.
+    fn tell_waiting_users(&mut self, snapshot: &Snapshot, plan: &Plan, now: Timestamp) {
+        let wanted = notices(&self.policy, &self.memory, snapshot, plan);
+        let due = self.notices.due(wanted, now);
+        if !due.is_empty() {
+            self.scheduler.note_jobs_later(due);
+        }
     }
 
     /// Says which boots have failed, and what the consoles of such instances had.

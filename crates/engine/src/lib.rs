@@ -8,6 +8,7 @@
 mod cloud;
 mod engine;
 mod journal;
+mod notices;
 mod observe;
 mod publish;
 mod scheduler;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::comment::Comment;
 use super::facts::SlurmFacts;
 use super::job::{Job, NO_VAL, number};
 use super::listed;
@@ -29,6 +30,9 @@ pub struct Queue {
     pub licenses: Option<BTreeMap<Arc<str>, License>>,
     /// How this Slurm shares out nodes.
     pub slurm: SlurmFacts,
+    /// Jobs with an AdminComment: all that have a notice of slurm-asg's and have not ended, and
+    /// those of `jobs` that have another one.
+    pub comments: BTreeMap<u32, Comment>,
 }
 
 /// A partition (`partition_info_t`).

@@ -672,6 +672,8 @@ impl Scheduler for Slurmctld {
         .await
     }
 
+    fn note_jobs_later(&mut self, _notices: Vec<(u32, String)>) {}
+
     async fn refresh_idle(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         self.call("refresh_idle", |world| {
             let now = world.now;

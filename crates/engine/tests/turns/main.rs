@@ -438,6 +438,12 @@ impl Scheduler for Fake {
         Ok(())
     }
 
+    fn note_jobs_later(&mut self, notices: Vec<(u32, String)>) {
+        for (job, text) in notices {
+            self.state().log.push(format!("note {job} {text}"));
+        }
+    }
+
     async fn refresh_idle(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         self.slurm("refresh", format!("refresh {}", hostlist::compress(nodes)))?;
         let now = Timestamp::from_millis(self.state().now);

@@ -40,7 +40,8 @@ fn a_waiting_job_says_why_in_its_admin_comment_and_no_more_once_it_runs() -> Res
         })?;
     }
     ensure!(shown(&lab, mine)?.contains("Comment=mine"), "{}", shown(&lab, mine)?);
-    let queue = lab.command("squeue", &["-h", "-j", &mine.to_string(), "-O", "AdminComment:60"])?;
+    let queue =
+        lab.command("squeue", &["-h", "-j", &mine.to_string(), "-O", "admin_comment:80"])?;
     ensure!(queue.contains("slurm-asg: an administrator has paused compute"), "{queue}");
     ensure!(shown(&lab, taken)?.contains("AdminComment=private"), "others' words are left alone");
 

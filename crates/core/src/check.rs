@@ -154,12 +154,13 @@ impl<'a> Checker<'a> {
     /// Whether an action ends or suspends what a person has protected. An instance that Slurm
     /// would ignore may make room for the one that a job waits for.
     fn takes_what_is_protected(&self, action: &Action) -> bool {
-        let node = match action {
-            Action::Terminate(it) if it.cause != TerminateCause::Outdated => {
-                self.serves.get(&it.instance).copied()
-            }
-            Action::PowerDown(it) if it.cause == PowerDownCause::BillingHour => Some(&it.node),
-            _ => None,
+        let node = if let Action::Terminate(it) = action {
+            let serves = self.serves.get(&it.instance).copied();
+            serves.filter(|_| it.cause != TerminateCause::Outdated)
+        } else if let Action::PowerDown(it) = action {
+            (it.cause == PowerDownCause::BillingHour).then_some(&it.node)
+        } else {
+            None
         };
         node.is_some_and(|node| self.memory.kept_at(node, self.snapshot.now).is_some())
     }

@@ -62,16 +62,16 @@ impl Subject {
     fn among(self, policy: &Policy, snapshot: &Snapshot) -> Self {
         let nodes = snapshot.nodes.known();
         let is_node = |name: &NodeName| nodes.is_some_and(|nodes| nodes.contains_key(name));
-        match self {
-            Self::Node(name) if !is_node(&name) => {
+        match &self {
+            Self::Node(name) if !is_node(name) => {
                 let group = GroupName::new(name.as_str());
                 let is_group = policy.groups.contains_key(&group);
-                if is_group { Self::Group(group) } else { Self::Node(name) }
+                if is_group { Self::Group(group) } else { self }
             }
             Self::Instance(id) if is_node(&NodeName::new(id.as_str())) => {
                 Self::Node(NodeName::new(id.as_str()))
             }
-            other => other,
+            Self::Job(_) | Self::Node(_) | Self::Instance(_) | Self::Group(_) => self,
         }
     }
 }

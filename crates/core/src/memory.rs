@@ -18,7 +18,7 @@ mod boots;
 mod kept;
 mod successors;
 
-pub use boot_times::{Began, BootTimes};
+pub use boot_times::{BootTimes, Watch};
 pub use boots::{Boot, Boots, FailedBoot};
 pub use kept::Kept;
 
@@ -83,12 +83,9 @@ pub struct Memory {
     /// What the last boots took that went well.
     #[serde(default)]
     pub boot_times: BTreeMap<AsgName, BootTimes>,
-    /// Boots that have begun since the last look.
+    /// Boots that are watched, to see what they take.
     #[serde(skip)]
-    pub began: Began,
-    /// Boots that were under way at the last look, of those that have begun since the start.
-    #[serde(skip)]
-    pub under_way: Began,
+    pub watch: Watch,
 }
 
 /// What is remembered of a group's failed launches.

@@ -2,7 +2,7 @@
 //!
 //! AdminComment, because it is nobody's otherwise: `--comment` is the user's, and only root and
 //! SlurmUser may write this one (job_mgr.c, 22.05 to 26.05). `scontrol show job` shows it, and
-//! `squeue -O AdminComment`. What somebody else has written there is never touched.
+//! `squeue -O admin_comment`. What somebody else has written there is never touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,10 +109,9 @@ fn waiting_nodes(job: &Job, plan: &Plan) -> Vec<NodeName> {
 
 /// Whether more nodes would let a pending job start.
 fn waits_for_nodes(plan: &Plan, job: u32) -> bool {
-    plan.jobs.get(&job).is_some_and(|verdict| match verdict.why {
-        JobWhy::Counted => verdict.launch > 0,
-        JobWhy::NodesUnavailable | JobWhy::NoFreeNodes => true,
-        _ => false,
+    plan.jobs.get(&job).is_some_and(|verdict| {
+        let without = matches!(verdict.why, JobWhy::NodesUnavailable | JobWhy::NoFreeNodes);
+        without || verdict.why == JobWhy::Counted && verdict.launch > 0
     })
 }
 

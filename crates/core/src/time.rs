@@ -115,7 +115,6 @@ pub mod rfc3339_option {
     ///
     /// # Errors
     /// The serializer's.
-    #[expect(clippy::ref_option, reason = "serde's signature")]
     pub fn serialize<S: Serializer>(
         time: &Option<Timestamp>,
         serializer: S,

@@ -136,6 +136,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         journal: J,
     ) -> Self {
         let mut troubles = Troubles::default();
+        troubles.know_groups(&policy);
         let loaded = store.load();
         let memory = match &loaded {
             Ok(memory) => memory.clone(),
@@ -170,6 +171,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
 
     /// Puts another policy in force, with the next turn.
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.troubles.know_groups(&policy);
         self.policy = policy;
         self.view = CloudView::default();
     }
@@ -187,6 +189,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         cost += self.look_again(&mut plan, &mut snapshot).await;
         let memory = self.memory.clone();
         let planned_at = self.clock.now();
+        story::trace(&snapshot, &plan);
         self.say_what_is_wrong(&plan, planned_at);
         self.tell_troubles();
         let queue_is_known = snapshot.nodes.known().and(snapshot.queue.known()).is_some();

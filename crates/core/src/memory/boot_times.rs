@@ -36,14 +36,15 @@ impl Memory {
     /// look before: after a restart nobody knows when the node came up.
     pub(super) fn notice_boot_times(&mut self, snapshot: &Snapshot) {
         let Some(nodes) = snapshot.nodes.known() else { return };
-        let before = std::mem::take(&mut self.under_way);
+        let before = std::mem::take(&mut self.watch.under_way);
+        let mut under_way = BTreeMap::new();
         for (name, binding) in &self.bindings {
             let Some(node) = nodes.get(name) else { continue };
             let seen = before.get(name).filter(|began| **began == binding.bound_at);
             if node.state.phase() == Phase::Booting && binding.boot == Boot::Awaited {
-                let began = self.began.get(name).filter(|began| **began == binding.bound_at);
+                let began = self.watch.began.get(name).filter(|began| **began == binding.bound_at);
                 if let Some(began) = began.or(seen) {
-                    self.under_way.insert(name.clone(), *began);
+                    under_way.insert(name.clone(), *began);
                 }
             } else if let Some(began) = seen
                 && node.state.phase() == Phase::Up
@@ -58,17 +59,32 @@ impl Memory {
                 }
             }
         }
-        self.began.clear();
+        self.watch = Watch { began: BTreeMap::new(), under_way };
     }
 
     /// A boot has begun with this binding, which is not one that was found.
     pub(super) fn note_began(&mut self, node: &NodeName, binding: &Binding) {
-        self.began.insert(node.clone(), binding.bound_at);
+        self.watch.began.insert(node.clone(), binding.bound_at);
     }
 }
 
-/// Boots by node, with the time of their beginning.
-pub type Began = BTreeMap<NodeName, Timestamp>;
+/// Boots that are watched, by node, with the time of their beginning. After a restart there are none,
+/// so that they make no difference between what is remembered and what is saved.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    /// Those that have begun since the last look.
+    began: BTreeMap<NodeName, Timestamp>,
+    /// Those that were under way at the last look.
+    under_way: BTreeMap<NodeName, Timestamp>,
+}
+
+impl PartialEq for Watch {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Watch {}
 
 #[cfg(test)]
 mod tests {

@@ -211,10 +211,8 @@ mod tests {
         let down = Action::PowerDown(PowerDown { node: "n1".into(), cause });
         protect(&mut world, 60);
         for action in [down, terminate] {
-            world.node_mut("n1").state.0 = match action {
-                Action::Terminate(_) => crate::testing::state("powering_down"),
-                _ => crate::testing::state("idle"),
-            };
+            let word = if action.terminate().is_some() { "powering_down" } else { "idle" };
+            world.node_mut("n1").state.0 = crate::testing::state(word);
             let plan = Plan { actions: vec![action], ..Plan::default() };
             let broken = check::check(&world.policy, &world.memory, &world.snapshot, &plan);
             assert_eq!(broken[0].rule, "the node is protected", "{plan:?}");

@@ -11,6 +11,7 @@
 )]
 
 mod events;
+mod keep;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

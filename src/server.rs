@@ -330,16 +330,12 @@ async fn order(desk: &Desk, order: impl FnOnce(oneshot::Sender<Response>) -> Ord
 
 /// Notes a call of one of Slurm's programs, in the log and as events.
 fn tell(desk: &Desk, name: EventName, nodes: &str, jobs: &[(u32, Option<String>)]) {
-    let at = SystemClock.now();
-    // The log has the call as it was, the event log by group.
-    let call = Event {
-        nodes: Some(nodes.to_owned()),
-        jobs: jobs.iter().map(|(id, _)| *id).collect(),
-        ..Event::new(at, name)
-    };
-    tracing::info!("{call}");
     let policy = desk.board.last().map(|last| Arc::clone(&last.policy));
-    desk.record(of_request(policy.as_deref(), name, nodes, jobs, at));
+    let events = of_request(policy.as_deref(), name, nodes, jobs, SystemClock.now());
+    for event in &events {
+        tracing::info!("{event}");
+    }
+    desk.record(events);
 }
 
 /// Something larger that is made from the last look.

@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod hooks;
 mod life;
+mod logs;
 mod notices;
 mod programs;
 mod protect;

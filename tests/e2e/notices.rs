@@ -48,11 +48,9 @@ fn a_waiting_job_says_why_in_its_admin_comment_and_no_more_once_it_runs() -> Res
     lab.command("slurm-asg", &["resume-scaling", "compute"])?;
     lab.until_job(mine, "RUNNING", JOB_RUNS)?;
     for job in [off, mine] {
-        lab.until(
-            "the notice is over",
-            OVER,
-            |lab| Ok(!shown(lab, job)?.contains("AdminComment")),
-        )?;
+        lab.until("the notice is over", OVER, |lab| {
+            Ok(!shown(lab, job)?.contains("AdminComment=slurm-asg"))
+        })?;
     }
     ensure!(shown(&lab, mine)?.contains("Comment=mine"));
     ensure!(shown(&lab, taken)?.contains("AdminComment=private"));

@@ -65,6 +65,8 @@ fn build() -> Result<(), String> {
         .allowlist_function("slurm_get_select_nodeinfo")
         .allowlist_function("slurm_init_update_node_msg")
         .allowlist_function("slurm_update_node")
+        .allowlist_function("slurm_init_job_desc_msg")
+        .allowlist_function("slurm_update_job")
         .allowlist_function("slurm_strerror")
         .allowlist_type("slurm_conf_t")
         .allowlist_var("SLURM_VERSION_NUMBER")

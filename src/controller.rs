@@ -4,6 +4,7 @@
 //! then turns the engine whenever something rings or time is up. Everything that can go wrong
 //! is said in one line and tried again; slurmctld goes on as if the plugin were not there.
 
+use std::fmt::Display;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings};
 use slurm_asg_core::event::{Chronicle, Event, EventName};
-use slurm_asg_core::ids::GroupName;
 use slurm_asg_core::policy::{Access, EventsPolicy, Policy};
 use slurm_asg_engine::{
     Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder, Retired,
@@ -255,6 +255,7 @@ async fn turn_until_changed(
         told.look(&mut chronicle, &policy, &look);
         board.show(&policy, look);
         due = pace.next().map(|next| next.max(rest));
+        let mut new_policy = None;
         match wait(&mut pace, &mut calls, config).await {
             Call::Look => {}
             Call::Order(Order::FollowAdvice(answer)) => {
@@ -268,23 +269,29 @@ async fn turn_until_changed(
                 drop(answer.send(commanded(engine.command(&command))));
                 continue;
             }
-            Call::Configuration => match config.read() {
-                Ok(new) if needs_restart(&policy, &new) => return,
-                Ok(new) => {
-                    tracing::info!("{} read again", config.path().display());
-                    told.configuration(None);
-                    board.update(|status| status.problem = None);
-                    desk.rights.set_access(new.access.clone());
-                    engine.set_policy(Arc::clone(&new));
-                    policy = new;
-                }
-                Err(problem) => {
-                    let kept = format!("{problem}; the configuration in force is kept");
-                    tracing::error!("{kept}");
-                    told.configuration(Some(&kept));
-                    board.update(|status| status.problem = Some(kept));
-                }
-            },
+            Call::Order(Order::Keep(keeping, answer)) => {
+                drop(answer.send(commanded(engine.keep(&keeping))));
+                continue;
+            }
+            Call::Order(Order::Reload { user, answer }) => {
+                let read = read_again(config, desk, told, Some(user));
+                let response = match &read {
+                    Ok(_) => Response::Document {
+                        content: serde_json::json!({ "path": config.path().display().to_string() }),
+                    },
+                    Err(why) => Response::Refused { why: why.clone() },
+                };
+                drop(answer.send(response));
+                new_policy = read.ok();
+            }
+            Call::Configuration => new_policy = read_again(config, desk, told, None).ok(),
+        }
+        if let Some(new) = new_policy {
+            if needs_restart(&policy, &new) {
+                return;
+            }
+            engine.set_policy(Arc::clone(&new));
+            policy = new;
         }
         sleep_until(rest).await;
     }
@@ -302,6 +309,33 @@ fn note_look(board: &Board, took: Duration, lag: Duration, api_calls: &ApiCalls)
         status.figures.looked(took, lag);
         status.figures.api_calls = api_calls;
     });
+}
+
+/// Reads the file again, because it has changed or because `user` says so. If it is wrong, what was
+/// read before stays in force.
+fn read_again(
+    config: &mut Config,
+    desk: &Desk,
+    told: &Told,
+    user: Option<u32>,
+) -> Result<Arc<Policy>, String> {
+    match config.read() {
+        Ok(new) => {
+            let by = user.map_or_else(String::new, |user| format!(", as user {user} says"));
+            tracing::info!("{} read again{by}", config.path().display());
+            told.configuration(None, user);
+            desk.board.update(|status| status.problem = None);
+            desk.rights.set_access(new.access.clone());
+            Ok(new)
+        }
+        Err(problem) => {
+            let kept = format!("{problem}; the configuration in force is kept");
+            tracing::error!("{kept}");
+            told.configuration(Some(&kept), user);
+            desk.board.update(|status| status.problem = Some(kept.clone()));
+            Err(kept)
+        }
+    }
 }
 
 /// What cannot be changed under way.
@@ -343,18 +377,18 @@ impl Told {
     fn started(&self) {
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());
         self.tell(Event { version, ..Event::new(SystemClock.now(), EventName::Started) });
-        self.configuration(None);
+        self.configuration(None, None);
     }
 
-    /// The file was read, or refused with this line.
-    fn configuration(&self, problem: Option<&str>) {
+    /// The file was read, or refused with this line; because `user` has said so, if anybody has.
+    fn configuration(&self, problem: Option<&str>, user: Option<u32>) {
         let name = match problem {
             None => EventName::ConfigurationRead,
             Some(_) => EventName::ConfigurationRefused,
         };
         let path = Some(self.config.clone());
         let reason = problem.map(str::to_owned);
-        self.tell(Event { path, reason, ..Event::new(SystemClock.now(), name) });
+        self.tell(Event { path, reason, user, ..Event::new(SystemClock.now(), name) });
     }
 
     /// What a look shows beside the decisions that were made.
@@ -391,14 +425,12 @@ enum Call {
     Order(Order),
 }
 
-/// What is answered to a command: the groups for which it has changed something.
-fn commanded(result: Result<Vec<GroupName>, String>) -> Response {
-    let changed = match result {
-        Ok(changed) => serde_json::to_value(changed).map_err(|error| error.to_string()),
-        Err(why) => Err(why),
-    };
-    match changed {
-        Ok(content) => Response::Document { content },
+/// What is answered to a command: the groups or nodes for which it has changed something.
+fn commanded<N: Display>(result: Result<Vec<N>, String>) -> Response {
+    match result {
+        Ok(changed) => {
+            Response::Document { content: changed.iter().map(ToString::to_string).collect() }
+        }
         Err(why) => Response::Refused { why },
     }
 }

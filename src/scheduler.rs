@@ -11,6 +11,8 @@ use slurm_asg_core::node_state::NodeState;
 use slurm_asg_core::snapshot::{License, Queue, SlurmFacts};
 use slurm_asg_engine::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 
+use tokio::task::JoinHandle;
+
 use crate::slurm::{NodeUpdate, Slurm, SlurmError};
 
 /// slurmctld, through its own API.
@@ -24,6 +26,8 @@ pub struct Slurmctld {
     /// When partitions and reservations were asked for last: they change seldom, and each
     /// question costs slurmctld time.
     settings_read: Option<Instant>,
+    /// Writes jobs' notices, if it has not ended.
+    noting: Option<JoinHandle<()>>,
 }
 
 /// Partitions and reservations are asked for again after this time.
@@ -40,6 +44,7 @@ impl Slurmctld {
             partitions_at: 0,
             reservations_at: 0,
             settings_read: None,
+            noting: None,
         }
     }
 
@@ -87,7 +92,7 @@ impl Scheduler for Slurmctld {
             let jobs = slurm.load_jobs(since.0)?;
             let partitions = if ask { slurm.load_partitions(since.1)? } else { None };
             let reservations = if ask { slurm.load_reservations(since.2)? } else { None };
-            let now = jobs.as_ref().map_or(&old.jobs, |(_, jobs)| jobs);
+            let now = jobs.as_ref().map_or(&old.jobs, |(_, (jobs, _))| jobs);
             // Licenses are in use or free without anything else changing.
             let asked_for = now.iter().any(|job| job.licenses.is_some());
             let licenses = if asked_for { Some(slurm.load_licenses()?) } else { None };
@@ -112,13 +117,14 @@ impl Scheduler for Slurmctld {
             reservations: old.reservations.clone(),
             licenses,
             slurm: old.slurm,
+            comments: BTreeMap::new(),
         };
-        queue.jobs = match jobs {
+        (queue.jobs, queue.comments) = match jobs {
             Some((at, jobs)) => {
                 self.jobs_at = at;
                 jobs
             }
-            None => old.jobs.clone(),
+            None => (old.jobs.clone(), old.comments.clone()),
         };
         if let Some((at, partitions)) = partitions {
             self.partitions_at = at;
@@ -186,6 +192,28 @@ impl Scheduler for Slurmctld {
 
     async fn power_up(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
         self.set_state(nodes, NodeState::POWER_UP).await
+    }
+
+    fn note_jobs_later(&mut self, notices: Vec<(u32, String)>) {
+        // An update may take its time, as Slurm lets it wait for the accounting database
+        // (_slurm_rpc_update_job() in src/slurmctld/proc_req.c): what comes meanwhile comes again.
+        if self.noting.as_ref().is_some_and(|noting| !noting.is_finished()) {
+            return;
+        }
+        let slurm = Arc::clone(&self.slurm);
+        self.noting = Some(tokio::task::spawn_blocking(move || {
+            for (job, text) in notices {
+                match slurm.set_admin_comment(job, &text) {
+                    Ok(()) if text.is_empty() => tracing::debug!("job={job} its notice is over"),
+                    Ok(()) => tracing::debug!("job={job} told: {text}"),
+                    Err(error) => tracing::debug!("job={job} cannot be told: {error}"),
+                }
+            }
+        }));
+    }
+
+    async fn refresh_idle(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.set_state(nodes, NodeState::IDLE).await
     }
 }
 

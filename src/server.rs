@@ -18,8 +18,9 @@ use slurm_asg_core::event::{Event, EventName, of_request};
 use slurm_asg_core::explain::{Subject, explain};
 use slurm_asg_core::resume_file;
 use slurm_asg_core::snapshot::file::File;
+use slurm_asg_core::time::Timestamp;
 use slurm_asg_core::view::PlanView;
-use slurm_asg_engine::{About, Clock, Command, Recorder, Troubles, What};
+use slurm_asg_engine::{About, Clock, Command, Keeping, Recorder, Troubles, What};
 use slurm_asg_wire::{OTHERS_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -78,6 +79,15 @@ pub enum Order {
     },
     /// Do something with groups.
     Command(Command, oneshot::Sender<Response>),
+    /// Protect nodes from suspension, or end that.
+    Keep(Keeping, oneshot::Sender<Response>),
+    /// Read asg.toml again.
+    Reload {
+        /// Who wants it, by the kernel's word.
+        user: u32,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Response>,
+    },
 }
 
 /// What the socket's clients reach.
@@ -264,6 +274,14 @@ async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
         Request::Retire { what, why } => {
             order(desk, |answer| Order::Retire { what, why, user, answer }).await
         }
+        Request::Reload {} => order(desk, |answer| Order::Reload { user, answer }).await,
+        Request::Protect { nodes, until_ms, reason } => {
+            let until = Some(Timestamp::from_millis(until_ms));
+            keep(desk, Keeping { nodes, until, user, reason }).await
+        }
+        Request::Release { nodes, reason } => {
+            keep(desk, Keeping { nodes, until: None, user, reason }).await
+        }
         Request::Clear { groups, reason } => {
             carry_out(desk, command(What::Clear, groups, reason)).await
         }
@@ -277,13 +295,27 @@ async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
 }
 
 async fn carry_out(desk: &Desk, mut command: Command) -> Response {
-    if command.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-        let why = format!("a reason has at most {REASON_BYTES_MAX} bytes");
-        return Response::Refused { why };
+    match plain(command.reason) {
+        Ok(reason) => command.reason = reason,
+        Err(why) => return Response::Refused { why },
     }
-    // It goes into lines of the log and of the status.
-    command.reason = command.reason.map(|reason| reason.replace(char::is_control, " "));
     order(desk, |answer| Order::Command(command, answer)).await
+}
+
+async fn keep(desk: &Desk, mut keeping: Keeping) -> Response {
+    match plain(keeping.reason) {
+        Ok(reason) => keeping.reason = reason,
+        Err(why) => return Response::Refused { why },
+    }
+    order(desk, |answer| Order::Keep(keeping, answer)).await
+}
+
+/// A reason as it goes into lines of the log and of the status.
+fn plain(reason: Option<String>) -> Result<Option<String>, String> {
+    if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(format!("a reason has at most {REASON_BYTES_MAX} bytes"));
+    }
+    Ok(reason.map(|reason| reason.replace(char::is_control, " ")))
 }
 
 /// Has the loop do something, and waits for what comes of it.
@@ -298,16 +330,12 @@ async fn order(desk: &Desk, order: impl FnOnce(oneshot::Sender<Response>) -> Ord
 
 /// Notes a call of one of Slurm's programs, in the log and as events.
 fn tell(desk: &Desk, name: EventName, nodes: &str, jobs: &[(u32, Option<String>)]) {
-    let at = SystemClock.now();
-    // The log has the call as it was, the event log by group.
-    let call = Event {
-        nodes: Some(nodes.to_owned()),
-        jobs: jobs.iter().map(|(id, _)| *id).collect(),
-        ..Event::new(at, name)
-    };
-    tracing::info!("{call}");
     let policy = desk.board.last().map(|last| Arc::clone(&last.policy));
-    desk.record(of_request(policy.as_deref(), name, nodes, jobs, at));
+    let events = of_request(policy.as_deref(), name, nodes, jobs, SystemClock.now());
+    for event in &events {
+        tracing::info!("{event}");
+    }
+    desk.record(events);
 }
 
 /// Something larger that is made from the last look.

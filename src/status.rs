@@ -12,7 +12,7 @@ use slurm_asg_core::snapshot::SlurmFacts;
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_core::view::JobView;
 use slurm_asg_engine::Look;
-use slurm_asg_wire::{AdviceStatus, GroupStatus, JobStatus, NodeStatus, Status};
+use slurm_asg_wire::{AdviceStatus, GroupStatus, JobStatus, NodeStatus, ProtectedStatus, Status};
 use tokio::sync::Notify;
 
 use crate::hook;
@@ -54,6 +54,7 @@ impl Board {
             status.looked_at_ms = Some(look.at.millis());
             status.problems.clone_from(&look.troubles);
             status.currency.clone_from(&policy.currency);
+            status.protected = protected(look);
             status.groups = groups(policy, look);
             status.nodes = nodes.collect();
             status.jobs = jobs.collect();
@@ -130,6 +131,18 @@ fn groups(policy: &Policy, look: &Look) -> Vec<GroupStatus> {
             }
         })
         .collect()
+}
+
+fn protected(look: &Look) -> Vec<ProtectedStatus> {
+    let kept = look.memory.kept.iter();
+    let kept = kept.map(|(node, kept)| ProtectedStatus {
+        node: node.to_string(),
+        since_ms: kept.since.millis(),
+        until_ms: kept.until.millis(),
+        user: kept.user,
+        reason: kept.reason.clone(),
+    });
+    kept.collect()
 }
 
 fn job(id: u32, verdict: &JobVerdict) -> JobStatus {

@@ -6,15 +6,15 @@ use std::ptr;
 
 use libloading::Library;
 use slurm_asg_core::ids::NodeName;
-use slurm_asg_core::snapshot::{Job, License, Node, Partition, Reservation};
+use slurm_asg_core::snapshot::{Comment, Job, License, Node, Partition, Reservation};
 
 use super::ffi::{
-    SlurmApi, job_info_msg_t, license_info_msg_t, node_info_msg_t, partition_info_msg_t,
-    reserve_info_msg_t, update_node_msg_t,
+    SlurmApi, job_desc_msg_t, job_info_msg_t, license_info_msg_t, node_info_msg_t,
+    partition_info_msg_t, reserve_info_msg_t, update_node_msg_t,
 };
 use super::host::copy_text;
 use super::nodes::copy_nodes;
-use super::queue::{copy_jobs, copy_licenses, copy_partitions, copy_reservations};
+use super::queue::{copy_comments, copy_jobs, copy_licenses, copy_partitions, copy_reservations};
 use super::release::{set_instances, set_reason_user};
 
 /// Show also what is hidden (slurm.h, `SHOW_ALL`; from 23.11 a macro that bindgen cannot read).
@@ -58,6 +58,9 @@ pub struct NodeUpdate {
     /// The reason that goes with the state.
     pub reason: Option<String>,
 }
+
+/// Jobs, and who has written what in the AdminComment of which.
+pub type Jobs = (Vec<Job>, BTreeMap<u32, Comment>);
 
 impl Slurm {
     /// Finds Slurm's functions in this process.
@@ -104,14 +107,14 @@ impl Slurm {
     ///
     /// # Errors
     /// If slurmctld does not answer.
-    pub fn load_jobs(&self, since: libc::time_t) -> Result<Changed<Vec<Job>>, SlurmError> {
+    pub fn load_jobs(&self, since: libc::time_t) -> Result<Changed<Jobs>, SlurmError> {
         self.load(
             "slurm_load_jobs",
             // SAFETY: `message` is a valid place for the answer.
             |message| unsafe { self.api.slurm_load_jobs(since, message, SHOW_ALL) },
             |message: &job_info_msg_t| {
                 // SAFETY: `message` is such an answer, and is freed after this.
-                (message.last_update, unsafe { copy_jobs(message) })
+                (message.last_update, unsafe { (copy_jobs(message), copy_comments(message)) })
             },
             // SAFETY: `message` came from slurm_load_jobs and nothing points into it any more.
             |message| unsafe { self.api.slurm_free_job_info_msg(message) },
@@ -245,6 +248,27 @@ impl Slurm {
         // SAFETY: the message's strings live until the end of this function, and Slurm only
         // reads them to pack the request.
         let code = unsafe { self.api.slurm_update_node(&raw mut message) };
+        if code == 0 { Ok(()) } else { Err(self.error(CALL, last_errno())) }
+    }
+
+    /// `slurm_update_job` of the AdminComment alone. Of an array it is the record of the pending
+    /// tasks: only a `job_id_str` would mean all of them (update_job() in src/slurmctld/job_mgr.c).
+    ///
+    /// # Errors
+    /// If slurmctld refuses or does not answer.
+    pub fn set_admin_comment(&self, job_id: u32, comment: &str) -> Result<(), SlurmError> {
+        const CALL: &str = "slurm_update_job";
+        let comment = CString::new(comment)
+            .map_err(|_| SlurmError { call: CALL, message: "a NUL in a text".to_owned() })?;
+        // SAFETY: all-zero is a valid value of this plain C struct; Slurm fills it next.
+        let mut message: job_desc_msg_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `message` is a valid struct of this release.
+        unsafe { self.api.slurm_init_job_desc_msg(&raw mut message) };
+        message.job_id = job_id;
+        message.admin_comment = comment.as_ptr().cast_mut();
+        // SAFETY: the message's string lives until the end of this function, and Slurm only reads
+        // it to pack the request.
+        let code = unsafe { self.api.slurm_update_job(&raw mut message) };
         if code == 0 { Ok(()) } else { Err(self.error(CALL, last_errno())) }
     }
 

@@ -3,14 +3,15 @@
 //! Numbers are copied as they are: what NO_VAL and its like mean is known to the core. Fields have
 //! other widths in other releases, hence the conversions that some of them do not need.
 
-use std::collections::BTreeSet;
-use std::ffi::c_char;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
+use slurm_asg_core::notice::MARK;
 use slurm_asg_core::snapshot::{
-    Job, JobState, License, Partition, PartitionState, Reason, Reservation, Text,
+    Comment, Job, JobState, License, Partition, PartitionState, Reason, Reservation, Text,
 };
 use slurm_asg_core::time::Timestamp;
 
@@ -40,6 +41,37 @@ pub unsafe fn copy_jobs(message: &job_info_msg_t) -> Vec<Job> {
     };
     // SAFETY: records of an answer that has not been freed.
     records.iter().filter(counts).map(|record| unsafe { copy_job(record) }).collect()
+}
+
+/// Copies what is known of jobs' AdminComment: slurm-asg's own notices of all jobs that have not
+/// ended, and of the others whether there is one.
+///
+/// # Safety
+/// `message` is an answer of slurm_load_jobs and has not been freed.
+pub unsafe fn copy_comments(message: &job_info_msg_t) -> BTreeMap<u32, Comment> {
+    // SAFETY: job_array has record_count elements (slurm.h, job_info_msg_t).
+    let records = unsafe { records(message.job_array, message.record_count) };
+    let lives = |record: &&slurm_job_info_t| {
+        let base = JobState(record.job_state).base();
+        base == JobState::PENDING || base == JobState::RUNNING
+    };
+    let comment = |record: &slurm_job_info_t| {
+        if record.admin_comment.is_null() {
+            return None;
+        }
+        // SAFETY: the strings of a record are NUL-terminated.
+        let text = unsafe { CStr::from_ptr(record.admin_comment) }.to_bytes();
+        if text.is_empty() {
+            return None;
+        }
+        let comment = if text.starts_with(MARK.as_bytes()) {
+            Comment::Ours(String::from_utf8_lossy(text).into())
+        } else {
+            Comment::Others
+        };
+        Some((record.job_id, comment))
+    };
+    records.iter().filter(lives).filter_map(comment).collect()
 }
 
 /// Copies one record.
@@ -143,6 +175,7 @@ unsafe fn copy_partition(record: &partition_info_t) -> Option<Partition> {
         default_time: record.default_time,
         priority_tier: u32::from(record.priority_tier),
         flags: u32::from(record.flags),
+        suspend_time: record.suspend_time,
     })
 }
 
@@ -232,6 +265,36 @@ mod tests {
         assert_eq!((job.job_id, job.ntasks_per_node), (7, 0xfffe));
         assert_eq!((job.features.as_deref(), job.tres_per_node), (Some("gpu"), None));
         assert_eq!((job.pn_min_memory, job.start_time), (1 << 63 | 100, None));
+    }
+
+    #[test]
+    fn of_others_comments_nothing_is_kept_but_that_they_are_there() {
+        // SAFETY: all-zero is a valid value of this plain C struct.
+        let zero: slurm_job_info_t = unsafe { std::mem::zeroed() };
+        let job = |job_id, job_state, comment: &'static CStr| slurm_job_info_t {
+            job_id,
+            job_state,
+            admin_comment: comment.as_ptr().cast_mut(),
+            ..zero
+        };
+        let mut all = [
+            job(1, 0, c"slurm-asg: none"),
+            job(2, 1, c"slurm-asg: of before"),
+            job(3, 0, c"private"),
+            job(4, 0, c""),
+            job(5, 3, c"slurm-asg: it has ended"),
+            slurm_job_info_t { job_id: 6, ..zero },
+        ];
+        // SAFETY: all-zero is a valid value of this plain C struct.
+        let mut message: job_info_msg_t = unsafe { std::mem::zeroed() };
+        message.record_count = 6;
+        message.job_array = all.as_mut_ptr();
+        // SAFETY: six records, whose strings are NULL or literals.
+        let kept = unsafe { copy_comments(&message) };
+        let ours = |text: &str| Comment::Ours(text.into());
+        let expected =
+            [(1, ours("slurm-asg: none")), (2, ours("slurm-asg: of before")), (3, Comment::Others)];
+        assert_eq!(kept, expected.into());
     }
 
     #[test]

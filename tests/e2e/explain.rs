@@ -74,6 +74,12 @@ fn jobs_and_nodes_are_explained_on_their_way() -> Result<()> {
         let told = json(lab, &["explain", "compute-1", "--json"])?;
         Ok(told["why"] == "booting" && told["at_most_secs"].as_u64().is_some_and(|secs| secs <= 60))
     })?;
+    let instance = lab.instances()?.remove(0).id;
+    let told = json(&lab, &["explain", &instance, "--json"])?;
+    ensure!(told["subject"] == format!("instance {instance}"), "{told:#}");
+    ensure!(told["answer"].as_str().is_some_and(|it| it.starts_with("serves node ")), "{told:#}");
+    let told = lab.command("slurm-asg", &["explain", "compute"])?;
+    ensure!(told.starts_with("group compute: desired capacity 2 of at most 8"), "{told}");
     lab.until("its node is busy", SOON, |lab| {
         let told = lab.command("slurm-asg", &["explain", "compute-1"])?;
         Ok(told.starts_with("node compute-1: jobs run on it") && told.contains("group compute:"))

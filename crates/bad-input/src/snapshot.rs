@@ -2,7 +2,6 @@
 
 use crate::{POLICY, check_line};
 use slurm_asg_core::explain::{Subject, explain};
-use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::plan;
 use slurm_asg_core::snapshot::file;
 use slurm_asg_core::view::PlanView;
@@ -29,7 +28,7 @@ pub fn holds(input: &[u8]) {
         assert!(shown.counted || (shown.nodes == 0 && shown.launch == 0), "{id}: {shown:?}");
     }
     serde_json::to_string(&view).expect("a plan can be written");
-    for subject in [Subject::Job(job), Subject::Node(NodeName::new("c1"))] {
+    for subject in [Subject::Job(job), Subject::parse("c1"), Subject::parse("i-1")] {
         assert!(!explain(&subject, &POLICY, &memory, &snapshot, &made).answer.is_empty());
     }
 }

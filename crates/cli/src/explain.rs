@@ -1,4 +1,5 @@
-//! `slurm-asg explain`: why a job's nodes come or do not come, why a node stays up or goes.
+//! `slurm-asg explain`: why a job's nodes come or do not come, why a node stays up or goes, what an
+//! instance is there for, and how a group stands.
 
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -35,7 +36,10 @@ fn show(told: &Explanation, json: bool) -> anyhow::Result<ExitCode> {
 /// The explanation as a person reads it.
 pub fn text(told: &Explanation) -> Result<String, fmt::Error> {
     let mut out = String::new();
-    let since = told.for_secs.map_or_else(String::new, |secs| format!(" (for {})", span(secs)));
+    let usually = told.usually_secs.map(|secs| format!(", usually {}", span(secs)));
+    let usually = usually.unwrap_or_default();
+    let since = told.for_secs.map(|secs| format!(" (for {}{usually})", span(secs)));
+    let since = since.unwrap_or_default();
     writeln!(out, "{}: {}{since}", told.subject, told.answer)?;
     for detail in &told.details {
         writeln!(out, "  {detail}")?;
@@ -63,6 +67,7 @@ mod tests {
             waits_for: Some("a job, or Slurm's SuspendTime".into()),
             for_secs: Some(200),
             at_most_secs: Some(400),
+            usually_secs: None,
         };
         let expected = "\
 node compute-1: idle; Slurm's SuspendTime decides (for 3 min)
@@ -70,5 +75,7 @@ node compute-1: idle; Slurm's SuspendTime decides (for 3 min)
   waits for a job, or Slurm's SuspendTime, 6 min at most
 ";
         assert_eq!(text(&told).unwrap(), expected);
+        let told = Explanation { for_secs: Some(41), usually_secs: Some(55), ..told };
+        assert!(text(&told).unwrap().contains(" (for 41 s, usually 55 s)\n"));
     }
 }

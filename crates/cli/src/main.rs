@@ -12,6 +12,8 @@ mod offline;
 mod output;
 mod pages;
 mod plan;
+mod protect;
+mod reload;
 mod report;
 mod retire;
 mod serve;
@@ -59,14 +61,16 @@ enum Command {
     #[command(after_help = "Examples:\n  slurm-asg top\n  slurm-asg top --interval 10\n\n\
                       The key ? lists the keys. NO_COLOR is honoured.")]
     Top(top::Options),
-    /// Say why a job's nodes come or do not come, or why a node stays up or goes
+    /// Say why a job's nodes come or do not come, why a node stays up or goes, what an instance is
+    /// there for, or how a group stands
     #[command(
         after_help = "Examples:\n  slurm-asg explain 12\n  slurm-asg explain compute-3 --json\n  \
+                      slurm-asg explain i-0e220a8397b1dcdaf\n  slurm-asg explain compute\n  \
                       slurm-asg explain 12 --snapshot saved.json --config ./asg.toml"
     )]
     Explain {
-        /// A job's id, or a node's name
-        #[arg(value_name = "JOB|NODE")]
+        /// A job's id, a node's name, an instance's id, or a group's name
+        #[arg(value_name = "JOB|NODE|INSTANCE|GROUP")]
         what: String,
         #[command(flatten)]
         source: Source,
@@ -126,6 +130,24 @@ enum Command {
                       instance comes when jobs want one. For root and SlurmUser."
     )]
     Retire(retire::Options),
+    /// Keep nodes from being suspended until a time, and their instances from being terminated
+    #[command(
+        after_help = "Examples:\n  slurm-asg protect compute-3 --for 2h --reason \"debugging\"\n  \
+                      slurm-asg protect compute-[1-4] --until 2026-11-25T18:00\n\n\
+                      It ends by itself, outlives restarts of slurmctld, and slurm-asg release ends\n\
+                      it before. docs/operations.md says what it can and what it cannot do."
+    )]
+    Protect(protect::ProtectOptions),
+    /// Let nodes that are protected be suspended again
+    #[command(after_help = "Examples:\n  slurm-asg release compute-3\n  \
+                      slurm-asg release compute-[1-4] --reason 'seen enough'")]
+    Release(protect::ReleaseOptions),
+    /// Have the plugin read asg.toml now, and say whether it is in force
+    #[command(after_help = "Examples:\n  slurm-asg check --config /etc/slurm/asg.toml && \
+                      slurm-asg reload\n\n\
+                      A change is taken up within two seconds anyway. If the file is wrong, what is\n\
+                      in force stays so, and the exit code is 1.")]
+    Reload(reload::Options),
     /// End the cooldown or the protected mode of groups: instances are asked for again
     #[command(after_help = "Examples:\n  slurm-asg clear compute --reason 'image mended'\n  \
                       slurm-asg clear --all")]
@@ -207,6 +229,9 @@ fn main() -> ExitCode {
         Command::Retire(options) => retire::run(&socket, options),
         Command::Serve(options) => serve::run(&socket, options),
         Command::Events(options) => events::run(&socket, options),
+        Command::Protect(options) => protect::protect(&socket, options),
+        Command::Release(options) => protect::release(&socket, options),
+        Command::Reload(options) => reload::run(&socket, options),
         Command::Clear(options) => command::run(&socket, command::Deed::Clear, options),
         Command::Pause(options) => command::run(&socket, command::Deed::Pause, options),
         Command::ResumeScaling(options) => command::run(&socket, command::Deed::Resume, options),

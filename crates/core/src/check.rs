@@ -11,7 +11,7 @@ use crate::memory::{Boot, Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
     Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
-    SetDesired, SetSizes, Terminate, is_gone, is_overdue, scales,
+    SetDesired, SetSizes, Terminate, TerminateCause, is_gone, is_overdue, scales,
 };
 use crate::policy::{GroupPolicy, Launch, Policy, ScaleIn, ScaleOut};
 use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
@@ -116,6 +116,9 @@ impl<'a> Checker<'a> {
         if scales(action) && self.group_of(action).is_some_and(|it| self.is_paused(it)) {
             return Err("the group is paused");
         }
+        if self.takes_what_is_protected(action) {
+            return Err("the node is protected");
+        }
         match action {
             Action::SetSizes(sizes) => self.judge_sizes(sizes),
             Action::PowerUp(up) => self.judge_power_up(&up.node),
@@ -150,6 +153,20 @@ impl<'a> Checker<'a> {
                 self.judge_given_up(&down.node).or_else(|_| self.judge_gone(&down.node))
             }
         }
+    }
+
+    /// Whether an action ends or suspends what a person has protected. An instance that Slurm
+    /// would ignore may make room for the one that a job waits for.
+    fn takes_what_is_protected(&self, action: &Action) -> bool {
+        let node = if let Action::Terminate(it) = action {
+            let serves = self.serves.get(&it.instance).copied();
+            serves.filter(|_| it.cause != TerminateCause::Outdated)
+        } else if let Action::PowerDown(it) = action {
+            (it.cause != PowerDownCause::Recover).then_some(&it.node)
+        } else {
+            None
+        };
+        node.is_some_and(|node| self.memory.kept_at(node, self.snapshot.now).is_some())
     }
 
     fn is_paused(&self, group: &GroupName) -> bool {

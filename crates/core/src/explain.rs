@@ -1,4 +1,8 @@
-//! Why a job's nodes come or do not come, and why a node stays up or goes: in plain words.
+//! Why a job's nodes come or do not come, why a node stays up or goes, what an instance is there for
+//! and how a group stands: in plain words.
+
+mod group;
+mod instance;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::demand::{JobVerdict, JobWhy, Look, demand};
 use crate::hostlist;
-use crate::ids::{GroupName, NodeName};
+use crate::ids::{GroupName, InstanceId, NodeName};
 use crate::memory::Memory;
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{NodeReport, Plan, Why, look};
@@ -23,14 +27,52 @@ pub enum Subject {
     Job(u32),
     /// A node.
     Node(NodeName),
+    /// An instance.
+    Instance(InstanceId),
+    /// A group of asg.toml.
+    Group(GroupName),
 }
 
 impl Subject {
-    /// A number is a job, anything else a node. `12_3`, a task of an array, is job 12.
+    /// A number is a job, `i-` with hexadecimal digits an instance, anything else a node, or a
+    /// group if there is no such node. `12_3`, a task of an array, is job 12. What logs have is
+    /// taken as well: `node=compute-1`, `group=compute`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
+        let is_instance = |text: &str| {
+            let digits = text.strip_prefix("i-");
+            digits.is_some_and(|it| !it.is_empty() && it.chars().all(|c| c.is_ascii_hexdigit()))
+        };
+        match text.split_once('=') {
+            Some(("node", name)) => return Self::Node(NodeName::new(name)),
+            Some(("group", name)) => return Self::Group(GroupName::new(name)),
+            Some(("instance", id)) => return Self::Instance(InstanceId::new(id)),
+            Some(("job", id)) => return Self::parse(id),
+            _ => {}
+        }
         let id = text.split(['_', '+']).next().unwrap_or(text);
-        id.parse().map_or_else(|_| Self::Node(NodeName::new(text)), Self::Job)
+        match id.parse() {
+            Ok(id) => Self::Job(id),
+            Err(_) if is_instance(text) => Self::Instance(InstanceId::new(text)),
+            Err(_) => Self::Node(NodeName::new(text)),
+        }
+    }
+
+    /// The same where a name could be of something else: a node goes before an instance and a group.
+    fn among(self, policy: &Policy, snapshot: &Snapshot) -> Self {
+        let nodes = snapshot.nodes.known();
+        let is_node = |name: &NodeName| nodes.is_some_and(|nodes| nodes.contains_key(name));
+        match &self {
+            Self::Node(name) if !is_node(name) => {
+                let group = GroupName::new(name.as_str());
+                let is_group = policy.groups.contains_key(&group);
+                if is_group { Self::Group(group) } else { self }
+            }
+            Self::Instance(id) if is_node(&NodeName::new(id.as_str())) => {
+                Self::Node(NodeName::new(id.as_str()))
+            }
+            Self::Job(_) | Self::Node(_) | Self::Instance(_) | Self::Group(_) => self,
+        }
     }
 }
 
@@ -39,6 +81,8 @@ impl fmt::Display for Subject {
         match self {
             Self::Job(id) => write!(f, "job {id}"),
             Self::Node(name) => write!(f, "node {name}"),
+            Self::Instance(id) => write!(f, "instance {id}"),
+            Self::Group(name) => write!(f, "group {name}"),
         }
     }
 }
@@ -46,7 +90,7 @@ impl fmt::Display for Subject {
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// `job 12`, `node compute-1`.
+    /// `job 12`, `node compute-1`, `instance i-0a1`, `group compute`.
     pub subject: String,
     /// Whether it is known at all.
     pub known: bool,
@@ -65,9 +109,13 @@ pub struct Explanation {
     /// How long it will be so at most, seconds, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most_secs: Option<u64>,
+    /// How long it takes usually, from its beginning, seconds: the median of the last boots that
+    /// were seen, if there were enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usually_secs: Option<u64>,
 }
 
-/// Explains a job or a node from what the last look has seen and planned.
+/// Explains a job, a node, an instance or a group from what the last look has seen and planned.
 #[must_use]
 pub fn explain(
     subject: &Subject,
@@ -83,9 +131,18 @@ pub fn explain(
         plan,
         groups: PlanView::of(policy, plan, snapshot.now).groups,
     };
-    let mut explanation = match subject {
+    let subject = subject.clone().among(policy, snapshot);
+    let mut explanation = match &subject {
         Subject::Job(id) => teller.job(*id),
         Subject::Node(name) => teller.node(name),
+        Subject::Instance(id) => teller.instance(id),
+        Subject::Group(name) => match policy.groups.get(name) {
+            Some(group) => teller.group(name, group),
+            None => {
+                let all: Vec<_> = policy.groups.keys().map(GroupName::as_str).collect();
+                unknown(format!("asg.toml has no such group; it has {}", all.join(", ")))
+            }
+        },
     };
     explanation.subject = subject.to_string();
     explanation
@@ -235,6 +292,7 @@ impl Teller<'_> {
             waits_for: (waiting > 0).then(|| "its nodes to boot".to_owned()),
             for_secs: oldest.map(|since| self.secs_since(since)),
             at_most_secs: oldest.and_then(|since| self.until_resume_timeout(since)),
+            usually_secs: oldest.and_then(|_| self.usual_boot_secs(&nodes)),
             ..Explanation::default()
         }
     }
@@ -245,7 +303,7 @@ impl Teller<'_> {
         };
         let Some(node) = nodes.get(name) else {
             return unknown(
-                "Slurm has no such node: `sinfo -N` lists them; before Slurm 23.02 powered-down \
+                "Slurm has no such node, and asg.toml no such group: `sinfo -N` lists nodes; before Slurm 23.02 powered-down \
                  nodes are hidden without PrivateData=cloud"
                     .to_owned(),
             );
@@ -261,13 +319,16 @@ impl Teller<'_> {
         };
         let mut told = Explanation { known: true, ..Explanation::default() };
         match self.plan.nodes.get(name) {
-            Some(report) => self.reported_node(node, report, &mut told),
+            Some(report) => self.reported_node(name, node, report, &mut told),
             None => {
                 told.why = "off".to_owned();
                 told.answer = "powered down, and wanted by nobody".to_owned();
             }
         }
         told.details.push(format!("its state is {}", node.state));
+        if let Some(kept) = self.memory.kept_at(name, self.snapshot.now) {
+            told.details.push(format!("it is {}", kept.in_words()));
+        }
         if !node.reason.is_empty() {
             told.details.push(format!("Slurm's reason: {}", node.reason));
         }
@@ -277,7 +338,13 @@ impl Teller<'_> {
         told
     }
 
-    fn reported_node(&self, node: &Node, report: &NodeReport, told: &mut Explanation) {
+    fn reported_node(
+        &self,
+        name: &NodeName,
+        node: &Node,
+        report: &NodeReport,
+        told: &mut Explanation,
+    ) {
         told.why = report.why.word();
         told.answer = report.why.to_string();
         told.for_secs = report.why.since().map(|since| self.secs_since(since));
@@ -296,6 +363,7 @@ impl Teller<'_> {
         } else if let Why::Booting { since } = &report.why {
             told.waits_for = Some("slurmd on its instance to register".to_owned());
             told.at_most_secs = self.until_resume_timeout(*since);
+            told.usually_secs = self.usual_boot_secs([name]);
         } else if let Why::WaitsForBillingHour { at, .. } = &report.why {
             told.waits_for = Some("a job, or the end of the hour that is paid for".to_owned());
             told.at_most_secs = Some(at.since(self.snapshot.now).as_secs());
@@ -307,6 +375,13 @@ impl Teller<'_> {
                 Some("all instances of its job, or for Slurm to requeue it".to_owned());
             told.at_most_secs = Some(until.since(self.snapshot.now).as_secs());
         }
+    }
+
+    /// What a boot takes usually, where these nodes boot.
+    fn usual_boot_secs<'n>(&self, nodes: impl IntoIterator<Item = &'n NodeName>) -> Option<u64> {
+        let bindings = nodes.into_iter().filter_map(|name| self.memory.bindings.get(name));
+        let times = bindings.filter_map(|binding| self.memory.usual_boot([&binding.asg]));
+        times.map(|(usually, _)| usually.as_secs()).max()
     }
 
     fn slurm(&self) -> SlurmFacts {
@@ -374,3 +449,6 @@ fn in_numbers(name: &GroupName, view: &GroupView) -> String {
 fn unknown(answer: String) -> Explanation {
     Explanation { answer, why: "unknown".to_owned(), ..Explanation::default() }
 }
+
+#[cfg(test)]
+mod tests;

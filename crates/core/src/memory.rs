@@ -13,10 +13,14 @@ use crate::plan::{
 use crate::snapshot::{LaunchFailure, Machine, Member, Seen, Snapshot, Transition};
 use crate::time::Timestamp;
 
+mod boot_times;
 mod boots;
+mod kept;
 mod successors;
 
+pub use boot_times::{BootTimes, Watch};
 pub use boots::{Boot, Boots, FailedBoot};
+pub use kept::Kept;
 
 /// The first wait after a failed call; it doubles with each further failure.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -73,6 +77,18 @@ pub struct Memory {
     /// Instances that a life-cycle hook holds.
     #[serde(default)]
     pub held: BTreeMap<InstanceId, Held>,
+    /// Nodes that are not to be suspended, by an administrator's word.
+    #[serde(default)]
+    pub kept: BTreeMap<NodeName, Kept>,
+    /// Those whose time is over and that nobody has been told of.
+    #[serde(skip)]
+    pub expired: BTreeMap<NodeName, Kept>,
+    /// What the last boots took that went well.
+    #[serde(default)]
+    pub boot_times: BTreeMap<AsgName, BootTimes>,
+    /// Boots that are watched, to see what they take.
+    #[serde(skip)]
+    pub watch: Watch,
 }
 
 /// What is remembered of a group's failed launches.
@@ -263,8 +279,10 @@ impl Memory {
         self.notice_successors(snapshot);
         self.notice_missing(snapshot);
         self.notice_outdated(snapshot);
+        self.notice_boot_times(snapshot);
         self.notice_boots(snapshot);
         self.notice_held(snapshot);
+        self.notice_expired(snapshot.now);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
         self.powered_up.retain(|_, retry| retry.counts(snapshot.now));
@@ -286,6 +304,7 @@ impl Memory {
                         .is_some_and(|old| old.instance == bind.instance);
                     if !told_again {
                         let binding = Binding::new(&bind.instance, &bind.asg, now);
+                        self.note_began(&bind.node, &binding);
                         if let Some(old) = self.bindings.insert(bind.node.clone(), binding) {
                             self.note_replaced(&bind.node, &old);
                             note_gone(&mut self.releases, &bind.node, &old, now);

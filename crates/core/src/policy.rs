@@ -57,6 +57,8 @@ pub struct Policy {
     pub events: EventsPolicy,
     /// The currency of prices.
     pub currency: String,
+    /// Whether jobs that wait are told why in their AdminComment.
+    pub job_notices: bool,
     /// The groups, by name.
     pub groups: BTreeMap<GroupName, GroupPolicy>,
     /// What is taken and should be written otherwise: one line each, with file, line and what to
@@ -186,6 +188,7 @@ struct File {
     metrics: Option<FileMetrics>,
     events: Option<events::Raw>,
     currency: Option<toml::Spanned<String>>,
+    job_notices: Option<bool>,
     #[serde(default)]
     group: Vec<toml::Spanned<FileGroup>>,
 }
@@ -294,6 +297,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
             .map(|raw| price::read_currency(&source, raw))
             .transpose()?
             .unwrap_or_else(|| CURRENCY.to_owned()),
+        job_notices: raw.job_notices.unwrap_or(false),
         groups: BTreeMap::new(),
         warnings: Vec::new(),
         group_of: Arc::default(),
@@ -559,7 +563,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `operators`, `readers`, `metrics`, `events`, `currency`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `operators`, `readers`, `metrics`, `events`, `currency`, `job_notices`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

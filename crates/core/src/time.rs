@@ -48,6 +48,21 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A time as people read it, to the minute: `2026-11-25 18:00 UTC`.
+#[must_use]
+pub fn in_minutes(time: Timestamp) -> String {
+    let text = rfc3339::text(time);
+    let day_and_minute = text.get(..16).unwrap_or(&text);
+    format!("{} UTC", day_and_minute.replace('T', " "))
+}
+
+/// A time of the day in UTC, to the minute: `14:05`.
+#[must_use]
+pub fn hour_and_minute(at: Timestamp) -> String {
+    let minutes = at.millis() / 60_000;
+    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
+}
+
 /// Times as text: RFC 3339 in UTC with milliseconds, as in `2026-11-25T09:34:56.007Z`.
 pub mod rfc3339 {
     use jiff::fmt::temporal::DateTimePrinter;
@@ -87,6 +102,37 @@ pub mod rfc3339 {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         let text = String::deserialize(from)?;
         parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is no time")))
+    }
+}
+
+/// The same where there may be none.
+pub mod rfc3339_option {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Timestamp, rfc3339};
+
+    /// For serde's `with`.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => rfc3339::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// For serde's `with`.
+    ///
+    /// # Errors
+    /// If it is no time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        #[derive(Deserialize)]
+        struct Time(#[serde(with = "rfc3339")] Timestamp);
+        Ok(Option::<Time>::deserialize(from)?.map(|Time(time)| time))
     }
 }
 

@@ -8,7 +8,6 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use slurm_asg_core::explain::{Subject, explain};
-use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::plan::plan;
 use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::file;
@@ -96,7 +95,7 @@ fn planned(text: &str) -> Result<Value, String> {
         assert!(job.counted || (job.nodes, job.launch) == (0, 0), "{id} {job:?}: {text}");
         assert!(job.launch <= job.nodes, "{id} {job:?}: {text}");
     }
-    for subject in [Subject::Job(job), Subject::Node(NodeName::new("c1"))] {
+    for subject in [Subject::Job(job), Subject::parse("c1"), Subject::parse("i-1")] {
         assert!(!explain(&subject, &policy, &memory, &snapshot, &made).answer.is_empty());
     }
     let again = PlanView::of(&policy, &plan(&policy, &memory, &snapshot), snapshot.now);

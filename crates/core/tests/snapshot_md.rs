@@ -116,7 +116,9 @@ fn next_of_node(why: &Why) -> Option<Why> {
         Why::MakesRoom { .. } => Why::PowerDownAsked,
         Why::PowerDownAsked => Why::NotInGroup,
         Why::NotInGroup => Why::HeldByHook,
-        Why::HeldByHook => return None,
+        Why::HeldByHook => Why::Kept { since: None, words: String::new() },
+        Why::Kept { .. } => Why::InstanceKept { words: String::new() },
+        Why::InstanceKept { .. } => return None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! One turn of the loop, and when the next is due.
 
+mod keep;
 mod retire;
 mod unsaved;
 
@@ -12,6 +13,7 @@ use slurm_asg_core::check::{self, Violation, check};
 use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
 use slurm_asg_core::memory::{Memory, Outcome, Paused};
+use slurm_asg_core::notice::notices;
 use slurm_asg_core::plan::{
     Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, PowerDown,
     PowerDownCause, Protect, SetDesired, SetSizes, Terminate, plan,
@@ -20,11 +22,13 @@ use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
 
+pub use keep::Keeping;
 pub use retire::Retired;
 
 use crate::Clock;
 use crate::cloud::{Cloud, CloudError, TerminateRequest};
 use crate::journal::Journal;
+use crate::notices::Notices;
 use crate::observe::CloudView;
 use crate::publish::Publisher;
 use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
@@ -66,6 +70,7 @@ pub struct Engine<C, S, K, T, J> {
     publisher: Publisher,
     troubles: Troubles,
     story: Story,
+    notices: Notices,
 }
 
 /// A setting that was advised, and how changing it went.
@@ -131,6 +136,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         journal: J,
     ) -> Self {
         let mut troubles = Troubles::default();
+        troubles.know_groups(&policy);
         let loaded = store.load();
         let memory = match &loaded {
             Ok(memory) => memory.clone(),
@@ -158,12 +164,14 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             slurm_read_at: None,
             view: CloudView::default(),
             publisher: Publisher::default(),
+            notices: Notices::default(),
             troubles,
         }
     }
 
     /// Puts another policy in force, with the next turn.
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.troubles.know_groups(&policy);
         self.policy = policy;
         self.view = CloudView::default();
     }
@@ -181,6 +189,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         cost += self.look_again(&mut plan, &mut snapshot).await;
         let memory = self.memory.clone();
         let planned_at = self.clock.now();
+        story::trace(&snapshot, &plan);
         self.say_what_is_wrong(&plan, planned_at);
         self.tell_troubles();
         let queue_is_known = snapshot.nodes.known().and(snapshot.queue.known()).is_some();
@@ -191,6 +200,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.save();
         let mut outcomes = self.hold_unsaved_names(&mut plan).await;
         outcomes.extend(self.carry_out(&plan).await);
+        self.refresh_kept(&plan).await;
         // The first save may have failed, and that was before.
         self.tell_troubles();
         let now = self.clock.now();
@@ -199,6 +209,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.record(events);
         self.memory.settle(&outcomes, now);
         self.tell_boots(now);
+        self.tell_expired(now);
         self.save();
         self.view.prune(&self.memory);
         Publisher::note(&self.cloud, &mut self.troubles, now);
@@ -207,10 +218,20 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.journal.flush();
         let cluster = self.scheduler.cluster();
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
+        self.tell_waiting_users(&snapshot, &plan, now);
         let pause = self.pause(&plan, now);
         let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
         let troubles = self.troubles.lasting();
         Look { at: now, snapshot, memory, plan, troubles, pause, rest }
+    }
+
+    /// Has those told whose jobs wait for nodes that cannot come now.
+    fn tell_waiting_users(&mut self, snapshot: &Snapshot, plan: &Plan, now: Timestamp) {
+        let wanted = notices(&self.policy, &self.memory, snapshot, plan);
+        let due = self.notices.due(wanted, now);
+        if !due.is_empty() {
+            self.scheduler.note_jobs_later(due);
+        }
     }
 
     /// Says which boots have failed, and what the consoles of such instances had.

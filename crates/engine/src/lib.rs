@@ -8,6 +8,7 @@
 mod cloud;
 mod engine;
 mod journal;
+mod notices;
 mod observe;
 mod publish;
 mod scheduler;
@@ -16,7 +17,9 @@ mod story;
 mod troubles;
 
 pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest};
-pub use engine::{Command, Engine, Followed, IDLE_PAUSE, Look, Retired, TRANSITION_PAUSE, What};
+pub use engine::{
+    Command, Engine, Followed, IDLE_PAUSE, Keeping, Look, Retired, TRANSITION_PAUSE, What,
+};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError, read_memory, write_memory};

@@ -85,6 +85,20 @@ pub trait Scheduler {
     /// # Errors
     /// If the update was refused or not answered.
     fn power_up(&mut self, nodes: &[NodeName]) -> impl Future<Output = Result<(), SchedulerError>>;
+
+    /// Writes the AdminComment of jobs; an empty text takes it away. In the background, one after
+    /// the other: what fails is seen with a later look, and nobody waits for it.
+    fn note_jobs_later(&mut self, notices: Vec<(u32, String)>);
+
+    /// Has the time for which idle nodes have been idle counted anew (`state=IDLE`), all in one
+    /// update. A node that has work is refused and left alone.
+    ///
+    /// # Errors
+    /// If the update was refused or not answered.
+    fn refresh_idle(
+        &mut self,
+        nodes: &[NodeName],
+    ) -> impl Future<Output = Result<(), SchedulerError>>;
 }
 
 /// One node's new address.

@@ -16,10 +16,14 @@ use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
 use slurm_asg_core::memory::{Memory, Outcome};
 use slurm_asg_core::plan::{Action, HookAnswer, Plan, READ_LAG_MAX};
 use slurm_asg_core::policy::Policy;
+use slurm_asg_core::snapshot::Snapshot;
 use slurm_asg_core::time::Timestamp;
+use slurm_asg_core::view;
 
 /// A failure in the same words is told again after this time.
 const FAILURE_AGAIN: Duration = Duration::from_secs(600);
+/// So many lines are logged of events of a kind that come at the same time.
+const LINES_MAX: usize = 10;
 
 /// What was told.
 #[derive(Debug)]
@@ -135,9 +139,7 @@ impl Story {
         if queue_is_known {
             events.extend(self.newly_dropped(plan, at));
         }
-        for event in &events {
-            tracing::info!("{event}");
-        }
+        log(&events);
         events.extend(self.heartbeats(policy, plan, at));
         events
     }
@@ -230,23 +232,71 @@ pub fn with_group(policy: &Policy, event: Event) -> Event {
     Event { group, ..event }
 }
 
-/// A line for each event; nodes that Slurm is to power up or down for the same reason share one.
+/// A line for each event; nodes that Slurm is to power up or down for the same reason share one, and
+/// of many events of a kind the first few have one.
 pub fn log(events: &[Event]) {
+    for line in lines(events) {
+        if line.is_error {
+            tracing::error!("{}", line.text);
+        } else {
+            tracing::info!("{}", line.text);
+        }
+    }
+}
+
+/// What a look saw and what its plan will do, for SlurmctldDebug=debug: an action that is made again
+/// is no new decision, and only here.
+pub fn trace(snapshot: &Snapshot, plan: &Plan) {
+    let nodes = snapshot.nodes.known().map_or(0, |nodes| nodes.len());
+    let jobs = snapshot.queue.known().map_or(0, |queue| queue.jobs.len());
+    let actions = plan.actions.len();
+    tracing::trace!("looked: {nodes} nodes, {jobs} jobs; {actions} actions");
+    for action in plan.actions.iter().take(LINES_MAX) {
+        tracing::trace!("planned: {}", view::action(action));
+    }
+    if let Some(more) = actions.checked_sub(LINES_MAX).filter(|more| *more > 0) {
+        tracing::trace!("planned: … {more} more");
+    }
+}
+
+/// A line of slurmctld's log.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    text: String,
+    is_error: bool,
+}
+
+fn lines(events: &[Event]) -> Vec<Line> {
+    let mut lines = Vec::new();
     let mut woken: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
+    // What is alike but for whom it is about.
+    let mut kinds: BTreeMap<(EventName, Option<&GroupName>, Option<&str>), usize> = BTreeMap::new();
     for event in events {
         let is_power = matches!(event.event, EventName::NodePowerUp | EventName::NodePowerDown);
-        match &event.node {
-            Some(node) if is_power => {
-                let what = Event { node: None, ..event.clone() }.to_string();
-                woken.entry(what).or_default().push(node.clone());
-            }
-            _ if event.error.is_some() => tracing::error!("{event}"),
-            _ => tracing::info!("{event}"),
+        if let (true, Some(node)) = (is_power, &event.node) {
+            let what = Event { node: None, ..event.clone() }.to_string();
+            woken.entry(what).or_default().push(node.clone());
+            continue;
+        }
+        let kind = (event.event, event.group.as_ref(), event.error.as_deref());
+        let count = kinds.entry(kind).or_insert(0);
+        *count += 1;
+        if *count <= LINES_MAX {
+            lines.push(Line { text: event.to_string(), is_error: event.error.is_some() });
+        }
+    }
+    for ((name, group, error), count) in kinds {
+        if let Some(more) = count.checked_sub(LINES_MAX).filter(|more| *more > 0) {
+            let group = group.map_or_else(String::new, |group| format!("group={group} "));
+            let text = format!("{group}… {more} more: {name}; slurm-asg events has them all");
+            lines.push(Line { text, is_error: error.is_some() });
         }
     }
     for (what, nodes) in woken {
-        tracing::info!("node={} {what}", hostlist::compress(&nodes));
+        let text = format!("node={} {what}", hostlist::compress(&nodes));
+        lines.push(Line { text, is_error: false });
     }
+    lines
 }
 
 #[cfg(test)]
@@ -324,6 +374,33 @@ mod tests {
             let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
             assert_eq!(names.join(" "), *expected, "at {secs}: {action:?} {why}");
         }
+    }
+
+    #[test]
+    fn of_many_events_of_a_kind_the_log_has_the_first_and_says_how_many_more() {
+        let at = Timestamp::default();
+        let of = |name, nth: usize| Event {
+            group: Some("g".into()),
+            node: Some(NodeName::new(&format!("n{nth}"))),
+            ..Event::new(at, name)
+        };
+        let mut events: Vec<_> = (1..=47).map(|nth| of(EventName::NodeBound, nth)).collect();
+        let error = Some("denied".to_owned());
+        events.push(Event { error, ..of(EventName::NodeBoundFailed, 48) });
+        events.extend((1..=20).map(|nth| of(EventName::NodePowerDown, nth)));
+        let lines = lines(&events);
+        let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts[0], "group=g node=n1 bound");
+        assert_eq!(
+            texts[9..],
+            [
+                "group=g node=n10 bound",
+                "group=g node=n48 bound failed: denied; will be tried again",
+                "group=g … 37 more: node_bound; slurm-asg events has them all",
+                "node=n[1-20] group=g power down asked, to make it available again",
+            ]
+        );
+        assert_eq!(lines.iter().filter(|line| line.is_error).count(), 1);
     }
 
     #[test]

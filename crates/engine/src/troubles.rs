@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_core::ids::{AsgName, GroupName};
+use slurm_asg_core::policy::{GroupPolicy, Policy};
 use slurm_asg_core::time::Timestamp;
 
 /// The same trouble is logged again after this time. It is no new event.
@@ -28,6 +29,8 @@ pub enum About {
     Instances,
     /// Reading life-cycle hooks.
     Hooks,
+    /// Keeping protected nodes from suspension.
+    Protection,
     /// Publishing metrics.
     Metrics,
     /// Writing events.
@@ -57,6 +60,7 @@ impl About {
             | Self::Groups
             | Self::Instances
             | Self::Hooks
+            | Self::Protection
             | Self::Metrics
             | Self::Events
             | Self::Socket => (None, None),
@@ -85,10 +89,28 @@ impl About {
     }
 }
 
+/// A trouble that lasts.
+#[derive(Debug)]
+struct Said {
+    text: String,
+    at: Timestamp,
+    /// How often it was seen again since, which nobody was told.
+    more: u64,
+}
+
+impl Said {
+    /// How often it came besides, if it did.
+    fn repeats(&self) -> String {
+        if self.more == 0 { String::new() } else { format!(" (… {} more)", self.more) }
+    }
+}
+
 /// Troubles that last, by what they are about.
 #[derive(Debug, Default)]
 pub struct Troubles {
-    said: BTreeMap<About, (String, Timestamp)>,
+    said: BTreeMap<About, Said>,
+    /// Which group an Auto Scaling group serves, for the log.
+    groups: BTreeMap<AsgName, GroupName>,
     advised: BTreeSet<String>,
     news: Vec<Event>,
 }
@@ -104,16 +126,19 @@ impl Troubles {
 
     /// Logs a trouble unless it was said already.
     pub fn report(&mut self, about: &About, now: Timestamp, message: &str) {
-        let said = self.said.get(about);
-        let is_old = said.is_some_and(|(text, _)| text == message);
-        if is_old && said.is_some_and(|(_, at)| now.since(*at) < SAY_AGAIN) {
-            return;
-        }
-        tracing::error!("{message}");
-        if !is_old {
+        let mut repeats = String::new();
+        if let Some(said) = self.said.get_mut(about).filter(|said| said.text == message) {
+            if now.since(said.at) < SAY_AGAIN {
+                said.more += 1;
+                return;
+            }
+            repeats = said.repeats();
+        } else {
             self.news.push(about.event(message, false, now));
         }
-        self.said.insert(about.clone(), (message.to_owned(), now));
+        tracing::error!("{}{message}{repeats}", self.keys(about, message));
+        let said = Said { text: message.to_owned(), at: now, more: 0 };
+        self.said.insert(about.clone(), said);
     }
 
     /// Logs what would be better written elsewhere, once.
@@ -125,16 +150,39 @@ impl Troubles {
 
     /// The trouble is over.
     pub fn over(&mut self, about: &About, now: Timestamp) {
-        if let Some((message, _)) = self.said.remove(about) {
-            tracing::info!("over: {message}");
-            self.news.push(about.event(&message, true, now));
+        if let Some(said) = self.said.remove(about) {
+            let (keys, repeats) = (self.keys(about, &said.text), said.repeats());
+            tracing::info!("{keys}over: {}{repeats}", said.text);
+            self.news.push(about.event(&said.text, true, now));
         }
+    }
+
+    /// Takes note of which group each Auto Scaling group serves.
+    pub fn know_groups(&mut self, policy: &Policy) {
+        let of_group = |(name, group): (&GroupName, &GroupPolicy)| -> Vec<_> {
+            group.asgs.iter().map(|asg| (asg.clone(), name.clone())).collect()
+        };
+        self.groups = policy.groups.iter().flat_map(of_group).collect();
+    }
+
+    /// `group=g asg=a `, as far as they apply and the message does not say them itself.
+    fn keys(&self, about: &About, message: &str) -> String {
+        let (group, asg) = about.of();
+        let group = group.or_else(|| self.groups.get(asg.as_ref()?).cloned());
+        let mut keys = String::new();
+        if let Some(group) = group.filter(|_| !message.starts_with("group=")) {
+            keys += &format!("group={group} ");
+        }
+        if let Some(asg) = asg {
+            keys += &format!("asg={asg} ");
+        }
+        keys
     }
 
     /// What lasts and is about no single group, a line each.
     pub fn lasting(&self) -> Vec<String> {
         let of_all = self.said.iter().filter(|(about, _)| about.of() == (None, None));
-        of_all.map(|(_, (message, _))| message.clone()).collect()
+        of_all.map(|(_, said)| said.text.clone()).collect()
     }
 
     /// What has begun or ended since this was asked last, as events.
@@ -146,6 +194,25 @@ impl Troubles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_the_log_has_its_keys_and_says_how_often_it_came() {
+        let policy = "[[group]]\nname = 'g'\nnodes = 'n1'\nasg = ['a', 'b']\n";
+        let policy = slurm_asg_core::policy::parse("asg.toml".as_ref(), policy).unwrap();
+        let mut troubles = Troubles::default();
+        let keys = |troubles: &Troubles, about, text| troubles.keys(&about, text);
+        assert_eq!(keys(&troubles, About::Asg("a".into()), "missing"), "asg=a ");
+        troubles.know_groups(&policy);
+        assert_eq!(keys(&troubles, About::Launches("b".into()), "denied"), "group=g asg=b ");
+        assert_eq!(keys(&troubles, About::Nodes("g".into()), "group=g: none"), "");
+        assert_eq!(keys(&troubles, About::Groups, "throttled"), "");
+        for secs in 0..38 {
+            troubles.note(&About::Groups, Timestamp::from_secs(secs), Some(&"throttled"));
+        }
+        assert_eq!(troubles.said[&About::Groups].repeats(), " (… 37 more)");
+        troubles.note(&About::Groups, Timestamp::from_secs(1000), Some(&"throttled"));
+        assert_eq!(troubles.said[&About::Groups].repeats(), "", "it was said");
+    }
 
     #[test]
     fn a_trouble_is_one_event_when_it_begins_or_changes_and_one_when_it_ends() {

@@ -12,7 +12,9 @@ mod message;
 pub use client::{AskError, ask};
 pub use figures::{ApiCalls, Figures};
 pub use locate::{DEFAULT_SOCKET, config_path, slurm_conf_path, socket_path};
-pub use message::{AdviceStatus, GroupStatus, JobStatus, NodeStatus, Request, Response, Status};
+pub use message::{
+    AdviceStatus, GroupStatus, JobStatus, NodeStatus, ProtectedStatus, Request, Response, Status,
+};
 
 /// The largest request that the plugin reads from root and SlurmUser, bytes. 10,000 nodes without a common prefix fit.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;

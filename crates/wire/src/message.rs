@@ -32,9 +32,10 @@ pub enum Request {
     Plan {},
     /// What the last look has seen.
     Snapshot {},
-    /// Why a job's nodes come or do not come, or why a node stays up or goes.
+    /// Why a job's nodes come or do not come, why a node stays up or goes, what an instance is there
+    /// for, or how a group stands.
     Explain {
-        /// A job's id, or a node's name.
+        /// A job's id, a node's or a group's name, or an instance's id.
         what: String,
     },
     /// Give the Auto Scaling groups the settings that the status advises.
@@ -45,6 +46,24 @@ pub enum Request {
         what: String,
         /// Why, in one line.
         why: String,
+    },
+    /// Read asg.toml again now.
+    Reload {},
+    /// Keep nodes from being suspended until a time.
+    Protect {
+        /// The nodes, a hostlist expression.
+        nodes: String,
+        /// Until when, milliseconds since the Unix epoch.
+        until_ms: u64,
+        /// Why, to be shown with the status.
+        reason: Option<String>,
+    },
+    /// Let them be suspended again.
+    Release {
+        /// The nodes, a hostlist expression.
+        nodes: String,
+        /// Why, for the event log.
+        reason: Option<String>,
     },
     /// End cooldowns and protected mode.
     Clear {
@@ -97,6 +116,9 @@ impl Request {
             | Self::Suspend { .. }
             | Self::FollowAdvice {}
             | Self::Retire { .. }
+            | Self::Reload {}
+            | Self::Protect { .. }
+            | Self::Release { .. }
             | Self::Clear { .. }
             | Self::Pause { .. }
             | Self::ResumeScaling { .. } => false,
@@ -153,6 +175,9 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// Nodes that have a machine or wait for one.
     pub nodes: Vec<NodeStatus>,
+    /// Nodes that an administrator has protected from suspension, powered down or not, by name.
+    #[serde(default)]
+    pub protected: Vec<ProtectedStatus>,
     /// Settings that Auto Scaling groups should have and have not.
     #[serde(default)]
     pub advice: Vec<AdviceStatus>,
@@ -164,6 +189,21 @@ pub struct Status {
     pub figures: Figures,
     /// Pending jobs, and whether capacity is raised for them ahead of Slurm's allocation.
     pub jobs: Vec<JobStatus>,
+}
+
+/// A node that is protected from suspension.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectedStatus {
+    /// The node.
+    pub node: String,
+    /// Since when, milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// Until when, milliseconds since the Unix epoch.
+    pub until_ms: u64,
+    /// Whose word it is, a user's number.
+    pub user: u32,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
 }
 
 /// A setting that an Auto Scaling group should have.

@@ -45,7 +45,8 @@ impl FromStr for Since {
     }
 }
 
-fn span(text: &str) -> Option<Duration> {
+/// A span as `90s`, `10m`, `2h` or `1d`.
+pub fn span(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let secs = match unit {
         's' => 1,

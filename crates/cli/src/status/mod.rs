@@ -50,7 +50,7 @@ pub fn run(socket: &Path, options: &Options) -> anyhow::Result<ExitCode> {
 /// A status with something of everything.
 #[cfg(test)]
 pub fn example() -> slurm_asg_wire::Status {
-    use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, Status};
+    use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, ProtectedStatus, Status};
     let node = |name: &str, state: &str, why: &str, text: &str| NodeStatus {
         name: name.into(),
         group: "compute".into(),
@@ -96,6 +96,15 @@ pub fn example() -> slurm_asg_wire::Status {
                 "its instance is gone; set down, jobs requeue",
             ),
         ],
+        protected: ["compute-1", "compute-2"]
+            .map(|node| ProtectedStatus {
+                node: node.into(),
+                since_ms: 900_000,
+                until_ms: 3_600_000,
+                user: 7,
+                reason: Some("debugging".into()),
+            })
+            .into(),
         jobs: vec![JobStatus {
             id: 7,
             nodes: 1,

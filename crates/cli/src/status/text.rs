@@ -1,8 +1,12 @@
 //! The status as a person reads it.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, Status};
+use slurm_asg_core::hostlist;
+use slurm_asg_core::ids::NodeName;
+use slurm_asg_core::time::{Timestamp, in_minutes};
+use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, ProtectedStatus, Status};
 
 use super::bar::Parts;
 use crate::output::span;
@@ -32,6 +36,9 @@ pub fn text(status: &Status, now_ms: u64, terminal: Terminal) -> Result<String, 
     groups(status, terminal, &mut out)?;
     if !status.nodes.is_empty() {
         nodes(&status.nodes, now_ms, terminal, &mut out)?;
+    }
+    if !status.protected.is_empty() {
+        protected(&status.protected, terminal, &mut out)?;
     }
     if !status.jobs.is_empty() {
         jobs(&status.jobs, terminal, &mut out)?;
@@ -170,15 +177,40 @@ pub fn color_of(node: &NodeStatus) -> Option<Color> {
     }
     match node.why.as_str() {
         "busy" => Some(Color::Busy),
-        "idle" | "base" | "waits_for_billing_hour" | "billing_hour_ends" | "makes_room" => {
-            Some(Color::Idle)
-        }
+        "idle"
+        | "base"
+        | "kept"
+        | "waits_for_billing_hour"
+        | "billing_hour_ends"
+        | "makes_room" => Some(Color::Idle),
         "booting" | "bound" | "raised" => Some(Color::Booting),
         why if why.starts_with("waits_for") => Some(Color::Booting),
         "at_max" | "retry_at" | "cloud_unknown" | "no_capacity" | "protected_mode" | "paused"
         | "incomplete" => Some(Color::Failed),
         _ => None,
     }
+}
+
+/// Nodes that are protected from suspension, a line for each word that was said.
+fn protected(all: &[ProtectedStatus], terminal: Terminal, out: &mut String) -> fmt::Result {
+    let mut words: BTreeMap<(u64, u32, Option<&str>), Vec<NodeName>> = BTreeMap::new();
+    for it in all {
+        let word = (it.until_ms, it.user, it.reason.as_deref());
+        words.entry(word).or_default().push(NodeName::new(&it.node));
+    }
+    let lines = words.into_iter().map(|((until, user, reason), nodes)| {
+        let until = in_minutes(Timestamp::from_millis(until));
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        (hostlist::compress(&nodes), until, format!("user {user}{reason}"))
+    });
+    let lines: Vec<_> = lines.collect();
+    let width = lines.iter().map(|(nodes, ..)| nodes.len()).max().unwrap_or(0).max(9);
+    let heading = format!("\n{:width$}  {:20}  BY", "PROTECTED", "UNTIL");
+    writeln!(out, "{}", terminal.paint(Color::Heading, heading))?;
+    for (nodes, until, by) in lines.iter().take(NODES_SHOWN_MAX) {
+        writeln!(out, "{nodes:width$}  {until:20}  {by}")?;
+    }
+    more(lines.len(), NODES_SHOWN_MAX, width, out)
 }
 
 /// The first pending jobs.
@@ -220,6 +252,9 @@ gpu      [....]         0     0       0      0       0       0  0-4
 NODE       STATE       INSTANCE  WHY
 compute-1  IDLE+CLOUD  i-1       idle; Slurm's SuspendTime decides (for 70 s)
 compute-2  DOWN+CLOUD  -         its instance is gone; set down, jobs requeue
+
+PROTECTED      UNTIL                 BY
+compute-[1-2]  1970-01-01 01:00 UTC  user 7: debugging
 
        JOB  WHY
          7  gets 1 node; 1 to be powered up for it

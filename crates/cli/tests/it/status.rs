@@ -70,6 +70,9 @@ fn the_document_lists_exactly_the_fields_that_there_are() {
     let mut status = status();
     status["advice"] =
         serde_json::json!([{"asg": "a", "setting": "protect_new", "text": "t", "error": "e"}]);
+    status["protected"] = serde_json::json!(
+        [{"node": "n", "since_ms": 1, "until_ms": 2, "user": 0, "reason": null}]
+    );
     let plugin = Plugin::start(Answers { status, ..Answers::default() });
     let json: Value = serde_json::from_str(&stdout(&plugin.run(&["status", "--json"]))).unwrap();
     let mut fields = Vec::new();

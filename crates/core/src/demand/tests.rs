@@ -30,6 +30,7 @@ impl Cluster {
         let mut cluster = Self {
             nodes: BTreeMap::new(),
             queue: Queue {
+                comments: BTreeMap::new(),
                 slurm: SlurmFacts {
                     version: Some(Release::V24_05),
                     select_type_param: Some(0x4),

@@ -135,6 +135,13 @@ pub struct Event {
     /// Whose word it was, a user's number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<u32>,
+    /// Until when, written as `time` is.
+    #[serde(
+        default,
+        with = "crate::time::rfc3339_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub until: Option<Timestamp>,
     /// The last of what an instance's console had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub console: Option<String>,
@@ -186,6 +193,7 @@ impl Event {
             oldest_idle_s: None,
             dropped: None,
             user: None,
+            until: None,
             console: None,
             version: None,
             path: None,

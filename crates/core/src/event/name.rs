@@ -63,6 +63,10 @@ names! {
     ScalingPaused = "scaling_paused",
     /// It goes on.
     ScalingResumed = "scaling_resumed",
+    /// An administrator protects a node from suspension.
+    NodeProtected = "node_protected",
+    /// That is over: an administrator has said so, or its time has come.
+    NodeReleased = "node_released",
     /// Minimum and maximum of a group were written.
     SizesSet = "sizes_set",
     /// They could not be.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Event, EventName};
 use crate::plan::{PowerUpCause, TerminateCause};
+use crate::time::in_minutes;
 
 use super::follow::{BILLING_HOUR, MAKE_ROOM, power_up_word, terminate_word};
 
@@ -91,6 +92,11 @@ impl Event {
             EventName::Cleared => self.by_user(f, "cooldown and protected mode are over"),
             EventName::ScalingPaused => self.by_user(f, "scaling is paused"),
             EventName::ScalingResumed => self.by_user(f, "scaling goes on"),
+            EventName::NodeProtected => {
+                let until = in_minutes(self.until.unwrap_or_default());
+                self.by_user(f, &format!("protected from suspension until {until}"))
+            }
+            EventName::NodeReleased => self.by_user(f, "may be suspended again"),
             EventName::NodesClosed | EventName::NodesClosedFailed => {
                 write!(f, "closed to jobs: {reason}")
             }

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::group::{OWN_REASON, Pass, Scene};
+use super::kept::keeps_instance;
 use super::sizes::SizesProblem;
 use super::{Action, PowerUp, PowerUpCause};
 use super::{is_being_ended, is_gone};
@@ -91,7 +92,7 @@ pub fn base<'a>(
         if coming >= total {
             break;
         }
-        if !is_usable(node) {
+        if !is_usable(node) || keeps_instance(scene, name) {
             continue;
         }
         coming += 1;

@@ -192,7 +192,8 @@ impl<'a> Pass<'a, '_> {
                     continue;
                 }
                 (Phase::Off | Phase::Releasing, Some(binding)) => {
-                    self.judge_released(name, node, binding)
+                    let kept = self.keep_instance(name, node, binding);
+                    kept.or_else(|| self.judge_released(name, node, binding))
                 }
                 (Phase::Releasing, None) => {
                     self.plan.watch_slurm = true;
@@ -279,7 +280,7 @@ impl<'a> Pass<'a, '_> {
 
     /// A node that Slurm gave up because it never registered, or that this plugin set down, is
     /// made available again by powering it down. What an administrator set down stays so.
-    fn recover(&mut self, name: &NodeName, node: &Node) -> bool {
+    pub(super) fn recover(&mut self, name: &NodeName, node: &Node) -> bool {
         let ours = node.reason.starts_with(RESUME_TIMEOUT) || node.reason.starts_with(OWN_REASON);
         let stuck = node.state.is_down()
             && node.state.phase() == Phase::Off
@@ -378,6 +379,11 @@ impl<'a> Pass<'a, '_> {
         };
         let idle_now = matches!(idle, Why::Idle { .. });
         let why = self.in_service(node).unwrap_or(idle);
+        if matches!(why, Why::Idle { .. } | Why::Base { .. })
+            && let Some(kept) = self.keep_idle(name, node)
+        {
+            return kept;
+        }
         if let (true, Why::Idle { since: Some(since) }, ScaleIn::BillingHour(hour)) =
             (idle_now, &why, self.scene.group.scale_in)
         {

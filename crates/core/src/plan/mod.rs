@@ -9,6 +9,7 @@ mod capacity;
 mod cooldown;
 mod group;
 mod hooks;
+mod kept;
 mod pause;
 mod protection;
 mod report;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cooldown::changed_cooldowns;
 pub(crate) use group::RESUME_TIMEOUT;
+pub use kept::may_be_refreshed;
 pub(crate) use pause::scales;
 pub use report::{GroupReport, NodeReport, Waiting, Why};
 pub(crate) use shut::Shut;
@@ -100,6 +102,9 @@ pub struct Plan {
     /// Auto Scaling groups that launch less than was asked for: their activities say why.
     #[serde(skip)]
     pub look_up_launches: BTreeSet<AsgName>,
+    /// Idle nodes that are protected from suspension: Slurm is to count their idle time anew.
+    #[serde(skip)]
+    pub refresh: BTreeSet<NodeName>,
     /// AWS is at work: the next look at it may show something new.
     pub watch_cloud: bool,
     /// Slurm is at work: nodes boot, or power down.

@@ -203,13 +203,29 @@ pub enum Why {
     /// Its instance is about to be terminated, not by slurm-asg; a life-cycle hook still holds it.
     /// The node drains.
     HeldByHook,
+    /// Idle, and protected from suspension by an administrator's word.
+    Kept {
+        /// Since when Slurm calls it idle.
+        since: Option<Timestamp>,
+        /// Whose word it is, until when, and why.
+        words: String,
+    },
+    /// Slurm has powered it down though it is protected: its instance stays.
+    InstanceKept {
+        /// Whose word it is, until when, and why.
+        words: String,
+    },
 }
 
 impl Why {
     /// Since when it has been so, where that is known.
     #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
-        if let Self::Idle { since } | Self::Base { since } | Self::MakesRoom { since } = self {
+        if let Self::Idle { since }
+        | Self::Base { since }
+        | Self::MakesRoom { since }
+        | Self::Kept { since, .. } = self
+        {
             *since
         } else if let Self::Booting { since }
         | Self::WaitsForBillingHour { since, .. }
@@ -278,6 +294,10 @@ impl fmt::Display for Why {
             Self::MakesRoom { .. } => "idle, and makes room for a job that waits",
             Self::PowerDownAsked => "waits for Slurm to power it down",
             Self::NotInGroup => "released by Slurm; its instance is not in its group",
+            Self::Kept { words, .. } => return write!(f, "idle; {words}"),
+            Self::InstanceKept { words } => {
+                return write!(f, "powered down by Slurm; its instance stays: {words}");
+            }
             Self::HeldByHook => {
                 "its instance is being terminated; a life-cycle hook holds it while jobs run"
             }

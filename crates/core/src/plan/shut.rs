@@ -5,7 +5,7 @@ use super::group::OWN_REASON;
 use crate::ids::{AsgName, GroupName, InstanceId};
 use crate::memory::{Cooldown, Memory};
 use crate::policy::GroupPolicy;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, hour_and_minute};
 
 /// Why nothing is launched.
 #[derive(Clone, Debug)]
@@ -103,11 +103,6 @@ impl Cooldown {
     pub fn reason(&self) -> String {
         format!("{OWN_REASON}{}) {}", self.failure.code, self.in_words())
     }
-}
-
-fn hour_and_minute(at: Timestamp) -> String {
-    let minutes = at.millis() / 60_000;
-    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
 #[cfg(test)]

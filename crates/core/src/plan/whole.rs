@@ -280,10 +280,12 @@ impl<'a> Pass<'a, '_> {
         idle.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// Whether a node is up, has an instance, and nobody else has closed it.
+    /// Whether a node is up, has an instance, and nobody has closed or protected it.
     fn may_be_powered_down(&self, name: &NodeName) -> bool {
         let closed = NodeState::DRAIN | NodeState::FAIL | NodeState::MAINT | NodeState::POWER_DOWN;
-        self.scene.memory.bindings.contains_key(name)
+        let memory = self.scene.memory;
+        memory.bindings.contains_key(name)
+            && memory.kept_at(name, self.scene.snapshot.now).is_none()
             && self.scene.nodes.get(name).is_some_and(|node| {
                 let state = node.state;
                 state.phase() == Phase::Up && !state.is_down() && !state.has(closed)
@@ -517,6 +519,12 @@ mod tests {
         let mut vain = world(1, &lines, ALL);
         vain.configure(7, "n[1-2]", 999_980);
         assert_eq!(turn(&mut vain), none);
+        let mut kept = world(1, &[lines[0], lines[2]], ALL);
+        kept.configure(7, "n1", 999_980);
+        let (since, until) = (kept.snapshot.now, Timestamp::from_secs(2_000_000));
+        let protection = crate::memory::Kept { since, until, user: 0, reason: None };
+        kept.memory.kept.insert("n5".into(), protection);
+        assert_eq!(turn(&mut kept), none, "a person has protected it");
         let mut best = world(1, &[lines[0], lines[2]], "");
         best.configure(7, "n1", 999_980);
         assert_eq!(turn(&mut best), none);

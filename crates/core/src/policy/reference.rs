@@ -68,6 +68,12 @@ pub const KEYS: &[Key] = &[
     },
     Key { table: "", name: "currency", text: "of prices", default: Default::Value("\"USD\"") },
     Key {
+        table: "",
+        name: "job_notices",
+        text: "write into the AdminComment of jobs that wait why no instances come for them",
+        default: Default::Value("false"),
+    },
+    Key {
         table: "[metrics]",
         name: "publish",
         text: "publish pending, desired, in_service, busy, idle, oldest_idle",

@@ -279,8 +279,14 @@ impl File {
             .map(|all| all.into_iter().map(|it| (Arc::clone(&it.name), it)).collect());
         let licenses =
             self.licenses.map(|all| all.into_iter().map(|it| (Arc::clone(&it.name), it)).collect());
-        let queue =
-            Queue { jobs: self.jobs, partitions, reservations, licenses, slurm: self.slurm };
+        let queue = Queue {
+            jobs: self.jobs,
+            partitions,
+            reservations,
+            licenses,
+            slurm: self.slurm,
+            comments: BTreeMap::new(),
+        };
         let snapshot = Snapshot {
             now,
             nodes: Seen::Known(Arc::new(nodes)),

@@ -10,7 +10,7 @@ use crate::array::pending_tasks;
 use crate::time::Timestamp;
 
 /// Slurm's NO_VAL for 32 bits: from here on up a number means "not set" or "no limit".
-const NO_VAL: u32 = 0xffff_fffe;
+pub(super) const NO_VAL: u32 = 0xffff_fffe;
 /// Slurm's NO_VAL16, which 16-bit fields use for the same.
 const NO_VAL16: u32 = 0xfffe;
 const INFINITE16: u32 = 0xffff;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::time::Timestamp;
 
+mod comment;
 mod facts;
 pub mod file;
 mod job;
@@ -20,6 +21,7 @@ mod partition;
 mod reason;
 pub(crate) mod words;
 
+pub use comment::Comment;
 pub use facts::{Release, SlurmFacts};
 pub use job::{Job, JobMemory, Text, number, said, small_number};
 pub use launch::{FailureKind, LaunchFailure};

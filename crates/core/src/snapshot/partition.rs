@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::comment::Comment;
 use super::facts::SlurmFacts;
-use super::job::{Job, number};
+use super::job::{Job, NO_VAL, number};
 use super::listed;
 use super::words::{PartitionState, seconds};
 use crate::hostlist;
@@ -29,6 +30,9 @@ pub struct Queue {
     pub licenses: Option<BTreeMap<Arc<str>, License>>,
     /// How this Slurm shares out nodes.
     pub slurm: SlurmFacts,
+    /// Jobs with an AdminComment: all that have a notice of slurm-asg's and have not ended, and
+    /// those of `jobs` that have another one.
+    pub comments: BTreeMap<u32, Comment>,
 }
 
 /// A partition (`partition_info_t`).
@@ -59,6 +63,8 @@ pub struct Partition {
     pub priority_tier: u32,
     /// `PART_FLAG_*`.
     pub flags: u32,
+    /// SuspendTime of the partition, seconds; `NO_VAL` is the global one, `INFINITE` never.
+    pub suspend_time: u32,
 }
 
 impl Default for Partition {
@@ -75,11 +81,18 @@ impl Default for Partition {
             default_time: u32::MAX,
             priority_tier: 1,
             flags: 0,
+            suspend_time: NO_VAL,
         }
     }
 }
 
 impl Partition {
+    /// Its own SuspendTime, seconds, if it has one that comes.
+    #[must_use]
+    pub const fn suspend_secs(&self) -> Option<u32> {
+        if self.suspend_time < NO_VAL { Some(self.suspend_time) } else { None }
+    }
+
     /// slurm.h, `PART_FLAG_DEFAULT`.
     const FLAG_DEFAULT: u32 = 0x1;
     /// slurm.h, `PART_FLAG_REQ_RESV`.

@@ -43,6 +43,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             ));
         };
         let retired = Retired { node: node.clone(), instance: binding.instance.clone() };
+        if let Some(kept) = self.memory.kept_at(node, self.clock.now()) {
+            let words = kept.in_words();
+            return Err(format!("{node} is {words}; slurm-asg release {node} ends that"));
+        }
         let read = self.scheduler.nodes().await.map_err(|error| error.to_string())?;
         let Some(seen) = read.get(&retired.node) else {
             return Err(format!("Slurm shows no node {}", retired.node));

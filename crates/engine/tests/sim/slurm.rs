@@ -694,4 +694,19 @@ impl Scheduler for Slurmctld {
         })
         .await
     }
+
+    fn note_jobs_later(&mut self, _notices: Vec<(u32, String)>) {}
+
+    async fn refresh_idle(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.call("refresh_idle", |world| {
+            let now = world.now;
+            for name in nodes {
+                let node = world.node(name);
+                if NodeState(node.state).base() == NodeState::IDLE {
+                    node.last_busy = now;
+                }
+            }
+        })
+        .await
+    }
 }

@@ -11,6 +11,7 @@
 )]
 
 mod events;
+mod keep;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -434,6 +435,21 @@ impl Scheduler for Fake {
         self.slurm("power_up", format!("power_up {}", names.join(",")))?;
         for node in nodes {
             self.state().nodes.get_mut(node).unwrap().state.0 |= NodeState::POWER_UP;
+        }
+        Ok(())
+    }
+
+    fn note_jobs_later(&mut self, notices: Vec<(u32, String)>) {
+        for (job, text) in notices {
+            self.state().log.push(format!("note {job} {text}"));
+        }
+    }
+
+    async fn refresh_idle(&mut self, nodes: &[NodeName]) -> Result<(), SchedulerError> {
+        self.slurm("refresh", format!("refresh {}", hostlist::compress(nodes)))?;
+        let now = Timestamp::from_millis(self.state().now);
+        for node in nodes {
+            self.state().nodes.get_mut(node).unwrap().idle_since = Some(now);
         }
         Ok(())
     }

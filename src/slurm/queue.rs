@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
-use slurm_asg_core::notice::MARK;
+use slurm_asg_core::job_notice::MARK;
 use slurm_asg_core::snapshot::{
     Comment, Job, JobState, License, Partition, PartitionState, Reason, Reservation, Text,
 };

@@ -12,8 +12,8 @@ use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::check::{self, Violation, check};
 use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
+use slurm_asg_core::job_notice::notices;
 use slurm_asg_core::memory::{Memory, Outcome, Paused};
-use slurm_asg_core::notice::notices;
 use slurm_asg_core::plan::{
     Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, PowerDown,
     PowerDownCause, Protect, SetDesired, SetSizes, Terminate, plan,
@@ -27,8 +27,8 @@ pub use retire::Retired;
 
 use crate::Clock;
 use crate::cloud::{Cloud, CloudError, TerminateRequest};
+use crate::job_notices::JobNotices;
 use crate::journal::Journal;
-use crate::notices::Notices;
 use crate::observe::CloudView;
 use crate::publish::Publisher;
 use crate::scheduler::{AddressUpdate, Nodes, Scheduler};
@@ -70,7 +70,7 @@ pub struct Engine<C, S, K, T, J> {
     publisher: Publisher,
     troubles: Troubles,
     story: Story,
-    notices: Notices,
+    job_notices: JobNotices,
 }
 
 /// A setting that was advised, and how changing it went.
@@ -164,7 +164,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             slurm_read_at: None,
             view: CloudView::default(),
             publisher: Publisher::default(),
-            notices: Notices::default(),
+            job_notices: JobNotices::default(),
             troubles,
         }
     }
@@ -228,7 +228,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     /// Has those told whose jobs wait for nodes that cannot come now.
     fn tell_waiting_users(&mut self, snapshot: &Snapshot, plan: &Plan, now: Timestamp) {
         let wanted = notices(&self.policy, &self.memory, snapshot, plan);
-        let due = self.notices.due(wanted, now);
+        let due = self.job_notices.due(wanted, now);
         if !due.is_empty() {
             self.scheduler.note_jobs_later(due);
         }

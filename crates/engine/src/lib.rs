@@ -7,8 +7,8 @@
 
 mod cloud;
 mod engine;
+mod job_notices;
 mod journal;
-mod notices;
 mod observe;
 mod publish;
 mod scheduler;

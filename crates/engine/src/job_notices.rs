@@ -1,4 +1,4 @@
-//! Notices for users whose jobs wait: how often they may change.
+//! JobNotices for users whose jobs wait: how often they may change.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +14,12 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// When notices were written.
 #[derive(Debug, Default)]
-pub struct Notices {
+pub struct JobNotices {
     written: BTreeMap<u32, Timestamp>,
     last: Option<Timestamp>,
 }
 
-impl Notices {
+impl JobNotices {
     /// Those of `wanted` that may be written now.
     pub fn due(&mut self, wanted: Vec<(u32, String)>, now: Timestamp) -> Vec<(u32, String)> {
         // The clock may have been set back.
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_jobs_notice_changes_once_a_minute_and_few_are_written_at_once() {
-        let mut notices = Notices::default();
+        let mut notices = JobNotices::default();
         let mut due = |secs, jobs: std::ops::Range<u32>| -> Vec<u32> {
             let wanted = jobs.map(|job| (job, "text".to_owned())).collect();
             let due = notices.due(wanted, Timestamp::from_secs(secs));

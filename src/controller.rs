@@ -26,7 +26,7 @@ use crate::abi::slurm_version;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::guard::text_of;
-use crate::lock::{StateLock, try_lock};
+use crate::lock::{StateLock, holder, try_lock};
 use crate::pace::Pace;
 use crate::scheduler::Slurmctld;
 use crate::server::{Desk, Order, Rights, serve};
@@ -143,7 +143,14 @@ async fn live(host: &HostFacts) {
             continue;
         }
         match config.read() {
-            Ok(policy) => work(host, &mut config, policy, &board).await,
+            Ok(policy) => {
+                work(host, &mut config, policy, &board).await;
+                if !is_active() {
+                    // The lock and the socket are free for the slurmctld that has taken control.
+                    tracing::info!("this slurmctld is on standby now, and so is slurm-asg");
+                    board.update(|status| "standby".clone_into(&mut status.state));
+                }
+            }
             Err(problem) => {
                 tracing::error!("{problem}");
                 while !stopping() && !config.has_changed() {
@@ -184,6 +191,14 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     desk.rights.set_access(policy.access.clone());
     let socket = config::socket(&policy);
     let server = serve(socket.clone(), Arc::clone(&desk));
+    if host.controllers > 1 && !is_shared(&state_dir, host) {
+        tracing::warn!(
+            "slurm.conf has {} SlurmctldHost, and state_dir {} is not below StateSaveLocation: \
+             it must be on storage that all of them share, or two of them may work at once",
+            host.controllers,
+            state_dir.display()
+        );
+    }
     tracing::info!(
         "started: {} groups of {}, state in {}, socket {}",
         policy.groups.len(),
@@ -207,14 +222,20 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     server.await.ok();
 }
 
+/// Whether a directory is where slurmctld keeps what a backup takes over from it.
+fn is_shared(state_dir: &Path, host: &HostFacts) -> bool {
+    host.state_save_location.as_ref().is_some_and(|shared| state_dir.starts_with(shared))
+}
+
 async fn take_lock(state_dir: &Path, config: &Config) -> Option<StateLock> {
     let mut said = String::new();
-    while !stopping() && !config.has_changed() {
+    while !stopping() && is_active() && !config.has_changed() {
         let problem = match try_lock(state_dir) {
             Ok(Some(lock)) => return Some(lock),
             Ok(None) => format!(
-                "another slurm-asg works with {}; this one waits until it has ended",
-                state_dir.display()
+                "another slurm-asg works with {} ({}); this one waits until it has ended",
+                state_dir.display(),
+                holder(state_dir).unwrap_or_else(|| "its lock does not say whose".to_owned())
             ),
             Err(error) => format!(
                 "{} cannot be used: {error}; make it writable for SlurmUser, or set `state_dir` \

@@ -12,6 +12,7 @@ mod chaos;
 mod doors;
 mod events;
 mod explain;
+mod failover;
 mod hooks;
 mod life;
 mod programs;

@@ -20,6 +20,7 @@ pub mod ids;
 pub mod memory;
 pub mod metrics;
 pub mod node_state;
+pub mod notice;
 pub mod plan;
 pub mod policy;
 pub mod resume_file;

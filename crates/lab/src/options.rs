@@ -28,6 +28,9 @@ pub struct Options {
     pub batch_terminate: bool,
     /// SlurmUser.
     pub slurm_user: String,
+    /// Whether there is a backup slurmctld. It has a host's name and an address of its own, in
+    /// namespaces that only root can make.
+    pub backup: bool,
     /// Whether slurm.conf names the plugin.
     pub plugin: bool,
     /// Further lines of the group in asg.toml.
@@ -153,6 +156,7 @@ impl Default for Options {
             boot_delay_ms: 700,
             batch_terminate: true,
             slurm_user: "root".to_owned(),
+            backup: false,
             plugin: true,
             group_keys: String::new(),
             asg_keys: String::new(),

@@ -208,14 +208,15 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     );
     let told = Told { recorder, config: config.path().display().to_string() };
     told.started();
-    let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
-    let api_calls = cloud.calls();
+    let (region, events_queue) = (policy.region.clone(), policy.events_queue.clone());
+    let cloud = AwsCloud::connect(Settings { region, events_queue }).await;
+    let (api_calls, arrived) = (cloud.calls(), cloud.arrived());
     let store = FileStore::new(&state_dir);
     // slurmctld does not start without a ClusterName.
     let cluster = host.cluster.clone().unwrap_or_default();
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
-    let calls = Calls { look_now: &look_now, orders: &mut ordered, api_calls };
+    let calls = Calls { look_now: &look_now, arrived: &arrived, orders: &mut ordered, api_calls };
     turn_until_changed(engine, config, policy, &desk, calls, &told).await;
     server.abort();
     // Whoever comes next finds nobody at the socket.
@@ -276,8 +277,15 @@ async fn turn_until_changed(
         told.look(&mut chronicle, &policy, &look);
         board.show(&policy, look);
         due = pace.next().map(|next| next.max(rest));
-        match wait(&mut pace, &mut calls, config).await {
-            Call::Look => {}
+        let call = loop {
+            match wait(&mut pace, &mut calls, config).await {
+                // Most of an account's messages may be about instances of others.
+                Call::Messages if !engine.take_messages() => {}
+                call => break call,
+            }
+        };
+        match call {
+            Call::Look | Call::Messages => {}
             Call::Order(Order::FollowAdvice(answer)) => {
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
@@ -329,13 +337,14 @@ fn note_look(board: &Board, took: Duration, lag: Duration, api_calls: &ApiCalls)
 fn needs_restart(old: &Policy, new: &Policy) -> bool {
     let places =
         |policy: &Policy| (policy.region.clone(), policy.state_dir.clone(), policy.socket.clone());
+    let queue = |policy: &Policy| policy.events_queue.clone();
     // The time between heartbeats can.
     let log = |policy: &Policy| {
         let heartbeat = Duration::ZERO;
         let for_all = policy.access.readers.is_none();
         (EventsPolicy { heartbeat, ..policy.events.clone() }, for_all)
     };
-    (places(old), log(old)) != (places(new), log(new))
+    (places(old), queue(old), log(old)) != (places(new), queue(new), log(new))
 }
 
 /// Opens the event log that asg.toml asks for. Without one the loop works all the same.
@@ -397,6 +406,8 @@ impl Told {
 struct Calls<'a> {
     /// Rung by whoever wants a look at once.
     look_now: &'a Notify,
+    /// Rung when messages of AWS have come.
+    arrived: &'a Notify,
     orders: &'a mut mpsc::Receiver<Order>,
     /// Counts what is asked of AWS.
     api_calls: ApiCalls,
@@ -406,6 +417,8 @@ struct Calls<'a> {
 enum Call {
     /// The next look.
     Look,
+    /// Messages of AWS have come.
+    Messages,
     /// The configuration file has changed.
     Configuration,
     /// Something else.
@@ -464,6 +477,7 @@ async fn wait(pace: &mut Pace, calls: &mut Calls<'_>, config: &Config) -> Call {
         tokio::select! {
             () = calls.look_now.notified() => return Call::Look,
             Some(order) = calls.orders.recv() => return Call::Order(order),
+            () = calls.arrived.notified() => return Call::Messages,
             () = hook::heard() => pace.ring(Instant::now()),
             () = sleep_until(next) => return Call::Look,
             () = sleep_until(next_check) => {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::node_state::{NodeState, Phase};
+use crate::notice::Notice;
 use crate::plan::{
     ANSWER_REST, Action, HookAnswer, POWER_UP_REST, Plan, SIZES_REST, TerminateCause, is_gone,
 };
@@ -14,6 +15,7 @@ use crate::snapshot::{LaunchFailure, Machine, Member, Seen, Snapshot, Transition
 use crate::time::Timestamp;
 
 mod boots;
+mod notices;
 mod successors;
 
 pub use boots::{Boot, Boots, FailedBoot};
@@ -70,6 +72,12 @@ pub struct Memory {
     /// Instances that a life-cycle hook holds.
     #[serde(default)]
     pub held: BTreeMap<InstanceId, Held>,
+    /// Instances that AWS has said it will take.
+    #[serde(default)]
+    pub notices: BTreeMap<InstanceId, Notice>,
+    /// Instances that are said to have changed, with the time since when EC2 is asked about them.
+    #[serde(skip)]
+    pub stirred: BTreeMap<InstanceId, Timestamp>,
 }
 
 /// What is remembered of a group's failed launches.
@@ -264,6 +272,7 @@ impl Memory {
         self.notice_held(snapshot);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
+        self.forget_notices(snapshot);
         self.powered_up.retain(|_, retry| retry.counts(snapshot.now));
         self.sizes_retry.retain(|_, retry| retry.counts(snapshot.now));
         self.cooldowns.retain(|_, it| snapshot.now.since(it.until) < COOLDOWN_MEMORY);

@@ -16,6 +16,7 @@ use crate::word::one_line;
 mod access;
 mod events;
 mod price;
+mod queue;
 pub mod reference;
 mod scale_in;
 mod sizes;
@@ -49,6 +50,8 @@ pub struct Policy {
     pub socket: Option<PathBuf>,
     /// Who may use it.
     pub access: Access,
+    /// The URL of the SQS queue that AWS's notices come from, if there is one.
+    pub events_queue: Option<String>,
     /// What is published to CloudWatch.
     pub metrics: MetricsPolicy,
     /// The event log.
@@ -175,6 +178,7 @@ struct File {
     region: Option<toml::Spanned<String>>,
     state_dir: Option<toml::Spanned<PathBuf>>,
     socket: Option<toml::Spanned<PathBuf>>,
+    events_queue: Option<toml::Spanned<String>>,
     operators: access::Key,
     readers: access::Key,
     metrics: Option<FileMetrics>,
@@ -270,8 +274,13 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
     if raw.group.len() > GROUPS_MAX {
         return Err(source.error(text.len(), format!("more than {GROUPS_MAX} groups")));
     }
+    let region = raw.region.map(|region| source.region(region)).transpose()?;
+    let events_queue = raw.events_queue;
+    let events_queue =
+        events_queue.map(|url| queue::read(&source, url, region.as_deref())).transpose()?;
     let mut policy = Policy {
-        region: raw.region.map(|region| source.region(region)).transpose()?,
+        region,
+        events_queue,
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
         access: access::read(&source, raw.operators, raw.readers)?,

@@ -112,7 +112,8 @@ fn next_of_node(why: &Why) -> Option<Why> {
         Why::BillingHourEnds { .. } => Why::PowerDownAsked,
         Why::PowerDownAsked => Why::NotInGroup,
         Why::NotInGroup => Why::HeldByHook,
-        Why::HeldByHook => return None,
+        Why::HeldByHook => Why::TakenByAws,
+        Why::TakenByAws => return None,
     })
 }
 

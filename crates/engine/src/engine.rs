@@ -1,5 +1,6 @@
 //! One turn of the loop, and when the next is due.
 
+mod notices;
 mod retire;
 mod unsaved;
 
@@ -20,6 +21,7 @@ use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
 
+pub use notices::Messages;
 pub use retire::Retired;
 
 use crate::Clock;
@@ -66,6 +68,7 @@ pub struct Engine<C, S, K, T, J> {
     publisher: Publisher,
     troubles: Troubles,
     story: Story,
+    messages: Messages,
 }
 
 /// A setting that was advised, and how changing it went.
@@ -159,6 +162,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             view: CloudView::default(),
             publisher: Publisher::default(),
             troubles,
+            messages: Messages::default(),
         }
     }
 
@@ -310,6 +314,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         if self.view.is_stale(IDLE_PAUSE, self.clock.now()) {
             self.refresh().await;
         }
+        self.take_messages();
         let mut round = 1;
         loop {
             cost += self.look_at_slurm().await;

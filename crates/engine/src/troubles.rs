@@ -28,6 +28,8 @@ pub enum About {
     Instances,
     /// Reading life-cycle hooks.
     Hooks,
+    /// Reading the queue of AWS's notices.
+    Queue,
     /// Publishing metrics.
     Metrics,
     /// Writing events.
@@ -57,6 +59,7 @@ impl About {
             | Self::Groups
             | Self::Instances
             | Self::Hooks
+            | Self::Queue
             | Self::Metrics
             | Self::Events
             | Self::Socket => (None, None),

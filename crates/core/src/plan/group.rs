@@ -9,10 +9,11 @@ use std::net::IpAddr;
 
 use super::base::Base;
 use super::capacity::{Book, open_all};
+use super::hooks::being_terminated;
 use super::sizes::SizesProblem;
 use super::{
     Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
-    TERMINATE_REPEAT, Terminate, TerminateCause, Why, is_gone,
+    Departure, TERMINATE_REPEAT, Terminate, TerminateCause, Why, departure, is_gone,
 };
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory};
@@ -356,11 +357,17 @@ impl<'a> Pass<'a, '_> {
             self.plan.look_up.insert(binding.instance.clone());
             self.tell_address_again(name, node, binding);
         }
-        if super::is_being_ended(binding, self.scene.snapshot) {
-            self.drain(name, node, &binding.instance);
-            // Its numbers count; the reason is the hook.
+        if let Some(why) = departure(binding, self.scene.memory, self.scene.snapshot) {
+            let (why, reason) = match why {
+                Departure::Held => (Why::HeldByHook, being_terminated(&binding.instance)),
+                Departure::Noticed(notice) => {
+                    (Why::TakenByAws, notice.reason(&binding.instance))
+                }
+            };
+            self.drain(name, node, reason);
+            // Its numbers count; the reason is another.
             self.in_service(node);
-            return Why::HeldByHook;
+            return why;
         }
         let idle = if self.base.keeps(name) {
             Why::Base { since: node.idle_since }
@@ -454,6 +461,10 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn ask_if_missing(&mut self, binding: &Binding) {
+        if self.scene.memory.stirred.contains_key(&binding.instance) {
+            self.plan.watch_cloud = true;
+            self.plan.look_up.insert(binding.instance.clone());
+        }
         if let Some(since) = binding.missing_since {
             self.plan.watch_cloud = true;
             self.plan.look_up.insert(binding.instance.clone());

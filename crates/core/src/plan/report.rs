@@ -184,6 +184,9 @@ pub enum Why {
     /// Its instance is about to be terminated, not by slurm-asg; a life-cycle hook still holds it.
     /// The node drains.
     HeldByHook,
+    /// AWS has said that it takes its instance: a Spot interruption, a rebalance recommendation or a
+    /// scheduled event. The node drains.
+    TakenByAws,
 }
 
 impl Why {
@@ -255,6 +258,7 @@ impl fmt::Display for Why {
             Self::BillingHourEnds { .. } => "idle, and the next hour is about to be billed",
             Self::PowerDownAsked => "waits for Slurm to power it down",
             Self::NotInGroup => "released by Slurm; its instance is not in its group",
+            Self::TakenByAws => "AWS takes its instance; it drains",
             Self::HeldByHook => {
                 "its instance is being terminated; a life-cycle hook holds it while jobs run"
             }

@@ -14,7 +14,8 @@ use slurm_asg_core::snapshot::{
 };
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
-    Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest,
+    Cloud, CloudError, CloudErrorKind, Publication, QueuedMessage, ReadConsole, Receipt,
+    TerminateRequest,
 };
 
 use crate::clock::{MINUTE, Millis, SECOND, Shared};
@@ -685,6 +686,16 @@ impl Cloud for Ec2 {
     }
 
     fn published(&self) -> Option<Result<(), CloudError>> {
+        None
+    }
+
+    fn messages(&self) -> Vec<QueuedMessage> {
+        Vec::new()
+    }
+
+    fn delete_later(&self, _: Vec<Receipt>) {}
+
+    fn listened(&self) -> Option<Result<(), CloudError>> {
         None
     }
 

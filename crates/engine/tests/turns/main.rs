@@ -37,8 +37,8 @@ use slurm_asg_core::snapshot::{
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
     AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE,
-    Journal, Look, Nodes, Publication, ReadConsole, Scheduler, SchedulerError, Store, StoreError,
-    TerminateRequest,
+    Journal, Look, Messages, Nodes, Publication, QueuedMessage, ReadConsole, Receipt, Scheduler,
+    SchedulerError, Store, StoreError, TerminateRequest,
 };
 
 const POLICY: &str = "
@@ -68,6 +68,10 @@ struct State {
     published: Option<Result<(), CloudError>>,
     /// Consoles that have been read, until they are told.
     consoles: Vec<ReadConsole>,
+    /// Messages of the queue, until they are taken.
+    messages: Vec<QueuedMessage>,
+    /// How the queue was last read, until that is told.
+    listened: Option<Result<(), CloudError>>,
     queue: Arc<Queue>,
     /// Events that were recorded, and those that were also handed on to be written.
     recorded: Vec<Event>,
@@ -335,6 +339,18 @@ impl Cloud for Fake {
 
     fn published(&self) -> Option<Result<(), CloudError>> {
         self.state().published.take()
+    }
+
+    fn messages(&self) -> Vec<QueuedMessage> {
+        std::mem::take(&mut self.state().messages)
+    }
+
+    fn delete_later(&self, receipts: Vec<Receipt>) {
+        self.state().log.extend(receipts.into_iter().map(|it| format!("delete {}", it.0)));
+    }
+
+    fn listened(&self) -> Option<Result<(), CloudError>> {
+        self.state().listened.take()
     }
 
     fn read_consoles_later(&self, boots: Vec<FailedBoot>) {

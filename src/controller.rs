@@ -16,7 +16,7 @@ use slurm_asg_core::event::{Chronicle, Event, EventName};
 use slurm_asg_core::ids::GroupName;
 use slurm_asg_core::policy::{Access, EventsPolicy, Policy};
 use slurm_asg_engine::{
-    Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder, Retired,
+    Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Messages, Recorder, Retired,
 };
 use slurm_asg_wire::Response;
 use tokio::sync::{Notify, mpsc};
@@ -271,17 +271,17 @@ async fn turn_until_changed(
         let look = engine.turn().await;
         let now = Instant::now();
         let lag = due.map_or(Duration::ZERO, |due| began.saturating_duration_since(due));
-        note_look(board, now - began, lag, &calls.api_calls);
+        note_look(board, now - began, lag, &calls.api_calls, engine.messages());
         pace.looked(now, look.pause);
         let rest = now + look.rest;
         told.look(&mut chronicle, &policy, &look);
         board.show(&policy, look);
         due = pace.next().map(|next| next.max(rest));
         let call = loop {
-            match wait(&mut pace, &mut calls, config).await {
-                // Most of an account's messages may be about instances of others.
-                Call::Messages if !engine.take_messages() => {}
-                call => break call,
+            let call = wait(&mut pace, &mut calls, config).await;
+            // Most of an account's messages may be about instances of others.
+            if !matches!(call, Call::Messages) || engine.take_messages() {
+                break call;
             }
         };
         match call {
@@ -320,7 +320,13 @@ async fn turn_until_changed(
 }
 
 /// Puts a look's own figures on the board.
-fn note_look(board: &Board, took: Duration, lag: Duration, api_calls: &ApiCalls) {
+fn note_look(
+    board: &Board,
+    took: Duration,
+    lag: Duration,
+    api_calls: &ApiCalls,
+    messages: Messages,
+) {
     let call = |(operation, outcome, count): (String, &str, u64)| slurm_asg_wire::ApiCalls {
         operation,
         outcome: outcome.to_owned(),
@@ -330,6 +336,11 @@ fn note_look(board: &Board, took: Duration, lag: Duration, api_calls: &ApiCalls)
     board.update(|status| {
         status.figures.looked(took, lag);
         status.figures.api_calls = api_calls;
+        let Messages { notices, unknown, other, malformed } = messages;
+        let counts =
+            [("notice", notices), ("unknown", unknown), ("other", other), ("malformed", malformed)];
+        let counts = counts.into_iter().map(|(word, count)| (word.to_owned(), count));
+        status.figures.messages = counts.collect();
     });
 }
 

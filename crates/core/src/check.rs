@@ -552,9 +552,7 @@ impl<'a> Checker<'a> {
         }
         let goes = self.memory.releases.contains_key(&bind.instance)
             || self.memory.notices.contains_key(&bind.instance);
-        if goes && !is_its_own
-            || self.terminated.contains(&bind.instance)
-        {
+        if goes && !is_its_own || self.terminated.contains(&bind.instance) {
             return Err("an instance that goes is not given a node");
         }
         if !self.given.insert(bind.node.clone()) || !self.named.insert(bind.instance.clone()) {

@@ -70,7 +70,9 @@ impl Notice {
         // An event may be weeks ahead.
         let at = |time: Timestamp| match self.kind {
             NoticeKind::ScheduledEvent => date_and_minute(time),
-            _ => hour_and_minute(time),
+            NoticeKind::RebalanceRecommendation | NoticeKind::SpotInterruption => {
+                hour_and_minute(time)
+            }
         };
         let goes_at = self.goes_at.map(|time| format!(" at {} UTC", at(time))).unwrap_or_default();
         match self.kind {

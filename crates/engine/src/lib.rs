@@ -19,7 +19,9 @@ pub use cloud::{
     Cloud, CloudError, CloudErrorKind, Publication, QueuedMessage, ReadConsole, Receipt,
     TerminateRequest,
 };
-pub use engine::{Command, Engine, Followed, IDLE_PAUSE, Look, Messages, Retired, TRANSITION_PAUSE, What};
+pub use engine::{
+    Command, Engine, Followed, IDLE_PAUSE, Look, Messages, Retired, TRANSITION_PAUSE, What,
+};
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError, read_memory, write_memory};

@@ -13,6 +13,9 @@ use crate::alarms::{Parameters, sandbox_alarms};
 use crate::controllers;
 use crate::options::{Alarms, Layout, Options};
 
+/// The name of the sandbox's queue.
+const QUEUE: &str = "slurm-asg-events";
+
 /// Where everything of one cluster is.
 #[derive(Clone, Debug)]
 pub struct Files {
@@ -213,7 +216,13 @@ impl Files {
         });
         let groups: String = groups.collect();
         let run = self.text("run");
-        format!("region = \"eu-west-1\"\nsocket = \"{run}/asg.sock\"\n{groups}{by_alarm}")
+        let queue = if options.events_queue {
+            // The sandbox knows it by its name; requests go where AWS_ENDPOINT_URL says.
+            format!("events_queue = \"http://127.0.0.1/123456789012/{QUEUE}\"\n")
+        } else {
+            String::new()
+        };
+        format!("region = \"eu-west-1\"\nsocket = \"{run}/asg.sock\"\n{queue}{groups}{by_alarm}")
     }
 
     fn sandbox_toml(&self, options: &Options) -> Result<String> {
@@ -231,6 +240,7 @@ impl Files {
             toml::Value::from(group)
         });
         let mut table = toml::Table::new();
+        table.insert("queues".into(), vec![QUEUE].into());
         table.insert("batch_terminate".into(), options.batch_terminate.into());
         table.insert("boot_command".into(), boot_command.into());
         table.insert("boot_env".into(), toml::Value::try_from(boot_env)?);

@@ -39,6 +39,8 @@ pub struct Options {
     pub asg_keys: String,
     /// Further lines of slurm.conf.
     pub slurm_conf: String,
+    /// asg.toml names a queue, which the sandbox has: AWS's notices come over it.
+    pub events_queue: bool,
     /// Capacity is raised by alarms alone; `None` is directly.
     pub alarms: Option<Alarms>,
     /// asg.toml; `None` is the right one.
@@ -161,6 +163,7 @@ impl Default for Options {
             group_keys: String::new(),
             asg_keys: String::new(),
             slurm_conf: String::new(),
+            events_queue: false,
             alarms: None,
             asg_toml: None,
             credentials: true,

@@ -122,7 +122,14 @@ fn plugin(status: &Status, out: &mut Families<'_>) -> fmt::Result {
     let calls = calls.into_iter().map(|((operation, outcome), count)| {
         (vec![("operation", operation), ("outcome", outcome)], number(count))
     });
-    out.counter("slurm_asg_api_calls", "Calls to AWS; each attempt counts", None, calls)
+    out.counter("slurm_asg_api_calls", "Calls to AWS; each attempt counts", None, calls)?;
+    let messages = figures.messages.iter();
+    out.counter(
+        "slurm_asg_queue_messages",
+        "Messages of events_queue, by what they were about",
+        None,
+        messages.map(|(about, count)| (vec![("about", about.as_str())], number(*count))),
+    )
 }
 
 fn groups(status: &Status, out: &mut Families<'_>) -> fmt::Result {

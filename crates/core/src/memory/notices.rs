@@ -58,8 +58,7 @@ impl Memory {
         if self.notices.is_empty() && self.stirred.is_empty() {
             return;
         }
-        let bound: BTreeSet<_> =
-            self.bindings.values().map(|binding| &binding.instance).collect();
+        let bound: BTreeSet<_> = self.bindings.values().map(|binding| &binding.instance).collect();
         let known = || snapshot.asgs.values().filter_map(Seen::known);
         let all_known = known().count() == snapshot.asgs.len();
         self.notices.retain(|id, notice| {

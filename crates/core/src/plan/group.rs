@@ -12,8 +12,8 @@ use super::capacity::{Book, open_all};
 use super::hooks::being_terminated;
 use super::sizes::SizesProblem;
 use super::{
-    Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
-    Departure, TERMINATE_REPEAT, Terminate, TerminateCause, Why, departure, is_gone,
+    Action, Bind, Departure, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
+    TERMINATE_REPEAT, Terminate, TerminateCause, Why, departure, is_gone,
 };
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Memory};
@@ -360,9 +360,7 @@ impl<'a> Pass<'a, '_> {
         if let Some(why) = departure(binding, self.scene.memory, self.scene.snapshot) {
             let (why, reason) = match why {
                 Departure::Held => (Why::HeldByHook, being_terminated(&binding.instance)),
-                Departure::Noticed(notice) => {
-                    (Why::TakenByAws, notice.reason(&binding.instance))
-                }
+                Departure::Noticed(notice) => (Why::TakenByAws, notice.reason(&binding.instance)),
             };
             self.drain(name, node, reason);
             // Its numbers count; the reason is another.

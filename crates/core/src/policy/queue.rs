@@ -16,7 +16,9 @@ pub(super) fn read(
     let at = raw.span().start;
     if !is_queue(url) {
         let message = if url.starts_with("arn:") {
-            format!("events_queue is the queue's URL, not its ARN; write for instance \"{EXAMPLE}\"")
+            format!(
+                "events_queue is the queue's URL, not its ARN; write for instance \"{EXAMPLE}\""
+            )
         } else {
             format!("events_queue is no URL of an SQS queue; write for instance \"{EXAMPLE}\"")
         };
@@ -90,6 +92,9 @@ mod tests {
             assert_eq!(read("", url), Err(format!("asg.toml:1: events_queue {why}; {write}")));
         }
         let elsewhere = read("region = 'us-east-1'\n", super::EXAMPLE).unwrap_err();
-        assert!(elsewhere.starts_with("asg.toml:2: events_queue is in eu-west-1, and"), "{elsewhere}");
+        assert!(
+            elsewhere.starts_with("asg.toml:2: events_queue is in eu-west-1, and"),
+            "{elsewhere}"
+        );
     }
 }

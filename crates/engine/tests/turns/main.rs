@@ -37,7 +37,7 @@ use slurm_asg_core::snapshot::{
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
     AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE,
-    Journal, Look, Messages, Nodes, Publication, QueuedMessage, ReadConsole, Receipt, Scheduler,
+    Journal, Look, Nodes, Publication, QueuedMessage, ReadConsole, Receipt, Scheduler,
     SchedulerError, Store, StoreError, TerminateRequest,
 };
 

@@ -50,8 +50,10 @@ fn a_spot_interruption_drains_the_node_and_its_job_runs_again_elsewhere() -> Res
     let done = lab.until_job(next, "COMPLETED", JOB_RUNS)?;
     ensure!(done.nodes != node, "{} takes no job", done.nodes);
     std::fs::write(lab.path("out/go"), "")?;
+    lab.until("the job waits", SOON, |lab| Ok(lab.job(job)?.state == "PENDING"))?;
     // Slurm holds a requeued job for two minutes.
-    let done = lab.until_job(job, "COMPLETED", Duration::from_secs(240))?;
+    lab.command("scontrol", &["update", &format!("JobId={job}"), "StartTime=now"])?;
+    let done = lab.until_job(job, "COMPLETED", JOB_RUNS * 2)?;
     let output = lab.output(job);
     ensure!(done.restarts == 1 && output.ends_with("begins\nwhole\n"), "{output}");
     ensure!(messages_left(&lab)? == 0, "all messages are deleted");

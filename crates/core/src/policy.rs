@@ -553,7 +553,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `operators`, `readers`, `metrics`, `events`, `currency`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `events_queue`, `operators`, `readers`, `metrics`, `events`, `currency`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

@@ -123,12 +123,13 @@ fn plugin(status: &Status, out: &mut Families<'_>) -> fmt::Result {
         (vec![("operation", operation), ("outcome", outcome)], number(count))
     });
     out.counter("slurm_asg_api_calls", "Calls to AWS; each attempt counts", None, calls)?;
-    let messages = figures.messages.iter();
+    let count = |about: &str| number(figures.messages.get(about).copied().unwrap_or(0));
+    let messages = ["notice", "unknown", "other", "malformed"].into_iter();
     out.counter(
         "slurm_asg_queue_messages",
         "Messages of events_queue, by what they were about",
         None,
-        messages.map(|(about, count)| (vec![("about", about.as_str())], number(*count))),
+        messages.map(|about| (vec![("about", about)], count(about))),
     )
 }
 

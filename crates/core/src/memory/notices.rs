@@ -134,9 +134,11 @@ mod tests {
         notify(&mut world, "i-1", NoticeKind::SpotInterruption);
         assert_eq!(turn(&mut world), ["drain n1"]);
         world.die("i-1");
-        // Slurm was asked already, and will power it down once it is DOWN.
-        world.node_mut("n1").state = NodeState(NodeState::ALLOCATED | NodeState::DRAIN);
-        assert_eq!(turn(&mut world), ["down n1", "power_down n1"]);
+        // It has been asked to power down after its job, which will never end.
+        assert!(world.node_mut("n1").state.has(NodeState::POWER_DOWN));
+        assert_eq!(turn(&mut world), ["down n1"]);
+        assert_eq!(turn(&mut world), ["power_down n1"], "if that has taken the mark away");
+        assert_eq!(turn(&mut world), NOTHING);
     }
 
     #[test]

@@ -342,14 +342,19 @@ impl<'a> Pass<'a, '_> {
     fn judge_up(&mut self, name: &NodeName, node: &Node, binding: &Binding) -> Why {
         if is_gone(binding, self.scene.snapshot) {
             self.plan.watch_slurm = true;
-            if node.state.has(NodeState::POWER_DOWN) {
+            let is_asked = node.state.has(NodeState::POWER_DOWN);
+            // A node that drains waits for its jobs, and these will never end.
+            let waits = node.state.has_work() && !node.state.is_down();
+            if is_asked && !waits {
                 return Why::PowerDownAsked;
             }
             if !(node.state.is_down() && node.reason.starts_with(OWN_REASON)) {
                 let reason = format!("(Code:InstanceGone) {} is gone", binding.instance);
                 self.plan.actions.push(Action::MarkDown(MarkDown { node: name.clone(), reason }));
             }
-            self.plan.actions.push(Action::PowerDown(PowerDown::recover(name)));
+            if !is_asked {
+                self.plan.actions.push(Action::PowerDown(PowerDown::recover(name)));
+            }
             return Why::InstanceGone;
         }
         self.ask_if_missing(binding);

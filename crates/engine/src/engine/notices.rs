@@ -69,6 +69,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let is_news = !news.is_empty();
         if is_news {
             story::log(&events);
+            // What went wrong before that comes before it in the log.
+            self.tell_troubles();
             self.record(events);
             self.save();
             // What is not saved comes again.

@@ -153,6 +153,12 @@ mod tests {
         let mut world = World::new(0, 8, &["i-1 spare", "n1 alloc_powering_up"]);
         notify(&mut world, "i-1", NoticeKind::SpotInterruption);
         assert_eq!(turn(&mut world), ["desired 1 -> 2", "terminate i-1"]);
+        // There is no room for another, or the group keeps as many: it is replaced.
+        for min in [0, 1] {
+            let mut world = World::new(min, 1, &["i-1 spare", "n1 alloc_powering_up"]);
+            notify(&mut world, "i-1", NoticeKind::RebalanceRecommendation);
+            assert_eq!(turn(&mut world), ["replace i-1"]);
+        }
     }
 
     #[test]

@@ -517,7 +517,7 @@ impl<'a> Pass<'a, '_> {
 
     /// Terminates an instance. At the group's minimum it is replaced instead: the newcomer is
     /// fresh, while this one has had its name.
-    fn terminate(
+    pub(super) fn terminate(
         &mut self,
         asg: &AsgName,
         id: &InstanceId,

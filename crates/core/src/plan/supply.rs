@@ -221,6 +221,11 @@ impl Pass<'_, '_> {
             }
         }
         for (asg, id) in due {
+            if self.scene.memory.notices.contains_key(id) {
+                // At its minimum the group launches another, which a node may have.
+                self.terminate(asg, id, None, TerminateCause::Orphan);
+                continue;
+            }
             let may = self.books.iter_mut().find(|book| book.name == asg).is_some_and(Book::take);
             if may {
                 // Below its minimum the group would only launch another: base instances stay.

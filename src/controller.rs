@@ -148,7 +148,7 @@ async fn live(host: &HostFacts) {
                 if !is_active() {
                     // The lock and the socket are free for the slurmctld that has taken control.
                     tracing::info!("this slurmctld is on standby now, and so is slurm-asg");
-                    board.update(|status| "standby".clone_into(&mut status.state));
+                    board.update(|status| "starting".clone_into(&mut status.state));
                 }
             }
             Err(problem) => {

@@ -15,6 +15,7 @@ mod explain;
 mod failover;
 mod hooks;
 mod life;
+mod memcheck;
 mod notices;
 mod programs;
 mod protection;

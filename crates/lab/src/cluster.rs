@@ -98,6 +98,14 @@ impl Lab {
         let out = self.files.path("log/slurmctld.out");
         let path = |name: &str| self.files.path(name).display().to_string();
         let slurmctld = "/usr/sbin/slurmctld";
+        if self.options.memcheck {
+            let findings = format!("--log-file={}", path("log/memcheck.log"));
+            // What is reachable at the end is held by the loop's thread, which never ends.
+            let arguments = ["--leak-check=full", "--show-leak-kinds=definite", "--num-callers=30"];
+            let command = [findings.as_str(), slurmctld, "-D"];
+            let arguments: Vec<_> = arguments.into_iter().chain(command).collect();
+            return Child::start("/usr/bin/valgrind", &arguments, &environment, &out);
+        }
         if !self.options.backup {
             return Child::start(slurmctld, &["-D"], &environment, &out);
         }
@@ -132,7 +140,8 @@ impl Lab {
             Controller::Backup => "Slurmctld(backup",
         };
         let answers = |line: &str| line.starts_with(which) && line.trim_end().ends_with("UP");
-        let up = wait_for(START_LIMIT, || {
+        let limit = if self.options.memcheck { START_LIMIT * 6 } else { START_LIMIT };
+        let up = wait_for(limit, || {
             let process = match controller {
                 Controller::Primary => &mut self.slurmctld,
                 Controller::Backup => &mut self.backup,
@@ -159,6 +168,13 @@ impl Lab {
     pub fn crash_slurmctld(&mut self) {
         if let Some(mut slurmctld) = self.slurmctld.take() {
             slurmctld.crash();
+        }
+    }
+
+    /// Ends slurmctld as an administrator would, and waits for that up to so long.
+    pub fn stop_slurmctld(&mut self, limit: Duration) {
+        if let Some(mut slurmctld) = self.slurmctld.take() {
+            slurmctld.end_within(limit);
         }
     }
 

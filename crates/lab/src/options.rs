@@ -31,6 +31,9 @@ pub struct Options {
     /// Whether there is a backup slurmctld. It has a host's name and an address of its own, in
     /// namespaces that only root can make.
     pub backup: bool,
+    /// slurmctld runs under Valgrind's memcheck, whose findings are in `log/memcheck.log`. It takes
+    /// many times as long.
+    pub memcheck: bool,
     /// Whether slurm.conf names the plugin.
     pub plugin: bool,
     /// Further lines of the group in asg.toml.
@@ -159,6 +162,7 @@ impl Default for Options {
             batch_terminate: true,
             slurm_user: "root".to_owned(),
             backup: false,
+            memcheck: false,
             plugin: true,
             group_keys: String::new(),
             asg_keys: String::new(),

@@ -101,7 +101,8 @@ impl Lab {
         if self.options.memcheck {
             let findings = format!("--log-file={}", path("log/memcheck.log"));
             // What is reachable at the end is held by the loop's thread, which never ends.
-            let arguments = ["--leak-check=full", "--show-leak-kinds=definite", "--num-callers=30"];
+            let arguments =
+                ["-v", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40"];
             let command = [findings.as_str(), slurmctld, "-D"];
             let arguments: Vec<_> = arguments.into_iter().chain(command).collect();
             return Child::start("/usr/bin/valgrind", &arguments, &environment, &out);

@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test test-releases packages test-packages soak chaos fuzz oracle lint deny bench clean
+.PHONY: help deps build demo test test-releases packages test-packages soak chaos memcheck fuzz oracle lint deny bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -53,6 +53,9 @@ soak: deps ## simulate clusters with faults, in virtual time (HOURS=100000)
 JOBS ?= 200
 chaos: build ## many jobs on a real cluster while everything goes wrong (JOBS=200, root)
 	SLURM_ASG_CHAOS_JOBS=$(JOBS) $(CARGO) test --test e2e every_job_runs_while_everything -- --nocapture
+
+memcheck: build ## a cluster's life with slurmctld under Valgrind's memcheck (minutes, root)
+	$(CARGO) test --workspace --test e2e memcheck_finds -- --ignored --nocapture
 
 # For how long `make fuzz` runs each target, seconds.
 SECONDS ?= 60

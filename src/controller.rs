@@ -16,7 +16,7 @@ use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings};
 use slurm_asg_core::event::{Chronicle, Event, EventName};
 use slurm_asg_core::policy::{Access, EventsPolicy, Policy};
 use slurm_asg_engine::{
-    Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder, Retired,
+    Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Messages, Recorder, Retired,
 };
 use slurm_asg_wire::Response;
 use tokio::sync::{Notify, mpsc};
@@ -26,7 +26,7 @@ use crate::abi::slurm_version;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::guard::text_of;
-use crate::lock::{StateLock, try_lock};
+use crate::lock::{StateLock, holder, try_lock};
 use crate::pace::Pace;
 use crate::scheduler::Slurmctld;
 use crate::server::{Desk, Order, Rights, serve};
@@ -143,7 +143,14 @@ async fn live(host: &HostFacts) {
             continue;
         }
         match config.read() {
-            Ok(policy) => work(host, &mut config, policy, &board).await,
+            Ok(policy) => {
+                work(host, &mut config, policy, &board).await;
+                if !is_active() {
+                    // The lock and the socket are free for the slurmctld that has taken control.
+                    tracing::info!("this slurmctld is on standby now, and so is slurm-asg");
+                    board.update(|status| "starting".clone_into(&mut status.state));
+                }
+            }
             Err(problem) => {
                 tracing::error!("{problem}");
                 while !stopping() && !config.has_changed() {
@@ -184,6 +191,14 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     desk.rights.set_access(policy.access.clone());
     let socket = config::socket(&policy);
     let server = serve(socket.clone(), Arc::clone(&desk));
+    if host.controllers > 1 && !is_shared(&state_dir, host) {
+        tracing::warn!(
+            "slurm.conf has {} SlurmctldHost, and state_dir {} is not below StateSaveLocation: \
+             it must be on storage that all of them share, or two of them may work at once",
+            host.controllers,
+            state_dir.display()
+        );
+    }
     tracing::info!(
         "started: {} groups of {}, state in {}, socket {}",
         policy.groups.len(),
@@ -193,28 +208,35 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     );
     let told = Told { recorder, config: config.path().display().to_string() };
     told.started();
-    let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
-    let api_calls = cloud.calls();
+    let (region, events_queue) = (policy.region.clone(), policy.events_queue.clone());
+    let cloud = AwsCloud::connect(Settings { region, events_queue }).await;
+    let (api_calls, arrived) = (cloud.calls(), cloud.arrived());
     let store = FileStore::new(&state_dir);
     // slurmctld does not start without a ClusterName.
     let cluster = host.cluster.clone().unwrap_or_default();
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
-    let calls = Calls { look_now: &look_now, orders: &mut ordered, api_calls };
+    let calls = Calls { look_now: &look_now, arrived: &arrived, orders: &mut ordered, api_calls };
     turn_until_changed(engine, config, policy, &desk, calls, &told).await;
     server.abort();
     // Whoever comes next finds nobody at the socket.
     server.await.ok();
 }
 
+/// Whether a directory is where slurmctld keeps what a backup takes over from it.
+fn is_shared(state_dir: &Path, host: &HostFacts) -> bool {
+    host.state_save_location.as_ref().is_some_and(|shared| state_dir.starts_with(shared))
+}
+
 async fn take_lock(state_dir: &Path, config: &Config) -> Option<StateLock> {
     let mut said = String::new();
-    while !stopping() && !config.has_changed() {
+    while !stopping() && is_active() && !config.has_changed() {
         let problem = match try_lock(state_dir) {
             Ok(Some(lock)) => return Some(lock),
             Ok(None) => format!(
-                "another slurm-asg works with {}; this one waits until it has ended",
-                state_dir.display()
+                "another slurm-asg works with {} ({}); this one waits until it has ended",
+                state_dir.display(),
+                holder(state_dir).unwrap_or_else(|| "its lock does not say whose".to_owned())
             ),
             Err(error) => format!(
                 "{} cannot be used: {error}; make it writable for SlurmUser, or set `state_dir` \
@@ -249,15 +271,22 @@ async fn turn_until_changed(
         let look = engine.turn().await;
         let now = Instant::now();
         let lag = due.map_or(Duration::ZERO, |due| began.saturating_duration_since(due));
-        note_look(board, now - began, lag, &calls.api_calls);
+        note_look(board, now - began, lag, &calls.api_calls, engine.messages());
         pace.looked(now, look.pause);
         let rest = now + look.rest;
         told.look(&mut chronicle, &policy, &look);
         board.show(&policy, look);
         due = pace.next().map(|next| next.max(rest));
         let mut new_policy = None;
-        match wait(&mut pace, &mut calls, config).await {
-            Call::Look => {}
+        let call = loop {
+            let call = wait(&mut pace, &mut calls, config).await;
+            // Most of an account's messages may be about instances of others.
+            if !matches!(call, Call::Messages) || engine.take_messages() {
+                break call;
+            }
+        };
+        match call {
+            Call::Look | Call::Messages => {}
             Call::Order(Order::FollowAdvice(answer)) => {
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
@@ -298,7 +327,13 @@ async fn turn_until_changed(
 }
 
 /// Puts a look's own figures on the board.
-fn note_look(board: &Board, took: Duration, lag: Duration, api_calls: &ApiCalls) {
+fn note_look(
+    board: &Board,
+    took: Duration,
+    lag: Duration,
+    api_calls: &ApiCalls,
+    messages: Messages,
+) {
     let call = |(operation, outcome, count): (String, &str, u64)| slurm_asg_wire::ApiCalls {
         operation,
         outcome: outcome.to_owned(),
@@ -308,6 +343,11 @@ fn note_look(board: &Board, took: Duration, lag: Duration, api_calls: &ApiCalls)
     board.update(|status| {
         status.figures.looked(took, lag);
         status.figures.api_calls = api_calls;
+        let Messages { notices, unknown, other, malformed } = messages;
+        let counts =
+            [("notice", notices), ("unknown", unknown), ("other", other), ("malformed", malformed)];
+        let counts = counts.into_iter().map(|(word, count)| (word.to_owned(), count));
+        status.figures.messages = counts.collect();
     });
 }
 
@@ -342,13 +382,14 @@ fn read_again(
 fn needs_restart(old: &Policy, new: &Policy) -> bool {
     let places =
         |policy: &Policy| (policy.region.clone(), policy.state_dir.clone(), policy.socket.clone());
+    let queue = |policy: &Policy| policy.events_queue.clone();
     // The time between heartbeats can.
     let log = |policy: &Policy| {
         let heartbeat = Duration::ZERO;
         let for_all = policy.access.readers.is_none();
         (EventsPolicy { heartbeat, ..policy.events.clone() }, for_all)
     };
-    (places(old), log(old)) != (places(new), log(new))
+    (places(old), queue(old), log(old)) != (places(new), queue(new), log(new))
 }
 
 /// Opens the event log that asg.toml asks for. Without one the loop works all the same.
@@ -410,6 +451,8 @@ impl Told {
 struct Calls<'a> {
     /// Rung by whoever wants a look at once.
     look_now: &'a Notify,
+    /// Rung when messages of AWS have come.
+    arrived: &'a Notify,
     orders: &'a mut mpsc::Receiver<Order>,
     /// Counts what is asked of AWS.
     api_calls: ApiCalls,
@@ -419,6 +462,8 @@ struct Calls<'a> {
 enum Call {
     /// The next look.
     Look,
+    /// Messages of AWS have come.
+    Messages,
     /// The configuration file has changed.
     Configuration,
     /// Something else.
@@ -475,6 +520,7 @@ async fn wait(pace: &mut Pace, calls: &mut Calls<'_>, config: &Config) -> Call {
         tokio::select! {
             () = calls.look_now.notified() => return Call::Look,
             Some(order) = calls.orders.recv() => return Call::Order(order),
+            () = calls.arrived.notified() => return Call::Messages,
             () = hook::heard() => pace.ring(Instant::now()),
             () = sleep_until(next) => return Call::Look,
             () = sleep_until(next_check) => {

@@ -19,6 +19,8 @@ pub struct HostFacts {
     pub cluster: Option<String>,
     /// StateSaveLocation.
     pub state_save_location: Option<PathBuf>,
+    /// How many SlurmctldHost there are: the primary and its backups.
+    pub controllers: u32,
     /// The id of SlurmUser.
     pub slurm_user: Option<u32>,
     /// How it shares out nodes.
@@ -47,6 +49,7 @@ impl HostFacts {
             slurm_conf: text(conf.slurm_conf).map(PathBuf::from),
             cluster: text(conf.cluster_name),
             state_save_location: text(conf.state_save_location).map(PathBuf::from),
+            controllers: conf.control_cnt,
             slurm_user: Some(conf.slurm_user_id),
             sharing: SlurmFacts {
                 version: Some(Release::of_number(SLURM_VERSION_NUMBER)),

@@ -33,7 +33,7 @@ fn submit(lab: Lab) -> Result<(Lab, u32)> {
 
 /// Waits until slurmctld has saved what it knows of the job, which it does every few seconds: what
 /// it forgets itself is not the matter here.
-fn slurm_has_saved(lab: &Lab, job: u32) -> Result<()> {
+pub fn slurm_has_saved(lab: &Lab, job: u32) -> Result<()> {
     let now = SystemTime::now();
     lab.command("scontrol", &["update", &format!("JobId={job}"), "Comment=seen"])?;
     let file = lab.path("state/job_state");

@@ -61,6 +61,7 @@ fn outcome(response: Option<&HttpResponse>) -> &'static str {
     }
     let body = response.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
     let (code, words) = (element(&body, "Code"), element(&body, "Message"));
+    let code = if code.is_empty() { json_type(&body) } else { code };
     match kind(code, words, status) {
         CloudErrorKind::Throttled => "throttled",
         CloudErrorKind::NoAnswer => "no_answer",
@@ -79,6 +80,14 @@ fn element<'a>(body: &'a str, name: &str) -> &'a str {
     rest.split_once(end.as_str()).map_or("", |(text, _)| text)
 }
 
+/// The name of an error in JSON, as SQS answers: `{"__type":"com.amazonaws.sqs#QueueDoesNotExist",…`.
+fn json_type(body: &str) -> &str {
+    let rest = body.split_once("\"__type\":").map_or("", |(_, rest)| rest.trim_start());
+    let text = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'));
+    let name = text.map_or("", |(text, _)| text);
+    name.rsplit('#').next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +99,8 @@ mod tests {
         assert_eq!(element(body, "Message"), "Rate");
         assert_eq!(element("<Code>open", "Code"), "");
         assert_eq!(element("", "Code"), "");
+        let json = r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no"}"#;
+        assert_eq!(json_type(json), "QueueDoesNotExist");
+        assert_eq!((json_type(body), json_type(r#"{"__type": 7}"#)), ("", ""));
     }
 }

@@ -177,6 +177,8 @@ pub fn kind(code: &str, words: &str, status: u16) -> CloudErrorKind {
         | "Blocked"
         | "ExpiredToken"
         | "ExpiredTokenException"
+        | "KMS.AccessDeniedException"
+        | "KmsAccessDenied"
         | "IncompleteSignature"
         | "InvalidClientTokenId"
         | "MissingAuthenticationToken"
@@ -235,6 +237,14 @@ fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<S
         "InvalidClientTokenId" | "AuthFailure" | "UnrecognizedClientException" => {
             return Some("check the credentials, and that the region is enabled".to_owned());
         }
+        // SQS has two names for each: of its older protocol and of the newer.
+        "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist" | "InvalidAddress" => {
+            return Some(
+                "correct events_queue or region in asg.toml, or create the queue \
+                 (packaging/cloudformation/events.json)"
+                    .to_owned(),
+            );
+        }
         _ => {}
     }
     match kind {
@@ -242,6 +252,7 @@ fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<S
             let service = match operation {
                 "DescribeInstances" | "CreateTags" => "ec2",
                 "PutMetricData" => "cloudwatch",
+                "ReceiveMessage" | "DeleteMessage" => "sqs",
                 _ => "autoscaling",
             };
             Some(format!("allow {service}:{operation} in the controller's IAM policy"))

@@ -9,6 +9,7 @@ use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_cloudwatch as cloudwatch;
 use aws_sdk_ec2 as ec2;
+use aws_sdk_sqs as sqs;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -18,6 +19,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::calls::Calls;
+use crate::queue::WAIT_S;
 
 /// To connect: one round trip inside the region is about a millisecond, so 2 s lets a lost SYN be
 /// sent again and no more.
@@ -38,6 +40,8 @@ const APP_NAME: &str = "slurm-asg";
 pub struct Settings {
     /// The region; `None` leaves it to the SDK: AWS_REGION, profile, instance metadata.
     pub region: Option<String>,
+    /// The URL of the SQS queue that AWS's notices come from, if there is one.
+    pub events_queue: Option<String>,
 }
 
 /// The SDK's configuration as this crate wants it, yet to be loaded: a test adds an endpoint and
@@ -73,7 +77,9 @@ pub struct Clients {
     pub ec2: ec2::Client,
     /// CloudWatch.
     pub cloudwatch: cloudwatch::Client,
-    /// Counts the calls of all three.
+    /// SQS. Its requests are held open while there is no message.
+    pub sqs: sqs::Client,
+    /// Counts the calls of all four.
     pub calls: Calls,
     /// Where Auto Scaling calls go.
     pub autoscaling_at: Endpoint,
@@ -81,17 +87,20 @@ pub struct Clients {
     pub ec2_at: Endpoint,
     /// Where CloudWatch calls go.
     pub cloudwatch_at: Endpoint,
+    /// Where SQS calls go.
+    pub sqs_at: Endpoint,
 }
 
 impl Clients {
     /// Makes no request.
     pub fn new(config: &SdkConfig) -> Self {
         let (autoscaling_at, ec2_at) = (Endpoint::default(), Endpoint::default());
-        let cloudwatch_at = Endpoint::default();
+        let (cloudwatch_at, sqs_at) = (Endpoint::default(), Endpoint::default());
         let calls = Calls::default();
         let autoscaling = autoscaling::config::Builder::from(config);
         let ec2 = ec2::config::Builder::from(config);
         let cloudwatch = cloudwatch::config::Builder::from(config);
+        let sqs = sqs::config::Builder::from(config).timeout_config(with_long_polls());
         Self {
             autoscaling: autoscaling::Client::from_conf(
                 autoscaling.interceptor(autoscaling_at.clone()).interceptor(calls.clone()).build(),
@@ -102,12 +111,26 @@ impl Clients {
             cloudwatch: cloudwatch::Client::from_conf(
                 cloudwatch.interceptor(cloudwatch_at.clone()).interceptor(calls.clone()).build(),
             ),
+            sqs: sqs::Client::from_conf(
+                sqs.interceptor(sqs_at.clone()).interceptor(calls.clone()).build(),
+            ),
             calls,
             autoscaling_at,
             ec2_at,
             cloudwatch_at,
+            sqs_at,
         }
     }
+}
+
+/// Time limits for requests that are held open.
+fn with_long_polls() -> TimeoutConfig {
+    let attempt = ATTEMPT_MAX + Duration::from_secs(u64::from(WAIT_S.unsigned_abs()));
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_MAX)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * 2)
+        .build()
 }
 
 /// Remembers the endpoint that the SDK chose, for messages: it depends on environment, profile and

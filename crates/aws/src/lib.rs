@@ -1,6 +1,6 @@
 //! AWS for slurm-asg: the only crate that names the AWS SDK.
 //!
-//! It carries [`slurm_asg_engine::Cloud`] to the Auto Scaling, EC2 and CloudWatch APIs and decides nothing. A
+//! It carries [`slurm_asg_engine::Cloud`] to the Auto Scaling, EC2, CloudWatch and SQS APIs and decides nothing. A
 //! partial answer is an error, never a shorter truth; every number of calls, pages and retries
 //! has a limit; and error codes are known in one module only (`classify`).
 #![forbid(unsafe_code)]
@@ -16,12 +16,14 @@ mod instances;
 mod launches;
 mod metrics;
 mod pace;
+mod queue;
 mod refusal;
 mod settings;
 mod tags;
 mod terminate;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use slurm_asg_core::advice::Advice;
@@ -30,7 +32,10 @@ use slurm_asg_core::memory::FailedBoot;
 use slurm_asg_core::plan::AnswerHook;
 use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
 use slurm_asg_core::time::Timestamp;
-use slurm_asg_engine::{Cloud, CloudError, Publication, ReadConsole, TerminateRequest};
+use slurm_asg_engine::{
+    Cloud, CloudError, Publication, QueuedMessage, ReadConsole, Receipt, TerminateRequest,
+};
+use tokio::sync::Notify;
 
 pub use calls::Calls;
 pub use client::{Settings, loader};
@@ -40,6 +45,7 @@ use client::Clients;
 use consoles::Consoles;
 use metrics::Publisher;
 use pace::Paces;
+use queue::Listener;
 use tags::Tagger;
 
 /// Single terminate calls under way at once, where batches are not known.
@@ -57,6 +63,7 @@ pub struct AwsCloud {
     tagger: Tagger,
     consoles: Consoles,
     publisher: Publisher,
+    listener: Listener,
 }
 
 impl AwsCloud {
@@ -64,7 +71,11 @@ impl AwsCloud {
     /// Never fails: without region or credentials each request fails and says what to do. Call
     /// within a tokio runtime; the background tasks that write tags and publish metrics run there.
     pub async fn connect(settings: Settings) -> Self {
-        Self::from_sdk_config(&loader(&settings).load().await)
+        let cloud = Self::from_sdk_config(&loader(&settings).load().await);
+        match &settings.events_queue {
+            Some(queue) => cloud.listening_to(queue),
+            None => cloud,
+        }
     }
 
     /// With a configuration that was made elsewhere, best from [`loader`]: its time-outs and
@@ -83,7 +94,22 @@ impl AwsCloud {
             tagger,
             consoles,
             publisher,
+            listener: Listener::default(),
         }
+    }
+
+    /// The same, with an SQS queue that AWS's notices come from. Call within a tokio runtime: the
+    /// background tasks that read it run there.
+    #[must_use]
+    pub fn listening_to(self, queue: &str) -> Self {
+        let listener = Listener::start(&self.clients, queue);
+        Self { listener, ..self }
+    }
+
+    /// Rings when messages have come over the queue.
+    #[must_use]
+    pub fn arrived(&self) -> Arc<Notify> {
+        self.listener.arrived()
     }
 
     /// The count of calls.
@@ -182,5 +208,17 @@ impl Cloud for AwsCloud {
 
     fn published(&self) -> Option<Result<(), CloudError>> {
         self.publisher.ended()
+    }
+
+    fn messages(&self) -> Vec<QueuedMessage> {
+        self.listener.take()
+    }
+
+    fn delete_later(&self, receipts: Vec<Receipt>) {
+        self.listener.delete(receipts);
+    }
+
+    fn listened(&self) -> Option<Result<(), CloudError>> {
+        self.listener.ended()
     }
 }

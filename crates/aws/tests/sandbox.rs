@@ -227,3 +227,51 @@ async fn one_instance_that_cannot_be_protected_does_not_keep_the_others_from_it(
     let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
     assert!(groups[&asg].instances.values().all(|member| member.protected));
 }
+
+#[tokio::test]
+async fn messages_of_the_queue_arrive_and_come_again_until_they_are_deleted() {
+    let (sandbox, cloud) = start("queues = [\"q\"]").await;
+    let cloud = cloud.listening_to("http://127.0.0.1/123456789012/q");
+    let arrived = cloud.arrived();
+    // The request is held open: nothing is asked again and again.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    sandbox.client().post("{\"one\": 1}").unwrap();
+    tokio::time::timeout(Duration::from_secs(30), arrived.notified()).await.unwrap();
+    let messages = cloud.messages();
+    let bodies: Vec<_> = messages.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!((bodies, cloud.messages().len()), (vec!["{\"one\": 1}"], 0));
+    assert_eq!(cloud.listened(), Some(Ok(())));
+    let left = || sandbox.client().state().unwrap().queues["q"];
+    assert_eq!(left(), 1, "it is deleted once it is taken note of");
+    cloud.delete_later(messages.into_iter().map(|message| message.receipt).collect());
+    for _ in 0..200 {
+        if left() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(left(), 0);
+    let calls = sandbox.client().calls().unwrap();
+    let asked = calls.iter().filter(|call| call.action == "ReceiveMessage").count();
+    assert!(asked <= 3, "{asked} requests");
+    let counted = cloud.calls().read();
+    assert!(counted.iter().any(|(name, outcome, _)| name == "DeleteMessage" && *outcome == "ok"));
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_there_is_told_with_what_to_write() {
+    let (sandbox, cloud) = start("").await;
+    let cloud = cloud.listening_to("http://127.0.0.1/123456789012/none");
+    let arrived = cloud.arrived();
+    tokio::time::timeout(Duration::from_secs(30), arrived.notified()).await.unwrap();
+    let error = cloud.listened().unwrap().unwrap_err().to_string();
+    let expected = "ReceiveMessage: AWS.SimpleQueueService.NonExistentQueue: The specified queue \
+        does not exist; correct events_queue or region in asg.toml, or create the queue \
+        (packaging/cloudformation/events.json)";
+    assert_eq!(error, expected);
+    // It is asked again, and less and less often.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let calls = sandbox.client().calls().unwrap();
+    let asked = calls.iter().filter(|call| call.action == "ReceiveMessage").count();
+    assert!((2..=4).contains(&asked), "{asked} requests");
+}

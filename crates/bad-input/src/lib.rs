@@ -14,6 +14,7 @@ mod aws_error;
 pub mod classify;
 mod configuration;
 mod hostlist;
+mod notice;
 mod request;
 mod resume_file;
 mod snapshot;
@@ -28,10 +29,11 @@ use slurm_asg_core::policy::{self, Policy};
 pub type Rule = fn(&[u8]);
 
 /// All kinds, by the name of their fuzz target and of the directory in fuzz/corpus.
-pub const RULES: [(&str, Rule); 7] = [
+pub const RULES: [(&str, Rule); 8] = [
     ("aws_error", aws_error::holds),
     ("configuration", configuration::holds),
     ("hostlist", hostlist::holds),
+    ("notice", notice::holds),
     ("request", request::holds),
     ("resume_file", resume_file::holds),
     ("snapshot", snapshot::holds),

@@ -350,6 +350,7 @@ impl<'a> Checker<'a> {
         let is_going = |id: &InstanceId| {
             let member = self.member(id);
             member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
+                || self.memory.notices.contains_key(id)
         };
         node.state.is_down() && !node.state.has_work() && instances.any(|(id, _)| is_going(id))
     }
@@ -505,6 +506,7 @@ impl<'a> Checker<'a> {
         let is_going = |id: &InstanceId| {
             let member = self.member(id);
             member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
+                || self.memory.notices.contains_key(id)
         };
         if instances.any(|(id, _)| is_going(id)) {
             Ok(())
@@ -602,9 +604,9 @@ impl<'a> Checker<'a> {
         {
             return Err("a node has one instance");
         }
-        if self.memory.releases.contains_key(&bind.instance) && !is_its_own
-            || self.terminated.contains(&bind.instance)
-        {
+        let goes = self.memory.releases.contains_key(&bind.instance)
+            || self.memory.notices.contains_key(&bind.instance);
+        if goes && !is_its_own || self.terminated.contains(&bind.instance) {
             return Err("an instance that goes is not given a node");
         }
         if !self.given.insert(bind.node.clone()) || !self.named.insert(bind.instance.clone()) {

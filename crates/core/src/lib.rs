@@ -21,6 +21,7 @@ pub mod job_notice;
 pub mod memory;
 pub mod metrics;
 pub mod node_state;
+pub mod notice;
 pub mod plan;
 pub mod policy;
 pub mod resume_file;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::node_state::{NodeState, Phase};
+use crate::notice::Notice;
 use crate::plan::{
     ANSWER_REST, Action, HookAnswer, POWER_UP_REST, Plan, SIZES_REST, TerminateCause, is_gone,
 };
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 mod boot_times;
 mod boots;
 mod kept;
+mod notices;
 mod successors;
 
 pub use boot_times::{BootTimes, Watch};
@@ -89,6 +91,12 @@ pub struct Memory {
     /// Boots that are watched, to see what they take.
     #[serde(skip)]
     pub watch: Watch,
+    /// Instances that AWS has said it will take.
+    #[serde(default)]
+    pub notices: BTreeMap<InstanceId, Notice>,
+    /// Instances that are said to have changed, with the time since when EC2 is asked about them.
+    #[serde(skip)]
+    pub stirred: BTreeMap<InstanceId, Timestamp>,
 }
 
 /// What is remembered of a group's failed launches.
@@ -285,6 +293,7 @@ impl Memory {
         self.notice_expired(snapshot.now);
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
+        self.forget_notices(snapshot);
         self.powered_up.retain(|_, retry| retry.counts(snapshot.now));
         self.sizes_retry.retain(|_, retry| retry.counts(snapshot.now));
         self.cooldowns.retain(|_, it| snapshot.now.since(it.until) < COOLDOWN_MEMORY);

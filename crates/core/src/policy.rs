@@ -17,6 +17,7 @@ mod access;
 mod events;
 mod launch;
 mod price;
+mod queue;
 pub mod reference;
 mod scale_in;
 mod sizes;
@@ -51,6 +52,8 @@ pub struct Policy {
     pub socket: Option<PathBuf>,
     /// Who may use it.
     pub access: Access,
+    /// The URL of the SQS queue that AWS's notices come from, if there is one.
+    pub events_queue: Option<String>,
     /// What is published to CloudWatch.
     pub metrics: MetricsPolicy,
     /// The event log.
@@ -183,6 +186,7 @@ struct File {
     region: Option<toml::Spanned<String>>,
     state_dir: Option<toml::Spanned<PathBuf>>,
     socket: Option<toml::Spanned<PathBuf>>,
+    events_queue: Option<toml::Spanned<String>>,
     operators: access::Key,
     readers: access::Key,
     metrics: Option<FileMetrics>,
@@ -285,8 +289,13 @@ pub fn parse(file: &Path, text: &str) -> Result<Policy, PolicyError> {
     if raw.group.len() > GROUPS_MAX {
         return Err(source.error(text.len(), format!("more than {GROUPS_MAX} groups")));
     }
+    let region = raw.region.map(|region| source.region(region)).transpose()?;
+    let events_queue = raw.events_queue;
+    let events_queue =
+        events_queue.map(|url| queue::read(&source, url, region.as_deref())).transpose()?;
     let mut policy = Policy {
-        region: raw.region.map(|region| source.region(region)).transpose()?,
+        region,
+        events_queue,
         state_dir: raw.state_dir.map(|dir| source.absolute("state_dir", dir)).transpose()?,
         socket: raw.socket.map(|socket| source.absolute("socket", socket)).transpose()?,
         access: access::read(&source, raw.operators, raw.readers)?,
@@ -563,7 +572,7 @@ mod tests {
             ("", "asg.toml:1: no [[group]]; write [[group]] with name, nodes and asg"),
             (
                 "regoin = \"eu-west-1\"",
-                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `operators`, `readers`, `metrics`, `events`, `currency`, `job_notices`, `group`",
+                "asg.toml:1: unknown field `regoin`, expected one of `region`, `state_dir`, `socket`, `events_queue`, `operators`, `readers`, `metrics`, `events`, `currency`, `job_notices`, `group`",
             ),
             (
                 "region = \"Ireland\"\n[[group]]\nname=\"c\"\nnodes=\"c1\"\nasg=\"a\"",

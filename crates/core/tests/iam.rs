@@ -12,7 +12,7 @@ use slurm_asg_core::policy::MetricsPolicy;
 
 const POLICIES: [&str; 2] = ["controller.json", "controller-by-tag.json"];
 /// The clients as crates/aws names them, which is also how IAM names the services.
-const SERVICES: [&str; 3] = ["autoscaling", "ec2", "cloudwatch"];
+const SERVICES: [&str; 4] = ["autoscaling", "ec2", "cloudwatch", "sqs"];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -118,7 +118,8 @@ fn next_of_node(why: &Why) -> Option<Why> {
         Why::NotInGroup => Why::HeldByHook,
         Why::HeldByHook => Why::Kept { since: None, words: String::new() },
         Why::Kept { .. } => Why::InstanceKept { words: String::new() },
-        Why::InstanceKept { .. } => return None,
+        Why::InstanceKept { .. } => Why::TakenByAws,
+        Why::TakenByAws => return None,
     })
 }
 

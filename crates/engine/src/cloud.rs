@@ -122,7 +122,30 @@ pub trait Cloud {
 
     /// How the last publication ended; `None` if that was told already, or if it has not yet.
     fn published(&self) -> Option<Result<(), CloudError>>;
+
+    /// Messages that have come over the queue since this was last asked; none if there is no queue.
+    /// A message that is not deleted comes again.
+    fn messages(&self) -> Vec<QueuedMessage>;
+
+    /// Deletes messages. Returns at once; it goes on in the background, and nothing depends on it.
+    fn delete_later(&self, receipts: Vec<Receipt>);
+
+    /// How the queue was last read; `None` if that was told already, or if there is no queue.
+    fn listened(&self) -> Option<Result<(), CloudError>>;
 }
+
+/// A message of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedMessage {
+    /// Its text.
+    pub body: String,
+    /// To delete it with.
+    pub receipt: Receipt,
+}
+
+/// A message's ReceiptHandle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt(pub String);
 
 /// The console of an instance that never registered.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! One turn of the loop, and when the next is due.
 
 mod keep;
+mod notices;
 mod retire;
 mod unsaved;
 
@@ -23,6 +24,7 @@ use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
 
 pub use keep::Keeping;
+pub use notices::Messages;
 pub use retire::Retired;
 
 use crate::Clock;
@@ -71,6 +73,7 @@ pub struct Engine<C, S, K, T, J> {
     troubles: Troubles,
     story: Story,
     job_notices: JobNotices,
+    messages: Messages,
 }
 
 /// A setting that was advised, and how changing it went.
@@ -166,6 +169,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             publisher: Publisher::default(),
             job_notices: JobNotices::default(),
             troubles,
+            messages: Messages::default(),
         }
     }
 
@@ -331,6 +335,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         if self.view.is_stale(IDLE_PAUSE, self.clock.now()) {
             self.refresh().await;
         }
+        self.take_messages();
         let mut round = 1;
         loop {
             cost += self.look_at_slurm().await;

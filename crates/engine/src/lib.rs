@@ -16,9 +16,12 @@ mod store;
 mod story;
 mod troubles;
 
-pub use cloud::{Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest};
+pub use cloud::{
+    Cloud, CloudError, CloudErrorKind, Publication, QueuedMessage, ReadConsole, Receipt,
+    TerminateRequest,
+};
 pub use engine::{
-    Command, Engine, Followed, IDLE_PAUSE, Keeping, Look, Retired, TRANSITION_PAUSE, What,
+    Command, Engine, Followed, IDLE_PAUSE, Keeping, Look, Messages, Retired, TRANSITION_PAUSE, What,
 };
 pub use journal::{FileJournal, Journal, Place, Recorder};
 pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};

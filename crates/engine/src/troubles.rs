@@ -31,6 +31,8 @@ pub enum About {
     Hooks,
     /// Keeping protected nodes from suspension.
     Protection,
+    /// Reading the queue of AWS's notices.
+    Queue,
     /// Publishing metrics.
     Metrics,
     /// Writing events.
@@ -61,6 +63,7 @@ impl About {
             | Self::Instances
             | Self::Hooks
             | Self::Protection
+            | Self::Queue
             | Self::Metrics
             | Self::Events
             | Self::Socket => (None, None),

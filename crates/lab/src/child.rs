@@ -82,10 +82,15 @@ impl Child {
 
     /// Sends SIGTERM, waits a while, and kills it if that does not help.
     pub fn end(&mut self) {
+        self.end_within(Duration::from_secs(5));
+    }
+
+    /// The same, with another time to end by itself.
+    pub fn end_within(&mut self, limit: Duration) {
         if self.is_alive() {
             let pid = self.process.id().to_string();
             drop(Command::new("kill").args(["-TERM", &pid]).status());
-            let limit = Instant::now() + Duration::from_secs(5);
+            let limit = Instant::now() + limit;
             while self.is_alive() && Instant::now() < limit {
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -12,6 +12,7 @@ use slurm_asg_wire::{Request, Response, Status, ask};
 use tempfile::TempDir;
 
 use crate::child::Child;
+use crate::controllers::{Controller, on_its_host};
 use crate::files::Files;
 use crate::jobs::{self, Job, NodeLine};
 use crate::options::Options;
@@ -26,6 +27,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub struct Lab {
     // Fields are dropped in this order: nobody is left without what it needs.
     slurmctld: Option<Child>,
+    backup: Option<Child>,
     sandbox: Child,
     munged: Child,
     files: Files,
@@ -59,6 +61,7 @@ impl Lab {
         };
         let mut lab = Self {
             slurmctld: None,
+            backup: None,
             sandbox,
             munged,
             files,
@@ -69,6 +72,9 @@ impl Lab {
             _ports: ports,
         };
         lab.start_slurmctld()?;
+        if lab.options.backup {
+            lab.start_backup()?;
+        }
         Ok(lab)
     }
 
@@ -77,6 +83,40 @@ impl Lab {
     /// # Errors
     /// If it does not; the end of its log is in the message.
     pub fn start_slurmctld(&mut self) -> Result<()> {
+        self.slurmctld = Some(self.start_controller(Controller::Primary)?);
+        self.until_it_serves(Controller::Primary)
+    }
+
+    /// Starts the backup slurmctld and waits until it answers. The primary runs already.
+    fn start_backup(&mut self) -> Result<()> {
+        self.backup = Some(self.start_controller(Controller::Backup)?);
+        self.until_it_serves(Controller::Backup)
+    }
+
+    fn start_controller(&self, controller: Controller) -> Result<Child> {
+        let environment = self.environment();
+        let out = self.files.path("log/slurmctld.out");
+        let path = |name: &str| self.files.path(name).display().to_string();
+        let slurmctld = "/usr/sbin/slurmctld";
+        if self.options.memcheck {
+            let findings = format!("--log-file={}", path("log/memcheck.log"));
+            // What is reachable at the end is held by the loop's thread, which never ends.
+            let arguments =
+                ["-v", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40"];
+            let command = [findings.as_str(), slurmctld, "-D"];
+            let arguments: Vec<_> = arguments.into_iter().chain(command).collect();
+            return Child::start("/usr/bin/valgrind", &arguments, &environment, &out);
+        }
+        if !self.options.backup {
+            return Child::start(slurmctld, &["-D"], &environment, &out);
+        }
+        let log = path(controller.log());
+        let command = [slurmctld, "-D", "-L", &log].map(str::to_owned);
+        let (program, arguments) = on_its_host(controller, path("hosts"), path("pid"), &command);
+        Child::start(program, &arguments, &environment, &out)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
         let mut environment = vec![
             ("SLURM_CONF".to_owned(), self.files.path("slurm.conf").display().to_string()),
             ("AWS_ENDPOINT_URL".to_owned(), self.endpoint()),
@@ -90,29 +130,52 @@ impl Lab {
             environment.push(("AWS_SECRET_ACCESS_KEY".to_owned(), "sandbox".to_owned()));
         }
         environment.extend(self.options.environment.iter().cloned());
-        let log = self.files.path("log/slurmctld.out");
-        self.slurmctld = Some(Child::start("/usr/sbin/slurmctld", &["-D"], &environment, &log)?);
-        let up = wait_for(START_LIMIT, || {
-            if let Some(slurmctld) = &mut self.slurmctld
-                && !slurmctld.is_alive()
-            {
+        environment
+    }
+
+    /// Waits until one of the controllers answers, or has ended.
+    fn until_it_serves(&mut self, controller: Controller) -> Result<()> {
+        // With one controller the line begins with `Slurmctld(primary) at`, too.
+        let which = match controller {
+            Controller::Primary => "Slurmctld(primary",
+            Controller::Backup => "Slurmctld(backup",
+        };
+        let answers = |line: &str| line.starts_with(which) && line.trim_end().ends_with("UP");
+        let limit = if self.options.memcheck { START_LIMIT * 6 } else { START_LIMIT };
+        let up = wait_for(limit, || {
+            let process = match controller {
+                Controller::Primary => &mut self.slurmctld,
+                Controller::Backup => &mut self.backup,
+            };
+            if process.as_mut().is_some_and(|process| !process.is_alive()) {
                 return Some(false);
             }
-            self.command("scontrol", &["ping"])
-                .ok()
-                .filter(|text| text.contains("UP"))
-                .map(|_| true)
+            self.ping().filter(|text| text.lines().any(answers)).map(|_| true)
         });
         if up != Some(true) {
-            bail!("slurmctld does not serve:\n{}", tail(&self.log()));
+            bail!("slurmctld does not serve:\n{}", tail(&self.log_of(controller)));
         }
         Ok(())
+    }
+
+    /// What `scontrol ping` says; it fails as long as any controller does not answer.
+    fn ping(&self) -> Option<String> {
+        let mut ping = Command::new("scontrol");
+        ping.arg("ping").env("SLURM_CONF", self.files.path("slurm.conf"));
+        Some(String::from_utf8_lossy(&ping.output().ok()?.stdout).into_owned())
     }
 
     /// Kills slurmctld with SIGKILL.
     pub fn crash_slurmctld(&mut self) {
         if let Some(mut slurmctld) = self.slurmctld.take() {
             slurmctld.crash();
+        }
+    }
+
+    /// Ends slurmctld as an administrator would, and waits for that up to so long.
+    pub fn stop_slurmctld(&mut self, limit: Duration) {
+        if let Some(mut slurmctld) = self.slurmctld.take() {
+            slurmctld.end_within(limit);
         }
     }
 
@@ -293,7 +356,22 @@ impl Lab {
     /// slurmctld's log.
     #[must_use]
     pub fn log(&self) -> String {
-        let log = fs::read_to_string(self.files.path("log/slurmctld.log")).unwrap_or_default();
+        self.log_of(Controller::Primary)
+    }
+
+    /// The ends of all slurmctld's logs.
+    fn logs(&self) -> String {
+        if !self.options.backup {
+            return tail(&self.log());
+        }
+        let (primary, backup) = (self.log(), self.log_of(Controller::Backup));
+        format!("{}\n--- backup\n{}", last_lines(&primary, 20), last_lines(&backup, 60))
+    }
+
+    /// The log of one of two slurmctld.
+    #[must_use]
+    pub fn log_of(&self, controller: Controller) -> String {
+        let log = fs::read_to_string(self.files.path(controller.log())).unwrap_or_default();
         let early = fs::read_to_string(self.files.path("log/slurmctld.out")).unwrap_or_default();
         if log.is_empty() { early } else { log }
     }
@@ -301,7 +379,13 @@ impl Lab {
     /// What the plugin has written to slurmctld's log.
     #[must_use]
     pub fn plugin_log(&self) -> Vec<String> {
-        let log = self.log();
+        self.plugin_log_of(Controller::Primary)
+    }
+
+    /// What the plugin of one of two slurmctld has written to its log.
+    #[must_use]
+    pub fn plugin_log_of(&self, controller: Controller) -> Vec<String> {
+        let log = self.log_of(controller);
         log.lines().filter(|line| line.contains("job_submit/asg:")).map(str::to_owned).collect()
     }
 
@@ -334,7 +418,7 @@ impl Lab {
             self.sandbox().state().map(|state| (state.groups, state.alarms)),
             self.instance_logs(),
             self.plugin_log().join("\n"),
-            tail(&self.log()),
+            self.logs(),
         )
     }
 
@@ -379,6 +463,9 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // slurmctld first: it must not see the sandbox's machines die.
+        if let Some(mut backup) = self.backup.take() {
+            backup.end();
+        }
         if let Some(mut slurmctld) = self.slurmctld.take() {
             slurmctld.end();
         }

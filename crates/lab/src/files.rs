@@ -10,7 +10,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::alarms::{Parameters, sandbox_alarms};
+use crate::controllers;
 use crate::options::{Alarms, Layout, Options};
+
+/// The name of the sandbox's queue.
+const QUEUE: &str = "slurm-asg-events";
 
 /// Where everything of one cluster is.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ impl Files {
     /// # Errors
     /// If something is missing or cannot be written.
     pub fn write(&self, options: &Options) -> Result<()> {
-        for name in ["bin", "log", "out", "plugins", "run", "spool", "state"] {
+        for name in ["bin", "log", "out", "pid", "plugins", "run", "spool", "state"] {
             fs::create_dir_all(self.path(name))?;
         }
         if !options.installed {
@@ -47,6 +51,9 @@ impl Files {
         }
         self.write_key()?;
         fs::write(self.path("slurm.conf"), self.slurm_conf(options)?)?;
+        if options.backup {
+            fs::write(self.path("hosts"), controllers::hosts())?;
+        }
         let gres_conf = options.layout().gres_conf;
         if !gres_conf.is_empty() {
             fs::write(self.path("gres.conf"), gres_conf)?;
@@ -108,20 +115,25 @@ impl Files {
     }
 
     fn slurm_conf(&self, options: &Options) -> Result<String> {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned();
+        let controllers = if options.backup {
+            controllers::slurm_conf()
+        } else {
+            let host = fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned();
+            format!("SlurmctldHost={host}(127.0.0.1)\n")
+        };
         let stock = stock_plugins()?;
         let layout = options.layout();
         let job_submit = if options.plugin { "JobSubmitPlugins=asg\n" } else { "" };
         Ok(format!(
             "ClusterName=lab\n\
-             SlurmctldHost={host}(127.0.0.1)\n\
+             {controllers}\
              SlurmctldPort={port}\n\
              SlurmUser={slurm_user}\n\
              AuthType=auth/munge\n\
              AuthInfo=socket={munge}\n\
              StateSaveLocation={state}\n\
              SlurmdSpoolDir={spool}/%n\n\
-             SlurmctldPidFile={state}/slurmctld.pid\n\
+             SlurmctldPidFile={pid}/slurmctld.pid\n\
              SlurmdPidFile={spool}/%n.pid\n\
              SlurmctldLogFile={log}/slurmctld.log\n\
              SlurmdLogFile={log}/slurmd.%n.log\n\
@@ -153,6 +165,7 @@ impl Files {
             port = self.port,
             slurm_user = options.slurm_user,
             munge = self.text("munge.sock"),
+            pid = self.text("pid"),
             state = self.text("state"),
             spool = self.text("spool"),
             log = self.text("log"),
@@ -203,7 +216,13 @@ impl Files {
         });
         let groups: String = groups.collect();
         let run = self.text("run");
-        format!("region = \"eu-west-1\"\nsocket = \"{run}/asg.sock\"\n{groups}{by_alarm}")
+        let queue = if options.events_queue {
+            // The sandbox knows it by its name; requests go where AWS_ENDPOINT_URL says.
+            format!("events_queue = \"http://127.0.0.1/123456789012/{QUEUE}\"\n")
+        } else {
+            String::new()
+        };
+        format!("region = \"eu-west-1\"\nsocket = \"{run}/asg.sock\"\n{queue}{groups}{by_alarm}")
     }
 
     fn sandbox_toml(&self, options: &Options) -> Result<String> {
@@ -221,6 +240,7 @@ impl Files {
             toml::Value::from(group)
         });
         let mut table = toml::Table::new();
+        table.insert("queues".into(), vec![QUEUE].into());
         table.insert("batch_terminate".into(), options.batch_terminate.into());
         table.insert("boot_command".into(), boot_command.into());
         table.insert("boot_env".into(), toml::Value::try_from(boot_env)?);

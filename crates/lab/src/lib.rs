@@ -9,6 +9,7 @@
 mod alarms;
 mod child;
 mod cluster;
+mod controllers;
 mod files;
 mod jobs;
 mod options;
@@ -17,6 +18,7 @@ mod release;
 
 pub use child::Child;
 pub use cluster::{Lab, now_ms, wait_for};
+pub use controllers::Controller;
 pub use jobs::{Job, NodeLine};
 pub use options::{Alarms, Layout, NodeKind, Options};
 pub use release::Release;

@@ -28,6 +28,12 @@ pub struct Options {
     pub batch_terminate: bool,
     /// SlurmUser.
     pub slurm_user: String,
+    /// Whether there is a backup slurmctld. It has a host's name and an address of its own, in
+    /// namespaces that only root can make.
+    pub backup: bool,
+    /// slurmctld runs under Valgrind's memcheck, whose findings are in `log/memcheck.log`. It takes
+    /// many times as long.
+    pub memcheck: bool,
     /// Whether slurm.conf names the plugin.
     pub plugin: bool,
     /// Further lines of the group in asg.toml.
@@ -36,6 +42,8 @@ pub struct Options {
     pub asg_keys: String,
     /// Further lines of slurm.conf.
     pub slurm_conf: String,
+    /// asg.toml names a queue, which the sandbox has: AWS's notices come over it.
+    pub events_queue: bool,
     /// Capacity is raised by alarms alone; `None` is directly.
     pub alarms: Option<Alarms>,
     /// asg.toml; `None` is the right one.
@@ -153,10 +161,13 @@ impl Default for Options {
             boot_delay_ms: 700,
             batch_terminate: true,
             slurm_user: "root".to_owned(),
+            backup: false,
+            memcheck: false,
             plugin: true,
             group_keys: String::new(),
             asg_keys: String::new(),
             slurm_conf: String::new(),
+            events_queue: false,
             alarms: None,
             asg_toml: None,
             credentials: true,

@@ -3,7 +3,7 @@
 use crate::calls::Call;
 use crate::control::State;
 use crate::faults::Fault;
-use crate::world::GroupChange;
+use crate::world::{GroupChange, Notice};
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -78,6 +78,17 @@ impl SandboxClient {
     /// is replaced, as the desired capacity stays.
     pub fn terminate(&self, id: &str) -> Result<(), ClientError> {
         self.json("POST", &format!("/sandbox/instances/{id}/terminate"), "")
+    }
+
+    /// Sends a notice of what becomes of an instance to all SQS queues.
+    pub fn notify(&self, id: &str, notice: Notice) -> Result<(), ClientError> {
+        let notice = serde_json::to_string(&notice)?;
+        self.json("POST", &format!("/sandbox/instances/{id}/notice"), &notice)
+    }
+
+    /// Puts any message into all SQS queues.
+    pub fn post(&self, body: &str) -> Result<(), ClientError> {
+        self.json("POST", "/sandbox/messages", body)
     }
 
     /// Changes a group's sizes, as another actor would.

@@ -48,6 +48,9 @@ pub struct Config {
     pub isolate: bool,
     /// The Auto Scaling groups.
     pub group: Vec<GroupConfig>,
+    /// Names of SQS queues; EventBridge puts every notice of an instance into each.
+    #[serde(default)]
+    pub queues: Vec<String>,
     /// CloudWatch alarms with a simple scaling policy each.
     #[serde(default)]
     pub alarm: Vec<AlarmConfig>,

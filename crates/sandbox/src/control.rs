@@ -2,7 +2,9 @@
 
 use crate::faults::{Fault, FaultInForce};
 use crate::server::Shared;
-use crate::world::{Alarm, AlarmState, GroupChange, HookAction, Instance, MetricKey, Point, World};
+use crate::world::{
+    Alarm, AlarmState, GroupChange, HookAction, Instance, MetricKey, Notice, Point, World,
+};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub struct State {
     pub metrics: Vec<MetricState>,
     /// CloudWatch's alarms.
     pub alarms: Vec<AlarmView>,
+    /// How many messages each SQS queue has.
+    pub queues: BTreeMap<String, usize>,
 }
 
 /// A metric.
@@ -152,11 +156,21 @@ pub fn handle(shared: &Shared, method: &Method, path: &[&str], body: &[u8]) -> (
             let done = world.terminate(None, &[id], false, now_ms);
             done.map_err(|error| (404, error.message)).and_then(|_| json(&()))
         }
+        (&Method::POST, ["instances", id, "notice"]) => {
+            parse::<Notice>(body).and_then(|notice| match world.notify(id, notice, now_ms) {
+                true => json(&()),
+                false => Err((404, format!("{id}: no living instance"))),
+            })
+        }
+        (&Method::POST, ["messages"]) => {
+            world.post(&String::from_utf8_lossy(body));
+            json(&())
+        }
         (&Method::POST, ["groups", name]) => parse::<GroupChange>(body).and_then(|change| {
             world.update_group(name, change, None, now_ms).map_err(|error| bad(error.message))?;
             json(&())
         }),
-        _ => Err((404, "known: GET state, GET|DELETE calls, GET|POST|DELETE faults, POST instances/ID/die|terminate, POST groups/NAME".into())),
+        _ => Err((404, "known: GET state, GET|DELETE calls, GET|POST|DELETE faults, POST instances/ID/die|terminate|notice, POST messages, POST groups/NAME".into())),
     };
     drop(world);
     shared.changed();
@@ -193,6 +207,7 @@ fn state(world: &World, now_ms: u64) -> State {
         faults: world.faults.in_force().to_vec(),
         metrics: world.metrics().iter().map(|(key, points)| metric(key, points)).collect(),
         alarms: world.alarms().iter().map(alarm).collect(),
+        queues: world.queue_counts(),
     }
 }
 

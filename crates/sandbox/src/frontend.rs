@@ -6,7 +6,7 @@ use crate::query::Params;
 use crate::server::{BODY_MAX, Shared};
 use crate::world::World;
 use crate::xml::{Xml, ec2_error, query_answer, query_error};
-use crate::{autoscaling, cbor, cloudwatch, ec2};
+use crate::{autoscaling, cbor, cloudwatch, ec2, sqs};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Reply {
     pub status: u16,
     /// The request's protocol.
     pub form: Form,
-    /// XML or CBOR.
+    /// XML, CBOR or JSON.
     pub body: Bytes,
     /// AWS's error code of a refusal.
     pub error_code: Option<&'static str>,
@@ -38,6 +38,8 @@ pub enum Form {
     Query,
     /// CBOR both ways; for CloudWatch only.
     Cbor,
+    /// JSON both ways; for SQS only.
+    Json,
 }
 
 /// A request, as far as it could be read.
@@ -66,11 +68,27 @@ impl Request {
     }
 }
 
+impl Request {
+    /// One to SQS in JSON.
+    #[must_use]
+    pub fn json(operation: &str, body: &[u8]) -> Self {
+        let params = sqs::params(operation, body);
+        Self { form: Form::Json, action: operation.to_owned(), params }
+    }
+
+    /// Whether it may be held open, and ends with its caller.
+    #[must_use]
+    pub const fn may_wait(&self) -> bool {
+        matches!(self.form, Form::Json)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     AutoScaling,
     Ec2,
     CloudWatch,
+    Sqs,
     Sts,
 }
 
@@ -81,6 +99,7 @@ impl Service {
             Some(autoscaling::VERSION) => Ok(Self::AutoScaling),
             Some(ec2::VERSION) => Ok(Self::Ec2),
             Some(cloudwatch::VERSION) => Ok(Self::CloudWatch),
+            Some(sqs::VERSION) => Ok(Self::Sqs),
             Some(STS_VERSION) => Ok(Self::Sts),
             other => Err(ApiError::new(
                 400,
@@ -106,6 +125,8 @@ impl Service {
                 Ok(query_answer(cloudwatch::NAMESPACE, action, &id, None::<fn(&mut Xml)>))
             }
             Self::Sts => sts(world, action),
+            // Its requests may be held open: `call` has them.
+            Self::Sqs => Err(ApiError::unknown_operation(action, sqs::VERSION)),
         }
     }
 
@@ -114,6 +135,7 @@ impl Service {
             Self::AutoScaling | Self::CloudWatch | Self::Sts => {
                 ApiError::new(400, "Throttling", "Rate exceeded")
             }
+            Self::Sqs => ApiError::new(403, "RequestThrottled", "Request is throttled."),
             Self::Ec2 => ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
         }
     }
@@ -126,6 +148,7 @@ impl Service {
             Self::CloudWatch => {
                 ApiError::new(500, "InternalServiceError", "An internal error has occurred")
             }
+            Self::Sqs => ApiError::new(500, "InternalFailure", "An internal error has occurred"),
             Self::Ec2 => ApiError::new(500, "InternalError", "An internal error has occurred"),
         }
     }
@@ -136,6 +159,7 @@ impl Service {
             Self::CloudWatch => query_error(cloudwatch::NAMESPACE, error, request_id),
             Self::Sts => query_error(STS_NAMESPACE, error, request_id),
             Self::Ec2 => ec2_error(error, request_id),
+            Self::Sqs => sqs::error(error),
         }
     }
 }
@@ -171,9 +195,16 @@ pub async fn call(shared: Arc<Shared>, request: Request, signed: bool) -> Answer
         tokio::time::sleep(Duration::from_millis(verdict.delay_ms)).await;
     }
     let service = params.as_ref().map_err(Clone::clone).and_then(Service::of);
-    let result = params.and_then(|params| {
-        carry_out(&shared, service.clone()?, &action, &params, signed, verdict.ending)
-    });
+    let result = match (params, &service) {
+        (Ok(params), Ok(Service::Sqs)) if signed && is_carried_out(verdict.ending) => {
+            sqs::long_poll(&shared, &action, &params).await
+        }
+        (Ok(params), Ok(service)) => {
+            carry_out(&shared, *service, &action, &params, signed, verdict.ending)
+        }
+        (Err(error), _) => Err(error),
+        (_, Err(error)) => Err(error.clone()),
+    };
     if verdict.ending == Ending::LostReply {
         ended(0, Some("lost_reply"));
         return None;
@@ -192,8 +223,15 @@ pub async fn call(shared: Arc<Shared>, request: Request, signed: bool) -> Answer
         // None of CloudWatch's operations here returns anything.
         (Form::Cbor, Ok(_)) => cbor::empty_answer().into(),
         (Form::Cbor, Err(error)) => cbor::error_answer(&error).into(),
+        (Form::Json, Ok(json)) => json.into(),
+        (Form::Json, Err(error)) => sqs::error(&error).into(),
     };
     Some(Reply { status, form, body, error_code })
+}
+
+/// Whether a call is carried out, whatever becomes of its answer.
+const fn is_carried_out(ending: Ending) -> bool {
+    matches!(ending, Ending::Proper | Ending::LostReply)
 }
 
 fn carry_out(

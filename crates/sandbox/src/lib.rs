@@ -1,4 +1,4 @@
-//! An AWS endpoint on loopback whose instances are processes on this machine: Auto Scaling, EC2, CloudWatch and instance metadata,
+//! An AWS endpoint on loopback whose instances are processes on this machine: Auto Scaling, EC2, CloudWatch, SQS and instance metadata,
 //! enough for an autoscaler to be shown and tested without an account, with life-cycle hooks and with faults to inject.
 //!
 //! It checks no signatures and bills nobody, so it listens on loopback addresses only.
@@ -24,6 +24,7 @@ mod lifecycle_api;
 pub mod process;
 pub mod query;
 pub mod server;
+mod sqs;
 mod suspension_api;
 pub mod world;
 pub mod xml;
@@ -34,4 +35,4 @@ pub use config::{AlarmConfig, Comparison, Config, GroupConfig, Statistic};
 pub use control::{ActionState, AlarmView, GroupState, InstanceState, MetricState, State};
 pub use faults::{Fault, FaultInForce};
 pub use server::Sandbox;
-pub use world::{AlarmState, GroupChange, Point};
+pub use world::{AlarmState, GroupChange, Notice, Point, SPOT_NOTICE_MS};

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::process::Processes;
 use crate::world::{Effect, World};
-use crate::{cbor, cloudwatch, control, frontend, imds};
+use crate::{cbor, cloudwatch, control, frontend, imds, sqs};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -160,6 +160,11 @@ async fn respond(
             );
             Ok(response(status, "text/plain", text))
         }
+        (&Method::POST, [""]) if header("x-amz-target").is_some() => {
+            let target = header("x-amz-target").unwrap_or_default();
+            let operation = target.strip_prefix(sqs::TARGET).unwrap_or(target);
+            aws(shared, frontend::Request::json(operation, &body), &head.headers).await
+        }
         (&Method::POST, [""]) => aws(shared, frontend::Request::query(&body), &head.headers).await,
         (&Method::POST, ["service", cloudwatch::SERVICE, "operation", operation]) => {
             let is_zipped = header("content-encoding") == Some("gzip");
@@ -180,19 +185,26 @@ async fn aws(
     headers: &HeaderMap,
 ) -> Result<Response<Full<Bytes>>, Silence> {
     let signed = headers.contains_key("authorization");
-    let call = tokio::spawn(frontend::call(shared, request, signed));
-    let reply = call.await.ok().flatten().ok_or(Silence)?;
+    let may_wait = request.may_wait();
+    let call = frontend::call(shared, request, signed);
+    // A request that is held open for a caller who has gone would take messages from others.
+    let reply = if may_wait { call.await } else { tokio::spawn(call).await.ok().flatten() };
+    let reply = reply.ok_or(Silence)?;
     let content_type = match reply.form {
         frontend::Form::Query => "text/xml",
         frontend::Form::Cbor => cbor::CONTENT_TYPE,
+        frontend::Form::Json => sqs::CONTENT_TYPE,
     };
     let mut answer = response(reply.status, content_type, reply.body);
-    if reply.form == frontend::Form::Cbor {
+    if reply.form != frontend::Form::Query {
         let headers = answer.headers_mut();
-        headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+        if reply.form == frontend::Form::Cbor {
+            headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+        }
         // How the services that once spoke the query protocol tell its error codes.
         let side = if reply.status >= 500 { "Receiver" } else { "Sender" };
-        let code = reply.error_code.map(|code| HeaderValue::try_from(format!("{code};{side}")));
+        let code = reply.error_code.map(sqs::old_code);
+        let code = code.map(|code| HeaderValue::try_from(format!("{code};{side}")));
         if let Some(Ok(code)) = code {
             headers.insert("x-amzn-query-error", code);
         }

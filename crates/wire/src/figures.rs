@@ -1,5 +1,6 @@
 //! Numbers of the loop itself, for whoever watches over it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,10 @@ pub struct Figures {
     pub lag_ms: u64,
     /// Calls to AWS: each attempt counts.
     pub api_calls: Vec<ApiCalls>,
+    /// Messages of AWS that have come over the queue: `notice` is about an instance of the groups,
+    /// `unknown` about another, `other` about nothing that matters here, `malformed` not to be read.
+    #[serde(default)]
+    pub messages: BTreeMap<String, u64>,
 }
 
 /// Calls of one operation that ended alike.

@@ -15,7 +15,7 @@ use slurm_asg_engine::{Cloud, CloudError, Publication};
 
 /// The SDK's configuration for an endpoint that checks no signatures.
 pub async fn config_at(url: &str) -> aws_config::SdkConfig {
-    let settings = Settings { region: Some("eu-west-1".to_owned()) };
+    let settings = Settings { region: Some("eu-west-1".to_owned()), events_queue: None };
     let credentials = Credentials::new("test", "test", None, None, "test");
     loader(&settings).endpoint_url(url).credentials_provider(credentials).load().await
 }

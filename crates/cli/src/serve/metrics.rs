@@ -122,7 +122,15 @@ fn plugin(status: &Status, out: &mut Families<'_>) -> fmt::Result {
     let calls = calls.into_iter().map(|((operation, outcome), count)| {
         (vec![("operation", operation), ("outcome", outcome)], number(count))
     });
-    out.counter("slurm_asg_api_calls", "Calls to AWS; each attempt counts", None, calls)
+    out.counter("slurm_asg_api_calls", "Calls to AWS; each attempt counts", None, calls)?;
+    let count = |about: &str| number(figures.messages.get(about).copied().unwrap_or(0));
+    let messages = ["notice", "unknown", "other", "malformed"].into_iter();
+    out.counter(
+        "slurm_asg_queue_messages",
+        "Messages of events_queue, by what they were about",
+        None,
+        messages.map(|about| (vec![("about", about)], count(about))),
+    )
 }
 
 fn groups(status: &Status, out: &mut Families<'_>) -> fmt::Result {

@@ -91,6 +91,8 @@ names! {
     NodePowerDown = "node_power_down",
     /// It could not be.
     NodePowerDownFailed = "node_power_down_failed",
+    /// AWS has said that it takes an instance.
+    InstanceNotice = "instance_notice",
     /// A node gives no job any more: its instance is about to be terminated by someone else.
     NodeDrained = "node_drained",
     /// Slurm did not take that.

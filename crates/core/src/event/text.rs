@@ -82,7 +82,9 @@ impl Event {
                 number(self.from),
                 number(self.to)
             ),
-            EventName::LaunchesFail | EventName::ProtectedMode => f.write_str(reason),
+            EventName::LaunchesFail | EventName::ProtectedMode | EventName::InstanceNotice => {
+                f.write_str(reason)
+            }
             EventName::NeverRegistered => f.write_str("has never registered"),
             EventName::BootConsole => match &self.console {
                 Some(text) => write!(f, "its console had last: {}", last_line(text)),

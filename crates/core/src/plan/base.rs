@@ -12,7 +12,7 @@ use super::group::{OWN_REASON, Pass, Scene};
 use super::kept::keeps_instance;
 use super::sizes::SizesProblem;
 use super::{Action, PowerUp, PowerUpCause};
-use super::{is_being_ended, is_gone};
+use super::{departure, is_gone};
 use crate::hostlist;
 use crate::ids::NodeName;
 use crate::node_state::{NodeState, Phase};
@@ -150,7 +150,9 @@ impl<'a> Pass<'a, '_> {
         let target = Target { keep: sum(&|sizes| sizes.keep), max: sum(&|sizes| sizes.max) };
         let is_ended = |name: &NodeName| {
             let binding = self.scene.memory.bindings.get(name);
-            binding.is_some_and(|binding| is_being_ended(binding, self.scene.snapshot))
+            binding.is_some_and(|binding| {
+                departure(binding, self.scene.memory, self.scene.snapshot).is_some()
+            })
         };
         let given_up = |name: &NodeName, node: &Node| {
             let idles = node.state.is_down() && !node.state.has_work();

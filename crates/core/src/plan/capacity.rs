@@ -156,6 +156,11 @@ pub fn is_nameless(id: &InstanceId, snapshot: &Snapshot) -> bool {
     snapshot.machines.get(id).and_then(Machine::facts).is_none_or(|facts| facts.node_tag.is_none())
 }
 
+/// The same of one that AWS has not said it will take.
+pub fn is_usable(id: &InstanceId, memory: &Memory, snapshot: &Snapshot) -> bool {
+    is_nameless(id, snapshot) && !memory.notices.contains_key(id)
+}
+
 /// The group's Auto Scaling groups that could be read, in order of preference.
 pub fn open_all<'a>(
     name: &GroupName,

@@ -9,11 +9,12 @@ use std::net::IpAddr;
 
 use super::base::Base;
 use super::capacity::{Book, open_all};
+use super::hooks::being_terminated;
 use super::sizes::SizesProblem;
 use super::whole::Incomplete;
 use super::{
-    Action, Bind, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
-    TERMINATE_REPEAT, Terminate, TerminateCause, Why, is_gone,
+    Action, Bind, Departure, GroupReport, MarkDown, NodeReport, Plan, PowerDown, PowerDownCause,
+    TERMINATE_REPEAT, Terminate, TerminateCause, Why, departure, is_gone,
 };
 use crate::demand::JobVerdict;
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
@@ -351,14 +352,19 @@ impl<'a> Pass<'a, '_> {
     fn judge_up(&mut self, name: &NodeName, node: &Node, binding: &Binding) -> Why {
         if is_gone(binding, self.scene.snapshot) {
             self.plan.watch_slurm = true;
-            if node.state.has(NodeState::POWER_DOWN) {
+            let is_asked = node.state.has(NodeState::POWER_DOWN);
+            // A node that drains waits for its jobs, and these will never end.
+            let waits = node.state.has_work() && !node.state.is_down();
+            if is_asked && !waits {
                 return Why::PowerDownAsked;
             }
             if !(node.state.is_down() && node.reason.starts_with(OWN_REASON)) {
                 let reason = format!("(Code:InstanceGone) {} is gone", binding.instance);
                 self.plan.actions.push(Action::MarkDown(MarkDown { node: name.clone(), reason }));
             }
-            self.plan.actions.push(Action::PowerDown(PowerDown::recover(name)));
+            if !is_asked {
+                self.plan.actions.push(Action::PowerDown(PowerDown::recover(name)));
+            }
             return Why::InstanceGone;
         }
         self.ask_if_missing(binding);
@@ -366,11 +372,15 @@ impl<'a> Pass<'a, '_> {
             self.plan.look_up.insert(binding.instance.clone());
             self.tell_address_again(name, node, binding);
         }
-        if super::is_being_ended(binding, self.scene.snapshot) {
-            self.drain(name, node, &binding.instance);
-            // Its numbers count; the reason is the hook.
+        if let Some(why) = departure(binding, self.scene.memory, self.scene.snapshot) {
+            let (why, reason) = match why {
+                Departure::Held => (Why::HeldByHook, being_terminated(&binding.instance)),
+                Departure::Noticed(notice) => (Why::TakenByAws, notice.reason(&binding.instance)),
+            };
+            self.drain(name, node, reason);
+            // Its numbers count; the reason is another.
             self.in_service(node);
-            return Why::HeldByHook;
+            return why;
         }
         let idle = if self.base.keeps(name) {
             Why::Base { since: node.idle_since }
@@ -469,6 +479,10 @@ impl<'a> Pass<'a, '_> {
     }
 
     fn ask_if_missing(&mut self, binding: &Binding) {
+        if self.scene.memory.stirred.contains_key(&binding.instance) {
+            self.plan.watch_cloud = true;
+            self.plan.look_up.insert(binding.instance.clone());
+        }
         if let Some(since) = binding.missing_since {
             self.plan.watch_cloud = true;
             self.plan.look_up.insert(binding.instance.clone());
@@ -518,7 +532,7 @@ impl<'a> Pass<'a, '_> {
 
     /// Terminates an instance. At the group's minimum it is replaced instead: the newcomer is
     /// fresh, while this one has had its name.
-    fn terminate(
+    pub(super) fn terminate(
         &mut self,
         asg: &AsgName,
         id: &InstanceId,

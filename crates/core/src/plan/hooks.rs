@@ -39,16 +39,19 @@ fn has_registered(node: &Node) -> bool {
     node.state.phase() == Phase::Up && !node.state.is_down()
 }
 
+/// The reason of a node whose instance someone else ends.
+pub(super) fn being_terminated(instance: &InstanceId) -> String {
+    format!("(Code:InstanceTerminating) {instance} is being terminated, not by slurm-asg")
+}
+
 impl<'a> Pass<'a, '_> {
-    /// Has a node drained whose instance is about to be terminated; Slurm powers it down then.
-    pub(super) fn drain(&mut self, name: &NodeName, node: &Node, instance: &InstanceId) {
+    /// Has a node drained whose instance is about to go; Slurm powers it down then.
+    pub(super) fn drain(&mut self, name: &NodeName, node: &Node, reason: String) {
         self.plan.watch_slurm = true;
         let is_closed = node.state.has(NodeState::DRAIN) || node.state.is_down();
         if is_closed && node.state.has(NodeState::POWER_DOWN) {
             return;
         }
-        let reason =
-            format!("(Code:InstanceTerminating) {instance} is being terminated, not by slurm-asg");
         self.plan.actions.push(Action::Drain(Drain { node: name.clone(), reason }));
     }
 

@@ -37,6 +37,7 @@ use crate::demand::{Demand, JobVerdict, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Cooldown, Memory};
 use crate::node_state::Phase;
+use crate::notice::Notice;
 use crate::policy::Policy;
 use crate::snapshot::{Lifecycle, Machine, Node, Queue, Seen, Snapshot};
 use crate::time::Timestamp;
@@ -417,7 +418,9 @@ pub(crate) fn look<'a>(
         .iter()
         // One that boots gets another instance; one that was up is set down.
         .filter(|(node, _)| nodes.get(*node).is_some_and(|it| it.state.phase() == Phase::Up))
-        .filter(|(_, binding)| is_gone(binding, snapshot) || is_being_ended(binding, snapshot))
+        .filter(|(_, binding)| {
+            is_gone(binding, snapshot) || departure(binding, memory, snapshot).is_some()
+        })
         .map(|(node, _)| node)
         .collect();
     Look {
@@ -482,10 +485,25 @@ impl Action {
     }
 }
 
-/// Whether someone else ends a bound instance, and a hook still holds it: its node drains.
-fn is_being_ended(binding: &Binding, snapshot: &Snapshot) -> bool {
+/// Why a bound instance is about to go, though slurm-asg does not end it: its node drains.
+enum Departure<'a> {
+    /// Someone else ends it, and a life-cycle hook still holds it.
+    Held,
+    /// AWS has said that it takes it.
+    Noticed(&'a Notice),
+}
+
+/// Why a bound instance is about to go, if it is.
+fn departure<'a>(
+    binding: &Binding,
+    memory: &'a Memory,
+    snapshot: &Snapshot,
+) -> Option<Departure<'a>> {
     let member = snapshot.member(&binding.asg, &binding.instance);
-    member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait)
+    if member.is_some_and(|member| member.lifecycle == Lifecycle::TerminatingWait) {
+        return Some(Departure::Held);
+    }
+    memory.notices.get(&binding.instance).map(Departure::Noticed)
 }
 
 /// Whether a bound instance is certainly gone. What was not seen is not gone.

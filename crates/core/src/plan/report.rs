@@ -215,6 +215,9 @@ pub enum Why {
         /// Whose word it is, until when, and why.
         words: String,
     },
+    /// AWS has said that it takes its instance: a Spot interruption, a rebalance recommendation or a
+    /// scheduled event. The node drains.
+    TakenByAws,
 }
 
 impl Why {
@@ -298,6 +301,7 @@ impl fmt::Display for Why {
             Self::InstanceKept { words } => {
                 return write!(f, "powered down by Slurm; its instance stays: {words}");
             }
+            Self::TakenByAws => "AWS takes its instance; it drains",
             Self::HeldByHook => {
                 "its instance is being terminated; a life-cycle hook holds it while jobs run"
             }

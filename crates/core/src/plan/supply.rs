@@ -1,7 +1,7 @@
 //! The second half of a group's pass: give nodes the instances that are there, raise capacity for
 //! what is missing, let go of what nobody wants.
 
-use super::capacity::{Book, is_nameless};
+use super::capacity::{Book, is_usable};
 use super::group::{Pass, Scene};
 use super::{Action, Bind, NodeReport, READ_LAG_MAX, SetDesired, TerminateCause, Why};
 use crate::ids::{InstanceId, NodeName};
@@ -18,7 +18,7 @@ impl Pass<'_, '_> {
                 let usable = member.lifecycle.is_capacity();
                 if let Some(address) = self.scene.snapshot.address(id)
                     && usable
-                    && is_nameless(id, self.scene.snapshot)
+                    && is_usable(id, self.scene.memory, self.scene.snapshot)
                 {
                     ready.push((book.name, *id, address));
                 }
@@ -188,7 +188,7 @@ impl Pass<'_, '_> {
 
     fn nameless_spares(&self) -> u32 {
         let spares = self.books.iter().flat_map(|book| book.spares.keys());
-        count(spares.filter(|id| is_nameless(id, self.scene.snapshot)).count())
+        count(spares.filter(|id| is_usable(id, self.scene.memory, self.scene.snapshot)).count())
     }
 
     /// Instances that serve no node and that no node wants, once their grace is over.
@@ -200,8 +200,11 @@ impl Pass<'_, '_> {
                 let since = self.spare_since(id, now);
                 self.plan.spares.insert((*id).clone(), since);
                 self.report.spare += 1;
-                let end = since.after(self.scene.group.orphan_grace);
-                if self.spares_wanted > 0 && is_nameless(id, self.scene.snapshot) {
+                let is_taken = self.scene.memory.notices.contains_key(*id);
+                let grace = self.scene.group.orphan_grace;
+                // No node will have it before AWS takes it.
+                let end = if is_taken { now } else { since.after(grace) };
+                if self.spares_wanted > 0 && is_usable(id, self.scene.memory, self.scene.snapshot) {
                     // It is about to be given a node.
                     self.spares_wanted -= 1;
                     self.plan.spares.insert((*id).clone(), now);
@@ -219,6 +222,11 @@ impl Pass<'_, '_> {
             }
         }
         for (asg, id) in due {
+            if self.scene.memory.notices.contains_key(id) {
+                // At its minimum the group launches another, which a node may have.
+                self.terminate(asg, id, None, TerminateCause::Orphan);
+                continue;
+            }
             let may = self.books.iter_mut().find(|book| book.name == asg).is_some_and(Book::take);
             if may {
                 // Below its minimum the group would only launch another: base instances stay.

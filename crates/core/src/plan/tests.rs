@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::memory::{Boot, Outcome};
 use crate::node_state::{NodeState, Phase};
+use crate::notice::{Notice, NoticeKind};
 use crate::snapshot::{Machine, Node};
 use crate::testing::{STATES, World, is_repeated_with_growing_pauses, policy_with, state, told};
 
@@ -1052,6 +1053,11 @@ fn build(
             world.bind(&node, &id);
             world.asg_mut().instances.get_mut(&InstanceId::new(&id)).unwrap().healthy =
                 piece.healthy;
+        }
+        if piece.lifecycle == 7 {
+            let (kind, at) = (NoticeKind::SpotInterruption, world.snapshot.now);
+            let notice = Notice { kind, what: "terminate".into(), at, goes_at: None };
+            world.memory.notices.insert(id.as_str().into(), notice);
         }
         if piece.dead {
             world.die(&id);

@@ -45,7 +45,7 @@ pub const KEYS: &[Key] = &[
     Key {
         table: "",
         name: "state_dir",
-        text: "where the plugin remembers what it has begun",
+        text: "where the plugin remembers what it has begun; a backup controller needs the same",
         default: Default::Text("asg below StateSaveLocation"),
     },
     Key {
@@ -65,6 +65,12 @@ pub const KEYS: &[Key] = &[
         name: "readers",
         text: "users, or groups as \"@hpc\", who may look (SECURITY.md)",
         default: Default::Text("everybody on the host"),
+    },
+    Key {
+        table: "",
+        name: "events_queue",
+        text: "URL of an SQS queue with AWS's notices of instances that it takes away (below)",
+        default: Default::Text("none"),
     },
     Key { table: "", name: "currency", text: "of prices", default: Default::Value("\"USD\"") },
     Key {

@@ -14,7 +14,8 @@ use slurm_asg_core::snapshot::{
 };
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
-    Cloud, CloudError, CloudErrorKind, Publication, ReadConsole, TerminateRequest,
+    Cloud, CloudError, CloudErrorKind, Publication, QueuedMessage, ReadConsole, Receipt,
+    TerminateRequest,
 };
 
 use crate::clock::{MINUTE, Millis, SECOND, Shared};
@@ -123,6 +124,10 @@ pub struct Aws {
     pub hooks: Option<Millis>,
     /// Another actor has raised last.
     pub raised_by_other: Millis,
+    /// Messages of the queue, with the time from which on they are seen.
+    pub messages: Vec<(Millis, QueuedMessage)>,
+    /// How many there ever were.
+    pub sent: u32,
 }
 
 impl Aws {
@@ -376,9 +381,52 @@ impl World {
         alive.get(at).map(|(id, _)| (*id).clone())
     }
 
-    /// An instance loses power; its group finds out and replaces it. `false` if there is none.
+    /// An instance dies. `false` if there is none.
     pub fn instance_dies(&mut self) -> bool {
         let Some(id) = self.any_instance() else { return false };
+        self.dies(&id);
+        true
+    }
+
+    /// AWS says that it takes an instance. It does so two minutes later, or it only might have.
+    pub fn aws_takes(&mut self) -> bool {
+        let Some(id) = self.any_instance() else { return false };
+        let is_spot = self.rng.bool();
+        let word = if is_spot {
+            "EC2 Spot Instance Interruption Warning"
+        } else {
+            "EC2 Instance Rebalance Recommendation"
+        };
+        self.say(|| format!("FAULT {word} for {id}"));
+        self.send(word, &id, "");
+        if is_spot {
+            self.timeline.at(self.now + 2 * MINUTE, Event::Interrupted(id));
+        }
+        true
+    }
+
+    /// The two minutes of a Spot Instance are over, if something else has not ended it.
+    pub fn is_interrupted(&mut self, id: &InstanceId) {
+        let now = self.now;
+        if self.aws.instances.get(id).is_some_and(|it| it.is_capacity(now) && it.is_alive(now)) {
+            self.dies(id);
+        }
+    }
+
+    /// Puts a message about an instance into the queue.
+    fn send(&mut self, word: &str, id: &InstanceId, state: &str) {
+        let detail = format!(r#"{{"instance-id":"{id}","state":"{state}"}}"#);
+        let body = format!(r#"{{"detail-type":"{word}","detail":{detail}}}"#);
+        self.aws.sent += 1;
+        let receipt = Receipt(self.aws.sent.to_string());
+        let delay = self.rng.u64(0..5 * SECOND);
+        self.aws.messages.push((self.now + delay, QueuedMessage { body, receipt }));
+    }
+
+    /// An instance loses power; its group finds out and replaces it.
+    fn dies(&mut self, id: &InstanceId) {
+        let id = id.clone();
+        self.send("EC2 Instance State-change Notification", &id, "shutting-down");
         let noticed = self.now + self.rng.u64(5..90) * SECOND;
         let instance = self.aws.instances.get_mut(&id).unwrap();
         instance.dead = self.now;
@@ -388,7 +436,6 @@ impl World {
         instance.gone = noticed + 20 * SECOND;
         self.timeline.at(noticed + 5 * SECOND, Event::Scale(false));
         self.say(|| format!("FAULT {id} dies"));
-        true
     }
 
     pub fn actor_terminates(&mut self) -> bool {
@@ -685,6 +732,32 @@ impl Cloud for Ec2 {
     }
 
     fn published(&self) -> Option<Result<(), CloudError>> {
+        None
+    }
+
+    fn messages(&self) -> Vec<QueuedMessage> {
+        let mut world = self.0.world();
+        let now = world.now;
+        let ready = world.aws.messages.iter_mut().filter(|(from, _)| *from <= now);
+        let ready = ready.map(|(from, message)| {
+            *from = now + MINUTE;
+            message.clone()
+        });
+        ready.collect()
+    }
+
+    fn delete_later(&self, receipts: Vec<Receipt>) {
+        let mut world = self.0.world();
+        for receipt in receipts {
+            let rate = world.faults.call_fails;
+            // It comes again then.
+            if !world.strikes(rate, "a message was not deleted") {
+                world.aws.messages.retain(|(_, message)| message.receipt != receipt);
+            }
+        }
+    }
+
+    fn listened(&self) -> Option<Result<(), CloudError>> {
         None
     }
 

@@ -12,6 +12,7 @@ use crate::clock::{MINUTE, Millis, SECOND, Shared};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     InstanceDies,
+    AwsTakes,
     ActorTerminates,
     ActorRaises,
     ActorResizes,
@@ -23,8 +24,9 @@ pub enum Fault {
     SlurmctldForgets,
 }
 
-const ALL: [(Fault, Millis); 10] = [
+const ALL: [(Fault, Millis); 11] = [
     (Fault::InstanceDies, 6 * MINUTE),
+    (Fault::AwsTakes, 6 * MINUTE),
     (Fault::ActorTerminates, 10 * MINUTE),
     (Fault::ActorRaises, 10 * MINUTE),
     (Fault::ActorResizes, 10 * MINUTE),

@@ -29,6 +29,7 @@ pub enum Event {
     Register(InstanceId),
     Scale(bool),
     HookEnds(InstanceId),
+    Interrupted(InstanceId),
     Bootstrap(InstanceId),
     Tag(InstanceId, NodeName, u32),
     Strike(Fault, Millis),
@@ -249,6 +250,7 @@ impl World {
             Event::Register(id) => self.register(&id),
             Event::Scale(regularly) => self.scale(regularly),
             Event::HookEnds(id) => self.hook_ends(&id),
+            Event::Interrupted(id) => self.is_interrupted(&id),
             Event::Bootstrap(id) => self.bootstrap(&id),
             // The queue of names dies with the process.
             Event::Tag(id, node, life) if life == self.engine_life => {
@@ -280,6 +282,7 @@ impl World {
         let end = self.faults.until.min(self.now + self.rng.u64(SECOND..5 * MINUTE));
         let struck = match fault {
             Fault::InstanceDies => self.instance_dies(),
+            Fault::AwsTakes => self.aws_takes(),
             Fault::ActorTerminates => self.actor_terminates(),
             Fault::ActorRaises => self.actor_raises(),
             Fault::ActorResizes => self.actor_resizes(),

@@ -38,8 +38,8 @@ use slurm_asg_core::snapshot::{
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
     AddressUpdate, Clock, Cloud, CloudError, CloudErrorKind, Engine, FileStore, IDLE_PAUSE,
-    Journal, Look, Nodes, Publication, ReadConsole, Scheduler, SchedulerError, Store, StoreError,
-    TerminateRequest,
+    Journal, Look, Nodes, Publication, QueuedMessage, ReadConsole, Receipt, Scheduler,
+    SchedulerError, Store, StoreError, TerminateRequest,
 };
 
 const POLICY: &str = "
@@ -69,6 +69,10 @@ struct State {
     published: Option<Result<(), CloudError>>,
     /// Consoles that have been read, until they are told.
     consoles: Vec<ReadConsole>,
+    /// Messages of the queue, until they are taken.
+    messages: Vec<QueuedMessage>,
+    /// How the queue was last read, until that is told.
+    listened: Option<Result<(), CloudError>>,
     queue: Arc<Queue>,
     /// Events that were recorded, and those that were also handed on to be written.
     recorded: Vec<Event>,
@@ -336,6 +340,18 @@ impl Cloud for Fake {
 
     fn published(&self) -> Option<Result<(), CloudError>> {
         self.state().published.take()
+    }
+
+    fn messages(&self) -> Vec<QueuedMessage> {
+        std::mem::take(&mut self.state().messages)
+    }
+
+    fn delete_later(&self, receipts: Vec<Receipt>) {
+        self.state().log.extend(receipts.into_iter().map(|it| format!("delete {}", it.0)));
+    }
+
+    fn listened(&self) -> Option<Result<(), CloudError>> {
+        self.state().listened.take()
     }
 
     fn read_consoles_later(&self, boots: Vec<FailedBoot>) {
@@ -1080,4 +1096,79 @@ fn a_group_that_launches_nothing_is_asked_why_within_five_seconds_and_then_less_
     assert!(log.iter().any(|line| line == "desired a 0"), "given back: {log:?}");
     let names: Vec<_> = fake.state().recorded.iter().map(|event| event.event.as_str()).collect();
     assert!(names.contains(&"launches_fail"), "{names:?}");
+}
+
+/// A message of AWS over the queue, deleted by the receipt `nth`.
+fn message(nth: u32, id: &str) -> QueuedMessage {
+    let body = format!(
+        "{{\"detail-type\":\"EC2 Spot Instance Interruption Warning\",\
+        \"time\":\"1970-01-01T00:16:00Z\",\"detail\":{{\"instance-id\":\"{id}\"}}}}"
+    );
+    QueuedMessage { body, receipt: Receipt(nth.to_string()) }
+}
+
+#[test]
+fn a_notice_is_saved_before_its_message_is_deleted_and_its_node_drains_once() {
+    let fake = Fake::new();
+    fake.launch("a", 1);
+    fake.node("n1", NodeState::ALLOCATED);
+    fake.bind("n1", "a", 1);
+    fake.state().asgs.get_mut(&AsgName::new("a")).unwrap().desired = 1;
+    let mut engine = fake.engine();
+    turn(&mut engine);
+    fake.log();
+    // One is another's, one nobody can read, and the last comes twice.
+    let other = message(1, "i-0123");
+    let odd = QueuedMessage { body: "odd".to_owned(), receipt: Receipt("2".to_owned()) };
+    fake.state().messages = vec![other.clone(), odd, message(3, "i-1"), message(4, "i-1")];
+    assert!(engine.take_messages(), "a look follows");
+    assert_eq!(fake.log(), ["save", "delete 1", "delete 2", "delete 3", "delete 4"]);
+    turn(&mut engine);
+    let drained = "drain n1 (Code:SpotInterruption) i-1 goes at 00:18 UTC";
+    assert!(fake.log().iter().any(|line| line == drained));
+    let messages = engine.messages();
+    assert_eq!((messages.notices, messages.unknown, messages.malformed), (2, 1, 1));
+    let told = fake.state().recorded.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let notice = "group=g asg=a node=n1 instance=i-1 (Code:SpotInterruption) i-1 goes at";
+    assert_eq!(told.iter().filter(|line| line.starts_with(notice)).count(), 1, "{told:#?}");
+    fake.state().messages = vec![other];
+    assert!(!engine.take_messages(), "no look for others' instances");
+}
+
+#[test]
+fn a_message_whose_notice_cannot_be_saved_is_not_deleted() {
+    let fake = Fake::new();
+    fake.launch("a", 1);
+    fake.node("n1", NodeState::ALLOCATED);
+    fake.bind("n1", "a", 1);
+    let mut engine = fake.engine();
+    turn(&mut engine);
+    fake.log();
+    fake.state().fail.insert("save");
+    fake.state().messages = vec![message(1, "i-1")];
+    assert!(engine.take_messages());
+    assert_eq!(fake.log(), ["save"]);
+    // It is acted on all the same, and deleted when it comes again.
+    turn(&mut engine);
+    assert!(fake.log().iter().any(|line| line.starts_with("drain n1 ")));
+    fake.state().fail.clear();
+    fake.state().messages = vec![message(2, "i-1")];
+    assert!(engine.take_messages());
+    assert_eq!(fake.log(), ["save", "delete 2"]);
+}
+
+#[test]
+fn a_queue_that_cannot_be_read_is_told_until_it_can() {
+    let fake = Fake::new();
+    let mut engine = fake.engine();
+    turn(&mut engine);
+    let error = fake.cloud("ReceiveMessage", String::new());
+    assert_eq!(error, Ok(()));
+    fake.state().fail.insert("ReceiveMessage");
+    let error = fake.cloud("ReceiveMessage", String::new());
+    fake.state().listened = Some(error);
+    assert!(turn(&mut engine).troubles.iter().any(|line| line.contains("ReceiveMessage")));
+    assert!(turn(&mut engine).troubles.iter().any(|line| line.contains("ReceiveMessage")));
+    fake.state().listened = Some(Ok(()));
+    assert_eq!(turn(&mut engine).troubles, Vec::<String>::new());
 }

@@ -6,6 +6,7 @@ mod hook_actions;
 mod hooks;
 mod model;
 pub(crate) mod operations;
+mod queues;
 mod scaling;
 mod suspension;
 #[cfg(test)]
@@ -16,12 +17,14 @@ pub use hook_actions::ActionKey;
 pub use hooks::{HOOKS_MAX, Hook, HookAction, HookChange, HookResult, Transition};
 pub use model::{ACTIVITIES_MAX, Activity, Cloud, Ec2State, Group, Instance, Lifecycle};
 pub use operations::{BATCH_MAX, GroupChange, PROTECTION_MAX};
+pub use queues::{Message, Notice, SPOT_NOTICE_MS};
 pub use suspension::{GroupProcess, Suspension};
 
 use crate::calls::Calls;
 use crate::config::{Config, GroupConfig};
 use crate::faults::Faults;
 use crate::imds::Tokens;
+use queues::Queues;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -55,6 +58,9 @@ pub struct World {
     effects: Vec<Effect>,
     metrics: Metrics,
     alarms: Vec<Alarm>,
+    queues: Queues,
+    /// Spot Instances that have had their notice, and when they go.
+    interruptions: BTreeMap<String, u64>,
     serial: u64,
     ids: u64,
     /// Faults in force.
@@ -75,6 +81,8 @@ impl World {
             effects: Vec::new(),
             metrics: Metrics::default(),
             alarms: config.alarm.iter().map(|alarm| Alarm::new(alarm.clone(), now_ms)).collect(),
+            queues: Queues::new(&config.queues),
+            interruptions: BTreeMap::new(),
             serial: 0,
             ids: 0,
             faults: Faults::default(),
@@ -149,14 +157,16 @@ impl World {
 
     /// Makes all transitions that are due.
     pub fn step(&mut self, now_ms: u64) -> Step {
+        self.interrupt_due(now_ms);
         self.make_due_transitions(now_ms);
         self.evaluate_alarms(now_ms);
         self.settle(now_ms);
         let instances = self.cloud.instances.values().filter_map(Instance::wake_at_ms);
         let launches = self.cloud.groups.values().filter_map(|group| group.launch_at_ms);
         let alarms = self.alarms.iter().map(Alarm::next_at_ms);
+        let interruption = self.next_interruption_ms();
         Step {
-            wake_at_ms: instances.chain(launches).chain(alarms).min(),
+            wake_at_ms: instances.chain(launches).chain(alarms).chain(interruption).min(),
             effects: std::mem::take(&mut self.effects),
         }
     }

@@ -250,6 +250,7 @@ impl World {
             instance.next_at_ms = Some(notice_at_ms);
         }
         self.effects.push(Effect::Kill(id.into()));
+        self.tell_state(id, "shutting-down", now_ms);
         true
     }
 

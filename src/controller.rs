@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings};
+use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings, Surveyor};
 use slurm_asg_core::event::{Chronicle, Event, EventName};
 use slurm_asg_core::ids::GroupName;
 use slurm_asg_core::policy::{Access, EventsPolicy, Policy};
@@ -19,7 +19,7 @@ use slurm_asg_engine::{
     Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Recorder, Retired,
 };
 use slurm_asg_wire::Response;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::abi::slurm_version;
@@ -194,13 +194,13 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     let told = Told { recorder, config: config.path().display().to_string() };
     told.started();
     let cloud = AwsCloud::connect(Settings { region: policy.region.clone() }).await;
-    let api_calls = cloud.calls();
+    let (api_calls, surveyor) = (cloud.calls(), cloud.surveyor());
     let store = FileStore::new(&state_dir);
     // slurmctld does not start without a ClusterName.
     let cluster = host.cluster.clone().unwrap_or_default();
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
-    let calls = Calls { look_now: &look_now, orders: &mut ordered, api_calls };
+    let calls = Calls { look_now: &look_now, orders: &mut ordered, api_calls, surveyor };
     turn_until_changed(engine, config, policy, &desk, calls, &told).await;
     server.abort();
     // Whoever comes next finds nobody at the socket.
@@ -260,6 +260,10 @@ async fn turn_until_changed(
             Call::Order(Order::FollowAdvice(answer)) => {
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
+            }
+            Call::Order(Order::Survey(answer)) => {
+                survey(&policy, calls.surveyor.clone(), answer);
+                continue;
             }
             Call::Order(Order::Retire { what, why, user, answer }) => {
                 drop(answer.send(retire(&mut engine, &what, &why, user).await));
@@ -379,6 +383,8 @@ struct Calls<'a> {
     orders: &'a mut mpsc::Receiver<Order>,
     /// Counts what is asked of AWS.
     api_calls: ApiCalls,
+    /// Asks for more than the loop does.
+    surveyor: Surveyor,
 }
 
 /// What the loop was called for.
@@ -401,6 +407,20 @@ fn commanded(result: Result<Vec<GroupName>, String>) -> Response {
         Ok(content) => Response::Document { content },
         Err(why) => Response::Refused { why },
     }
+}
+
+/// Asks AWS beside the loop, which does not wait for it.
+fn survey(policy: &Policy, surveyor: Surveyor, answer: oneshot::Sender<Response>) {
+    let groups: Vec<_> = policy.asgs().iter().map(|asg| asg.as_str().to_owned()).collect();
+    tokio::spawn(async move {
+        let survey = surveyor.survey(&groups, &[]).await;
+        let response = match serde_json::to_value(survey) {
+            Ok(content) => Response::Document { content },
+            Err(error) => Response::Refused { why: error.to_string() },
+        };
+        // Whoever asked may be gone.
+        drop(answer.send(response));
+    });
 }
 
 /// Has the settings changed that are advised.

@@ -229,9 +229,10 @@ pub(super) fn look_at_clock(
         area: Area::Host,
         check: "clock".to_owned(),
         what: format!("the clock is {} s {way} AWS's", secs.abs()),
-        why: "slurmctld ignores nodes that seem to have booted before it asked for them, and munge \
+        why:
+            "slurmctld ignores nodes that seem to have booted before it asked for them, and munge \
               and AWS refuse what is five minutes old"
-            .to_owned(),
+                .to_owned(),
         write: "run chrony or systemd-timesyncd, on AWS with the server 169.254.169.123".to_owned(),
     });
 }

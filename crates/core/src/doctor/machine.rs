@@ -90,8 +90,7 @@ pub(super) fn look_at(
                         "NodeName lines against {name} of {asg}: EC2 knows no such type here"
                     )),
                     Some(Answer::Unknown(why)) => {
-                        not_checked
-                            .push(format!("NodeName lines against {name} of {asg}: {why}"));
+                        not_checked.push(format!("NodeName lines against {name} of {asg}: {why}"));
                     }
                     None => {}
                 }
@@ -108,7 +107,8 @@ struct Pair<'a> {
 }
 
 /// Why a NodeName line that promises too much matters.
-const INVALID: &str = "slurmd finds less than slurm.conf says, and Slurm drains the node as invalid";
+const INVALID: &str =
+    "slurmd finds less than slurm.conf says, and Slurm drains the node as invalid";
 
 fn compare(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let Pair { conf, line, name, machine } = *pair;
@@ -178,12 +178,11 @@ fn compare(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 fn cpus(line: &NodeLine) -> u64 {
     let number = |key: &str| line.number(key).unwrap_or(1);
     let boards = number("Boards");
-    let sockets = line.number("Sockets").unwrap_or_else(|| {
-        boards.saturating_mul(line.number("SocketsPerBoard").unwrap_or(1))
-    });
-    let made = sockets
-        .saturating_mul(number("CoresPerSocket"))
-        .saturating_mul(number("ThreadsPerCore"));
+    let sockets = line
+        .number("Sockets")
+        .unwrap_or_else(|| boards.saturating_mul(line.number("SocketsPerBoard").unwrap_or(1)));
+    let made =
+        sockets.saturating_mul(number("CoresPerSocket")).saturating_mul(number("ThreadsPerCore"));
     line.number("CPUs").or_else(|| line.number("Procs")).unwrap_or(made)
 }
 
@@ -192,9 +191,8 @@ fn gpus(gres: &str) -> u64 {
     let of = |word: &str| {
         let word = word.split('(').next().unwrap_or(word);
         let mut parts = word.split(':');
-        (parts.next()?.eq_ignore_ascii_case("gpu")).then(|| {
-            parts.next_back().and_then(|count| count.parse::<u64>().ok()).unwrap_or(1)
-        })
+        (parts.next()?.eq_ignore_ascii_case("gpu"))
+            .then(|| parts.next_back().and_then(|count| count.parse::<u64>().ok()).unwrap_or(1))
     };
     gres.split(',').filter_map(of).fold(0, u64::saturating_add)
 }
@@ -212,11 +210,13 @@ mod tests {
 
     #[test]
     fn a_line_is_made_of_an_instance_type() {
-        let machine = TypeFacts { vcpus: 4, cores: 2, threads: 2, memory_mib: 8192, ..TypeFacts::default() };
+        let machine =
+            TypeFacts { vcpus: 4, cores: 2, threads: 2, memory_mib: 8192, ..TypeFacts::default() };
         let expected = "CPUs=4 Sockets=1 CoresPerSocket=2 ThreadsPerCore=2 RealMemory=7782";
         assert_eq!(node_facts(&machine), expected);
         let gpus = TypeFacts { gpus: 8, ..machine.with_cpu(Some((2, 1))) };
-        let expected = "CPUs=2 Sockets=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=7782 Gres=gpu:8";
+        let expected =
+            "CPUs=2 Sockets=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=7782 Gres=gpu:8";
         assert_eq!(node_facts(&gpus), expected);
     }
 }

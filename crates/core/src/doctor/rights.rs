@@ -32,7 +32,11 @@ enum Need {
 /// All calls. `crates/core/tests/iam.rs` holds this list to packaging/iam.
 pub const CALLS: &[Call] = &[
     call("autoscaling:DescribeAutoScalingGroups", Need::Always, "nothing works"),
-    call("autoscaling:DescribeScalingActivities", Need::Better, "launches that fail are not noticed"),
+    call(
+        "autoscaling:DescribeScalingActivities",
+        Need::Better,
+        "launches that fail are not noticed",
+    ),
     call("ec2:DescribeInstances", Need::Always, "no node ever gets an address"),
     call("autoscaling:SetDesiredCapacity", Need::Always, "no instance is ever launched"),
     call(

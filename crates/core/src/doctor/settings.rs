@@ -313,7 +313,8 @@ mod tests {
             assert_eq!(keys(&text, "22.05"), [key], "{change}");
         }
         // A partition may suspend although the cluster does not.
-        let text = whole(Release::parse("22.05")) + "SuspendTime=-1\nPartitionName=x SuspendTime=60\n";
+        let text =
+            whole(Release::parse("22.05")) + "SuspendTime=-1\nPartitionName=x SuspendTime=60\n";
         assert_eq!(keys(&text, "22.05"), Vec::<String>::new());
         let text = whole(None) + "SlurmctldParameters=idle_on_node_suspend,cloud_reg_addrs\n";
         assert_eq!(keys(&text, "22.05"), Vec::<String>::new());
@@ -323,7 +324,9 @@ mod tests {
     #[test]
     fn what_slurm_conf_has_already_stays_in_the_line_to_write() {
         let conf = conf("JobSubmitPlugins=lua\nPrivateData=jobs,cloud\n");
-        let line = |key: &str| settings(Release::parse("22.05")).find(|it| it.key == key).unwrap().line(&conf);
+        let line = |key: &str| {
+            settings(Release::parse("22.05")).find(|it| it.key == key).unwrap().line(&conf)
+        };
         assert_eq!(line("JobSubmitPlugins"), "JobSubmitPlugins=lua,asg");
         assert_eq!(line("PrivateData"), "PrivateData=jobs,cloud");
         assert_eq!(line("SlurmctldParameters"), "SlurmctldParameters=idle_on_node_suspend");

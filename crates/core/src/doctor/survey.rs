@@ -20,6 +20,18 @@ pub struct Survey {
     pub clock_ahead_ms: Option<i64>,
 }
 
+/// What slurm-asg-survey is asked for, as one line of JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Question {
+    /// AWS region; `None` leaves it to the SDK's own chain.
+    pub region: Option<String>,
+    /// Auto Scaling groups.
+    pub groups: Vec<String>,
+    /// Instance types, beside those of the groups.
+    pub types: Vec<String>,
+}
+
 /// Something that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

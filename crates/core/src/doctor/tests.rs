@@ -11,6 +11,9 @@ use crate::snapshot::Transition;
 const EXAMPLE: &str = include_str!("../../../../packaging/conf/slurm.conf.example");
 const ASG_TOML: &str = include_str!("../../../../packaging/conf/asg.toml.example");
 
+/// Makes something wrong.
+type Change<T> = fn(&mut T);
+
 fn conf(text: &str) -> SlurmConf {
     SlurmConf::read(Path::new("s"), &mut |_| Ok::<_, String>(text.to_owned())).unwrap()
 }
@@ -92,7 +95,12 @@ fn what_is_wrong_with_nodes_is_found() {
     for (from, to, keys, expected) in [
         ("NodeName=compute-[1-8]", "NodeName=compute-[1-6]", "", "node_missing"),
         ("RealMemory=3800 State=CLOUD", "State=UNKNOWN", "", "node_state"),
-        ("PartitionName=cloud Nodes=compute-[1-8]", "PartitionName=cloud Nodes=login", "", "no_partition"),
+        (
+            "PartitionName=cloud Nodes=compute-[1-8]",
+            "PartitionName=cloud Nodes=login",
+            "",
+            "no_partition",
+        ),
         ("NodeName=", "NodeName=x State=CLOUD\nNodeName=", "", "node_without_group"),
         ("TreeWidth", "SuspendExcParts=cloud\nTreeWidth", "", "SuspendExcNodes"),
         ("", "", "min_size = 2", "SuspendExcNodes"),
@@ -111,7 +119,10 @@ fn what_is_wrong_with_nodes_is_found() {
     }
     let fits = "SuspendExcNodes=compute-[1-8]:2\nTreeWidth";
     let text = EXAMPLE.replace("TreeWidth", fits);
-    assert_eq!(found(&report(&text, &host(), &survey(group()), "min_size = 2")), Vec::<&str>::new());
+    assert_eq!(
+        found(&report(&text, &host(), &survey(group()), "min_size = 2")),
+        Vec::<&str>::new()
+    );
     let text = EXAMPLE.replace("MaxTime=INFINITE", "MaxTime=INFINITE SuspendTime=INFINITE");
     let never = report(&text, &host(), &survey(group()), "scale_in = \"never\"");
     assert_eq!(found(&never), Vec::<&str>::new());
@@ -119,7 +130,7 @@ fn what_is_wrong_with_nodes_is_found() {
 
 #[test]
 fn what_is_wrong_with_a_group_is_found() {
-    let changes: [(&str, fn(&mut GroupFacts)); 14] = [
+    let changes: [(&str, Change<GroupFacts>); 14] = [
         ("max_size", |it| it.max = 7),
         ("min_size", |it| it.min = 9),
         ("processes", |it| it.suspended.push("Launch".to_owned())),
@@ -145,7 +156,11 @@ fn what_is_wrong_with_a_group_is_found() {
         let mut group = group();
         change(&mut group);
         let report = report(EXAMPLE, &host(), &survey(group), "");
-        let min = if expected == "min_size" { vec!["min_size", "SuspendExcNodes"] } else { vec![expected] };
+        let min = if expected == "min_size" {
+            vec!["min_size", "SuspendExcNodes"]
+        } else {
+            vec![expected]
+        };
         let mut all = found(&report);
         all.sort_by_key(|it| *it != expected);
         assert_eq!(all, min, "{report:#?}");
@@ -161,7 +176,7 @@ fn what_is_wrong_with_a_group_is_found() {
 
 #[test]
 fn what_is_wrong_on_the_host_is_found() {
-    let changes: [(&str, fn(&mut Host)); 8] = [
+    let changes: [(&str, Change<Host>); 8] = [
         ("slurm_user", |it| it.slurm_user = None),
         ("program", |it| it.programs[0].1.there = None),
         ("program", |it| it.programs[1].1.there.as_mut().unwrap().mode = 0o775),

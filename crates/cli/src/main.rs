@@ -8,6 +8,7 @@ mod command;
 mod ending;
 mod events;
 mod explain;
+mod init;
 mod offline;
 mod output;
 mod pages;
@@ -168,6 +169,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print or write what a group needs: asg.toml, slurm.conf, user data, IAM policy, template
+    #[command(after_help = "Examples:\n  slurm-asg init --asg hpc-compute\n  \
+                      slurm-asg init --asg hpc-gpu --instance-type g5.xlarge --count 8 --dir setup\n  \
+                      slurm-asg init --asg hpc-compute --dir setup --diff\n  \
+                      slurm-asg init --asg hpc-compute --count 8 --cpus 2 --memory 4096 \
+                      --only slurm.conf\n\n\
+                      AWS is asked for what is not said, with your own credentials, and nothing is\n\
+                      changed there. Exit codes: 0 done, or nothing differs; 1 something is missing, or\n\
+                      files differ; 2 wrong arguments.")]
+    Init(init::Options),
     /// Print the completions of this program for a shell; packages install them
     #[command(after_help = "Examples:\n  slurm-asg completions bash > \
                       /etc/bash_completion.d/slurm-asg")]
@@ -233,6 +244,7 @@ fn main() -> ExitCode {
             let options = check::Options { file, is_in_force, slurm_conf, aws, fix, strict, json };
             check::run(&socket, &options)
         }
+        Command::Init(options) => init::run(options),
         Command::Completions { shell } => pages::completions(Arguments::command(), shell),
         Command::Man { page } => pages::man(Arguments::command(), page),
     };

@@ -17,6 +17,8 @@ use slurm_asg_wire::{AdviceStatus, Request};
 use crate::output::{complain, print};
 use crate::{asking, survey};
 
+pub use host::release_of_slurmctld;
+
 /// What is to be checked, and how.
 pub struct Options {
     /// asg.toml.

@@ -158,6 +158,29 @@ impl Setting {
         }
     }
 
+    /// The line for a file of its own: what slurm.conf says already and will do is kept, but for
+    /// programs, which must be slurm-asg's.
+    #[must_use]
+    pub fn settled_line(&self, conf: &SlurmConf, nodes: usize, release: Option<Release>) -> String {
+        let Self { key, value, .. } = self;
+        match (self.rule, conf.value(key)) {
+            (Rule::Set, _) => format!("{key}={value}"),
+            (_, Some(there)) if self.look_at(conf, nodes, release).is_none() => {
+                format!("{key}={there}")
+            }
+            _ => self.line(conf),
+        }
+    }
+
+    /// A program is named that is not slurm-asg's own.
+    fn other_program(&self, conf: &SlurmConf) -> Option<String> {
+        let Rule::Set = self.rule else { return None };
+        let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let said = conf.value(self.key)?;
+        let is_ours = name(said) == name(self.value);
+        (!is_ours).then(|| format!("{}={said} is no program of slurm-asg's", self.key))
+    }
+
     /// What is wrong with it in `conf`, with so many nodes.
     fn look_at(&self, conf: &SlurmConf, nodes: usize, release: Option<Release>) -> Option<String> {
         let key = self.key;
@@ -213,6 +236,19 @@ pub(super) fn look_at(
     findings: &mut Vec<Finding>,
 ) {
     for setting in settings(release) {
+        if let Some(what) = setting.other_program(conf) {
+            findings.push(Finding {
+                level: Level::Warning,
+                area: Area::SlurmConf,
+                check: "other_program".to_owned(),
+                what,
+                why: "slurm-asg hears of Slurm's requests only when it looks by itself, and two \
+                      that scale one group work against each other; right if it runs slurm-asg's"
+                    .to_owned(),
+                write: format!("{}={}", setting.key, setting.value),
+            });
+            continue;
+        }
         let Some(what) = setting.look_at(conf, nodes, release) else { continue };
         findings.push(Finding {
             level: setting.level,
@@ -306,6 +342,7 @@ mod tests {
             ("ReturnToService=1", "ReturnToService"),
             ("TreeWidth=50", "TreeWidth"),
             ("PrivateData=jobs", "PrivateData"),
+            ("ResumeProgram=/opt/slurm/resume.py", "other_program"),
             ("JobSubmitPlugins=lua", "JobSubmitPlugins"),
             ("SlurmctldParameters=idle_on_node_suspend,cloud_dns", "cloud_dns"),
         ] {

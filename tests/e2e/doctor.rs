@@ -160,7 +160,8 @@ fn what_init_writes_makes_a_cluster_and_is_written_once() -> Result<()> {
         slurm_asg(&lab, &[&["init", "--asg", "hpc-compute", "--dir", &dir], arguments].concat())
     };
     let said = |output: &Output| {
-        let both = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        let both =
+            [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
         both.concat()
     };
     let first = init(&[])?;
@@ -177,7 +178,11 @@ fn what_init_writes_makes_a_cluster_and_is_written_once() -> Result<()> {
     ensure!(same.status.success() && said(&same).is_empty(), "{}", said(&same));
     let more = init(&["--count", "6", "--diff"])?;
     ensure!(more.status.code() == Some(1), "{}", said(&more));
-    ensure!(said(&more).contains("-nodes = \"compute-[1-8]\"\n+nodes = \"compute-[1-6]\""), "{}", said(&more));
+    ensure!(
+        said(&more).contains("-nodes = \"compute-[1-8]\"\n+nodes = \"compute-[1-6]\""),
+        "{}",
+        said(&more)
+    );
     let refused = init(&["--count", "6"])?;
     ensure!(refused.status.code() == Some(1) && said(&refused).contains("--force overwrites"));
     ensure!(read("slurm-asg.conf")? == lines, "a file was overwritten without --force");

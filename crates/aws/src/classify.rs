@@ -66,7 +66,8 @@ impl Failure {
     /// their types.
     pub fn from_chain(operation: &'static str, endpoint: &str, chain: &[String]) -> Self {
         let says = |needle: &str| chain.iter().any(|cause| cause.to_lowercase().contains(needle));
-        if says("missing region") {
+        // The latter where an endpoint is set.
+        if says("missing region") || says("missing signing region") {
             return Self::local(operation, CloudErrorKind::Denied, NO_REGION.to_owned());
         }
         if says("credential") || says("no identity") || says("auth scheme") {

@@ -70,7 +70,8 @@ fn read(child: &mut Child) -> Result<Answer> {
 fn program() -> Result<PathBuf> {
     let beside = env::current_exe().ok().and_then(|path| Some(path.parent()?.join(PROGRAM)));
     let places = beside.into_iter().chain([Path::new(DIRECTORY).join(PROGRAM)]);
-    places.into_iter().find(|path| path.is_file()).with_context(|| {
-        format!("{PROGRAM} is not in {DIRECTORY}; install the package slurm-asg")
-    })
+    places
+        .into_iter()
+        .find(|path| path.is_file())
+        .with_context(|| format!("{PROGRAM} is not in {DIRECTORY}; install the package slurm-asg"))
 }

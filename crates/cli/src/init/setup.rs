@@ -8,6 +8,7 @@ use slurm_asg_core::doctor::conf::SlurmConf;
 use slurm_asg_core::doctor::machine::types_of;
 use slurm_asg_core::doctor::survey::{Answer, GroupFacts, Question, Survey, TypeFacts};
 use slurm_asg_core::hostlist;
+use slurm_asg_core::policy;
 use slurm_asg_core::snapshot::Release;
 
 use crate::{check, survey};
@@ -27,7 +28,7 @@ pub struct Wanted {
     /// The partition that the nodes are in
     #[arg(long, value_name = "NAME", default_value = "cloud")]
     partition: String,
-    /// AWS region [default: as the AWS SDK finds it]
+    /// AWS region [default: that of asg.toml, or as the AWS SDK finds it]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
     /// Instance type [default: that of the Auto Scaling group]
@@ -124,11 +125,16 @@ impl Setup {
             bail!("--asg {:?} is no name of an Auto Scaling group", wanted.asg);
         }
         let conf = read_conf(wanted.slurm_conf.as_ref())?;
+        let wanted = Wanted { region: wanted.region.clone().or_else(region_of_asg_toml), ..wanted };
         let survey = ask(&wanted)?;
         let group = match survey.groups.get(&wanted.asg) {
             Some(Answer::Known(group)) => Some(group),
             Some(Answer::Unknown(why)) => {
-                bail!("AWS does not tell of {}: {why}; --offline does without", wanted.asg)
+                bail!(
+                    "AWS does not tell of {}: {why}; --region names the region, and --offline does \
+                     without AWS",
+                    wanted.asg
+                )
             }
             Some(Answer::Missing) | None => None,
         };
@@ -172,6 +178,13 @@ impl Setup {
             partition: wanted.partition,
         })
     }
+}
+
+/// The region of the asg.toml that is there, if there is one.
+fn region_of_asg_toml() -> Option<String> {
+    let path = slurm_asg_wire::config_path();
+    let text = std::fs::read_to_string(&path).ok()?;
+    policy::parse(&path, &text).ok()?.region
 }
 
 /// slurm.conf, if it is there. One that is named must be.

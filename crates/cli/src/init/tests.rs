@@ -162,9 +162,10 @@ fn cfn_lint_takes_the_template() {
         let text = Piece::Cloudformation.text(&Setup { alarms, metrics, ..setup() }).unwrap();
         let file = dir.path().join(format!("{alarms}-{metrics}.json"));
         fs::write(&file, text).unwrap();
-        let output = Command::new(&cfn_lint).arg("--region").arg("eu-west-1").arg(&file).output();
+        let output = Command::new(&cfn_lint).arg(&file).args(["--regions", "eu-west-1"]).output();
         let output = output.unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        let said = said.concat();
         assert!(output.status.success(), "{said}");
     }
 }

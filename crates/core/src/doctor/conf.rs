@@ -418,6 +418,16 @@ mod tests {
         assert_eq!(conf.nodes(), []);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_in_a_file_is_read_or_told_of(text in "(\\PC|[\n =\"#,\\[\\]\\\\-]|NodeName|Nodes|Include|DEFAULT){0,80}") {
+            let conf = one(&text);
+            let problems = conf.problems.iter().all(|line| !line.contains('\n'));
+            proptest::prop_assert!(problems);
+            conf.partitions();
+        }
+    }
+
     #[test]
     fn files_that_include_each_other_come_to_an_end() {
         assert_eq!(one("Include slurm.conf\n").problems.len(), 1);

@@ -244,12 +244,12 @@ pub fn now() -> Timestamp {
 pub async fn until_some(cloud: &AwsCloud, name: &str) {
     let asg = AsgName::new(name);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(60) {
+    loop {
         let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
         if !groups[&asg].instances.is_empty() {
             return;
         }
+        assert!(start.elapsed() < Duration::from_secs(60), "{name} has no instance");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{name} has no instance");
 }

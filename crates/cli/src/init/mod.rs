@@ -4,7 +4,6 @@ mod pieces;
 mod setup;
 mod template;
 
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -112,8 +111,7 @@ fn printed(texts: &[(Piece, String)]) -> String {
     }
     let mut all = String::new();
     for (piece, text) in texts {
-        // A string takes whatever is written.
-        let _ = writeln!(all, "==> {} <==\n{text}", piece.file());
+        all += &format!("==> {} <==\n{text}\n", piece.file());
     }
     all
 }

@@ -1,7 +1,5 @@
 //! The pieces: asg.toml, slurm.conf's lines, user data, IAM policy.
 
-use std::fmt::Write;
-
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -117,9 +115,8 @@ pub fn user_data(setup: &Setup) -> String {
         set -eu\n\
         if [ ! -x /usr/sbin/slurm-asg-node ]; then\n"
         .to_owned();
-    // Nothing can be written that fails: it is a string.
     let here = |text: &mut String, path: &str, word: &str, content: &str| {
-        let _ = writeln!(text, "cat > {path} <<'{word}'\n{}\n{word}", content.trim_end());
+        *text += &format!("cat > {path} <<'{word}'\n{}\n{word}\n", content.trim_end());
     };
     here(&mut text, "/usr/sbin/slurm-asg-node", "SLURM_ASG_NODE", SCRIPT);
     text += "chmod 755 /usr/sbin/slurm-asg-node\n";

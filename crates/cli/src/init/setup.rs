@@ -156,7 +156,7 @@ impl Setup {
             conf.words("SlurmctldParameters").iter().any(|it| it == "enable_configless");
         let host = conf.value("SlurmctldHost").filter(|_| is_configless);
         let host = host.map(|it| it.split('(').next().unwrap_or(it).to_owned());
-        let (of_arn, account) = group.map(|it| arn(it)).unwrap_or_default();
+        let (of_arn, account) = group.map(arn).unwrap_or_default();
         Ok(Self {
             nodes,
             count,

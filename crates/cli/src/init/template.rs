@@ -25,7 +25,8 @@ pub fn of(setup: &Setup) -> Result<Value> {
             },
         },
     });
-    let mut conditions = json!({"HasControllerRole": is_given("ControllerRole")});
+    let mut conditions = Map::new();
+    conditions.insert("HasControllerRole".to_owned(), is_given("ControllerRole"));
     let resources_map = resources.as_object_mut().context("resources")?;
     if setup.alarms {
         let (more_parameters, more) = alarms(setup)?;
@@ -37,7 +38,7 @@ pub fn of(setup: &Setup) -> Result<Value> {
             "Description": "ARN of an SNS topic that is told when jobs have waited for an hour; empty for none",
             "Default": "",
         }));
-        conditions["HasAlarmTopic"] = is_given("AlarmTopic");
+        conditions.insert("HasAlarmTopic".to_owned(), is_given("AlarmTopic"));
         resources_map.insert("WaitingAlarm".to_owned(), waiting_alarm(setup));
     }
     Ok(json!({
@@ -66,11 +67,11 @@ fn is_given(parameter: &str) -> Value {
 fn parameters(setup: &Setup) -> Map<String, Value> {
     let mut parameters = Map::new();
     let mut add = |name: &str, kind: &str, text: &str, default: Option<Value>| {
-        let mut parameter = json!({"Type": kind, "Description": text});
-        if let Some(default) = default {
-            parameter["Default"] = default;
-        }
-        parameters.insert(name.to_owned(), parameter);
+        let mut parameter = Map::new();
+        parameter.insert("Type".to_owned(), json!(kind));
+        parameter.insert("Description".to_owned(), json!(text));
+        parameter.extend(default.map(|default| ("Default".to_owned(), default)));
+        parameters.insert(name.to_owned(), Value::Object(parameter));
     };
     let list = |all: &[String]| (!all.is_empty()).then(|| json!(all.join(",")));
     add(
@@ -195,8 +196,9 @@ fn alarms(setup: &Setup) -> Result<(Map<String, Value>, Map<String, Value>)> {
     parameters.remove("ControllerRole");
     resources.remove("PublishMetrics");
     for (name, value) in [("ClusterName", &setup.cluster), ("GroupName", &setup.name)] {
-        let parameter = parameters.get_mut(name).with_context(|| format!("no parameter {name}"))?;
-        parameter["Default"] = json!(value);
+        let parameter = parameters.get_mut(name).and_then(Value::as_object_mut);
+        let parameter = parameter.with_context(|| format!("no parameter {name}"))?;
+        parameter.insert("Default".to_owned(), json!(value));
     }
     Ok((parameters, resources))
 }

@@ -2,7 +2,6 @@
 
 use super::survey::Survey;
 use super::{Area, Finding, Level};
-use crate::snapshot::Release;
 
 /// A clock that is so far away is told of, seconds: slurmctld reckons the time of a boot from two
 /// clocks.
@@ -66,7 +65,7 @@ impl There {
 }
 
 /// What is wrong on the host.
-pub(super) fn look_at(host: &Host, _release: Option<Release>, findings: &mut Vec<Finding>) {
+pub(super) fn look_at(host: &Host, findings: &mut Vec<Finding>) {
     let user = &host.slurm_user_name;
     let Some(id) = host.slurm_user else {
         findings.push(Finding {

@@ -148,7 +148,7 @@ pub fn examine(facts: &Facts<'_>) -> Report {
         nodes::look_at(facts, conf, findings);
     }
     if let Some(host) = facts.host {
-        host::look_at(host, facts.release, findings);
+        host::look_at(host, findings);
     }
     if let Some(survey) = facts.survey {
         groups::look_at(facts.policy, survey, findings, not_checked);

@@ -141,7 +141,7 @@ fn instructions(host: &Path, plugin: &Path, dir: &Path) -> Result<f64> {
 
 fn programs(lab: &Lab) -> Result<()> {
     for (name, expected) in
-        [("slurm-asg-resume", " (expected: under 10)"), ("slurm-asg-suspend", "")]
+        [("slurm-asg-resume", " (expected: under 5)"), ("slurm-asg-suspend", "")]
     {
         let mut times = Vec::new();
         for _ in 0..50 {

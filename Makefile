@@ -78,7 +78,7 @@ ADVISORIES ?= 0
 deny: ## licences, sources and versions of the dependencies (ADVISORIES=1: advisories, yanked crates)
 	tools/check-deps $(ADVISORIES)
 
-bench: deps ## print the figures: plan, report, hook, programs, capacity call, memory (root)
+bench: deps ## print the figures: plan, report, sizes, hook, programs, capacity call, memory (root)
 	$(CARGO) build --release --workspace --bins --lib
 	tools/bench-plan $(RELEASE)
 	tools/bench-report $(RELEASE)

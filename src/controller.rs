@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings};
+use slurm_asg_aws::{AwsCloud, Calls as ApiCalls, Settings, Surveyor};
 use slurm_asg_core::event::{Chronicle, Event, EventName};
 use slurm_asg_core::policy::{Access, EventsPolicy, Policy};
 use slurm_asg_engine::{
     Clock, Engine, FileJournal, FileStore, Followed, Journal, Look, Messages, Recorder, Retired,
 };
 use slurm_asg_wire::Response;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::abi::slurm_version;
@@ -211,12 +211,14 @@ async fn work(host: &HostFacts, config: &mut Config, policy: Arc<Policy>, board:
     let (region, events_queue) = (policy.region.clone(), policy.events_queue.clone());
     let cloud = AwsCloud::connect(Settings { region, events_queue }).await;
     let (api_calls, arrived) = (cloud.calls(), cloud.arrived());
+    let surveyor = cloud.surveyor();
     let store = FileStore::new(&state_dir);
     // slurmctld does not start without a ClusterName.
     let cluster = host.cluster.clone().unwrap_or_default();
     let slurmctld = Slurmctld::new(slurm, cluster, host.sharing);
     let engine = Engine::new(Arc::clone(&policy), cloud, slurmctld, SystemClock, store, journal);
-    let calls = Calls { look_now: &look_now, arrived: &arrived, orders: &mut ordered, api_calls };
+    let calls =
+        Calls { look_now: &look_now, arrived: &arrived, orders: &mut ordered, api_calls, surveyor };
     turn_until_changed(engine, config, policy, &desk, calls, &told).await;
     server.abort();
     // Whoever comes next finds nobody at the socket.
@@ -290,6 +292,10 @@ async fn turn_until_changed(
             Call::Order(Order::FollowAdvice(answer)) => {
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));
+            }
+            Call::Order(Order::Survey(answer)) => {
+                survey(&policy, calls.surveyor.clone(), answer);
+                continue;
             }
             Call::Order(Order::Retire { what, why, user, answer }) => {
                 drop(answer.send(retire(&mut engine, &what, &why, user).await));
@@ -456,6 +462,8 @@ struct Calls<'a> {
     orders: &'a mut mpsc::Receiver<Order>,
     /// Counts what is asked of AWS.
     api_calls: ApiCalls,
+    /// Asks for more than the loop does.
+    surveyor: Surveyor,
 }
 
 /// What the loop was called for.
@@ -478,6 +486,20 @@ fn commanded<N: Display>(result: Result<Vec<N>, String>) -> Response {
         }
         Err(why) => Response::Refused { why },
     }
+}
+
+/// Asks AWS beside the loop, which does not wait for it.
+fn survey(policy: &Policy, surveyor: Surveyor, answer: oneshot::Sender<Response>) {
+    let groups: Vec<_> = policy.asgs().iter().map(|asg| asg.as_str().to_owned()).collect();
+    tokio::spawn(async move {
+        let survey = surveyor.survey(&groups, &[]).await;
+        let response = match serde_json::to_value(survey) {
+            Ok(content) => Response::Document { content },
+            Err(error) => Response::Refused { why: error.to_string() },
+        };
+        // Whoever asked may be gone.
+        drop(answer.send(response));
+    });
 }
 
 /// Has the settings changed that are advised.

@@ -66,6 +66,8 @@ const LIMITS: Limits = Limits {
 pub enum Order {
     /// Give the Auto Scaling groups the settings that are advised.
     FollowAdvice(oneshot::Sender<Response>),
+    /// Ask AWS for more than the loop needs.
+    Survey(oneshot::Sender<Response>),
     /// Have a node drained.
     Retire {
         /// The node, or the instance that serves it.
@@ -270,6 +272,7 @@ async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
         Request::Plan {} => document(desk, Document::Plan).await,
         Request::Snapshot {} => document(desk, Document::Snapshot).await,
         Request::Explain { what } => document(desk, Document::Explanation(what)).await,
+        Request::Survey {} => order(desk, Order::Survey).await,
         Request::FollowAdvice {} => order(desk, Order::FollowAdvice).await,
         Request::Retire { what, why } => {
             order(desk, |answer| Order::Retire { what, why, user, answer }).await

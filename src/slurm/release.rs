@@ -7,10 +7,10 @@
 //! | 25.05 | a node's record says what is allocated of it | [`in_use`] |
 //! | 26.05 | a job's most nodes may be Slurm's own reckoning | [`max_nodes_said`] |
 //! | 26.05 | the reason's user is taken from the connection | [`set_reason_user`] |
-//! | 23.02 | powered-down nodes are shown without `PrivateData=cloud` | slurm.conf has it |
+//! | 23.02 | powered-down nodes are shown without `PrivateData=cloud` | the core's `Release`, for `slurm-asg check` and `init` |
 //! | 23.02 | the resume file has other keys | both are read: `resume_file` in the core |
 //! | 23.02, 24.05 | weights of powered-down nodes | the core's `SlurmFacts`, at run time |
-//! | 23.11 | `cloud_reg_addrs` is always on | nothing relies on it: addresses are set |
+//! | 23.11 | `cloud_reg_addrs` is always on, TreeWidth's default is 16 and not 50 | the core's `Release`; nothing else relies on it |
 //!
 //! Fields that have 16 bits in one release and 32 in another are widened with `u32::from` where
 //! they are copied. `slurm_ge_YYMM` is set by build.rs from the slurm.h that it reads.

@@ -9,6 +9,7 @@ mod alarm;
 mod boots;
 mod capacity;
 mod chaos;
+mod doctor;
 mod doors;
 mod events;
 mod explain;

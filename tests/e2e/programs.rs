@@ -77,7 +77,8 @@ fn wrong_use_and_a_plugin_that_is_not_there_are_told_in_one_line() -> Result<()>
 #[test]
 fn check_accepts_a_good_file_and_names_the_fault_of_a_bad_one() -> Result<()> {
     let lab = Lab::start(Options { plugin: false, ..Options::default() })?;
-    let good = lab.command("slurm-asg", &["check"])?;
+    let file = lab.path("asg.toml").display().to_string();
+    let good = lab.command("slurm-asg", &["check", "--config", &file])?;
     ensure!(good.contains("is right: 1 groups, 8 nodes, 1 Auto Scaling groups"), "{good}");
     std::fs::write(
         lab.path("asg.toml"),

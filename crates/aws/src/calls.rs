@@ -11,11 +11,28 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use slurm_asg_engine::CloudErrorKind;
 
-use crate::classify::kind;
+use crate::classify::{is_dry_run, kind};
 
 /// Counts attempts, by operation and outcome. All clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Calls(Arc<Mutex<BTreeMap<(String, &'static str), u64>>>);
+pub struct Calls(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// By operation and outcome.
+    numbers: BTreeMap<(String, &'static str), u64>,
+    /// What the last answers say of rights, by operation.
+    last: BTreeMap<String, LastAnswer>,
+}
+
+/// What the last answer to an operation that says something of rights has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastAnswer {
+    /// It was carried out.
+    Allowed,
+    /// It was refused for want of rights.
+    Denied,
+}
 
 impl Calls {
     /// Operation, outcome (`ok`, `throttled`, `no_answer`, `service`, `denied`, `conflict`, `other`)
@@ -26,13 +43,24 @@ impl Calls {
         let call = |((operation, outcome), count): (&(String, &'static str), &u64)| {
             (operation.clone(), *outcome, *count)
         };
-        counts.iter().map(call).collect()
+        counts.numbers.iter().map(call).collect()
+    }
+
+    /// What the last answers have said of rights, by operation.
+    pub fn last_answers(&self) -> BTreeMap<String, LastAnswer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
     }
 
     fn count(&self, operation: &str, outcome: &'static str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The SDK has a fixed number of operations, of which few are used.
-        *counts.entry((operation.to_owned(), outcome)).or_default() += 1;
+        *counts.numbers.entry((operation.to_owned(), outcome)).or_default() += 1;
+        let said = match outcome {
+            "ok" => LastAnswer::Allowed,
+            "denied" => LastAnswer::Denied,
+            _ => return,
+        };
+        counts.last.insert(operation.to_owned(), said);
     }
 }
 
@@ -62,6 +90,9 @@ fn outcome(response: Option<&HttpResponse>) -> &'static str {
     let body = response.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
     let (code, words) = (element(&body, "Code"), element(&body, "Message"));
     let code = if code.is_empty() { json_type(&body) } else { code };
+    if is_dry_run(code) {
+        return "ok";
+    }
     match kind(code, words, status) {
         CloudErrorKind::Throttled => "throttled",
         CloudErrorKind::NoAnswer => "no_answer",
@@ -91,6 +122,19 @@ fn json_type(body: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_answer_that_says_something_of_rights_is_remembered() {
+        let calls = Calls::default();
+        for outcome in ["denied", "ok", "throttled"] {
+            calls.count("SetDesiredCapacity", outcome);
+        }
+        calls.count("CreateTags", "no_answer");
+        let expected = [("SetDesiredCapacity".to_owned(), LastAnswer::Allowed)];
+        assert_eq!(calls.last_answers(), expected.into());
+        calls.count("SetDesiredCapacity", "denied");
+        assert_eq!(calls.last_answers()["SetDesiredCapacity"], LastAnswer::Denied);
+    }
 
     #[test]
     fn an_elements_text_is_found_and_nothing_else_is_taken_for_it() {

@@ -66,7 +66,8 @@ impl Failure {
     /// their types.
     pub fn from_chain(operation: &'static str, endpoint: &str, chain: &[String]) -> Self {
         let says = |needle: &str| chain.iter().any(|cause| cause.to_lowercase().contains(needle));
-        if says("missing region") {
+        // The latter where an endpoint is set.
+        if says("missing region") || says("missing signing region") {
             return Self::local(operation, CloudErrorKind::Denied, NO_REGION.to_owned());
         }
         if says("credential") || says("no identity") || says("auth scheme") {
@@ -132,6 +133,16 @@ impl Failure {
         }
     }
 
+    /// EC2 would have carried out what was only tried (EC2 error codes).
+    pub fn is_dry_run(&self) -> bool {
+        is_dry_run(&self.code)
+    }
+
+    /// EC2 does not know a launch template, or its version.
+    pub fn is_unknown_template(&self) -> bool {
+        self.code.starts_with("InvalidLaunchTemplate") && self.code.contains("NotFound")
+    }
+
     /// EC2 does not know an instance id, or cannot read it, and names it.
     pub fn is_unknown_instance(&self) -> bool {
         matches!(self.code.as_str(), "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed")
@@ -158,6 +169,11 @@ pub fn cut_short(operation: &'static str) -> CloudError {
 /// An answer, or a request, that makes no sense.
 pub fn odd_answer(operation: &'static str, what: &str) -> CloudError {
     CloudError { operation, kind: CloudErrorKind::Other, message: one_line(what) }
+}
+
+/// The code of a dry run that would be carried out (EC2 error codes).
+pub fn is_dry_run(code: &str) -> bool {
+    code == "DryRunOperation"
 }
 
 /// What kind of failure a code, its words and the HTTP status stand for.

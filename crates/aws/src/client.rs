@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::calls::Calls;
+use crate::clock::AwsClock;
 use crate::queue::WAIT_S;
 
 /// To connect: one round trip inside the region is about a millisecond, so 2 s lets a lost SYN be
@@ -81,6 +82,8 @@ pub struct Clients {
     pub sqs: sqs::Client,
     /// Counts the calls of all four.
     pub calls: Calls,
+    /// Compares this host's clock with AWS's.
+    pub clock: AwsClock,
     /// Where Auto Scaling calls go.
     pub autoscaling_at: Endpoint,
     /// Where EC2 calls go.
@@ -96,17 +99,24 @@ impl Clients {
     pub fn new(config: &SdkConfig) -> Self {
         let (autoscaling_at, ec2_at) = (Endpoint::default(), Endpoint::default());
         let (cloudwatch_at, sqs_at) = (Endpoint::default(), Endpoint::default());
-        let calls = Calls::default();
+        let (calls, clock) = (Calls::default(), AwsClock::default());
         let autoscaling = autoscaling::config::Builder::from(config);
         let ec2 = ec2::config::Builder::from(config);
         let cloudwatch = cloudwatch::config::Builder::from(config);
         let sqs = sqs::config::Builder::from(config).timeout_config(with_long_polls());
         Self {
             autoscaling: autoscaling::Client::from_conf(
-                autoscaling.interceptor(autoscaling_at.clone()).interceptor(calls.clone()).build(),
+                autoscaling
+                    .interceptor(autoscaling_at.clone())
+                    .interceptor(calls.clone())
+                    .interceptor(clock.clone())
+                    .build(),
             ),
             ec2: ec2::Client::from_conf(
-                ec2.interceptor(ec2_at.clone()).interceptor(calls.clone()).build(),
+                ec2.interceptor(ec2_at.clone())
+                    .interceptor(calls.clone())
+                    .interceptor(clock.clone())
+                    .build(),
             ),
             cloudwatch: cloudwatch::Client::from_conf(
                 cloudwatch.interceptor(cloudwatch_at.clone()).interceptor(calls.clone()).build(),
@@ -115,6 +125,7 @@ impl Clients {
                 sqs.interceptor(sqs_at.clone()).interceptor(calls.clone()).build(),
             ),
             calls,
+            clock,
             autoscaling_at,
             ec2_at,
             cloudwatch_at,

@@ -9,6 +9,7 @@ use slurm_asg_core::snapshot::{Hook, Transition};
 use slurm_asg_engine::CloudError;
 
 use crate::classify::{Failure, cut_short, odd_answer};
+use crate::client::Clients;
 use crate::{AwsCloud, at_once};
 
 const DESCRIBE: &str = "DescribeLifecycleHooks";
@@ -20,10 +21,15 @@ const TIMEOUT_DEFAULT: u64 = 3600;
 /// The hooks of a group; AWS gives all of them in one answer, at most 50.
 pub async fn describe(cloud: &AwsCloud, asg: &AsgName) -> Result<Vec<Hook>, CloudError> {
     cloud.paces.asg_read.take().await;
-    let call = cloud.clients.autoscaling.describe_lifecycle_hooks();
+    of_group(&cloud.clients, asg).await
+}
+
+/// The same at the caller's pace.
+pub async fn of_group(clients: &Clients, asg: &AsgName) -> Result<Vec<Hook>, CloudError> {
+    let call = clients.autoscaling.describe_lifecycle_hooks();
     let sent = call.auto_scaling_group_name(asg.as_str()).send().await;
     let answer =
-        sent.map_err(|error| Failure::of(DESCRIBE, &error, &cloud.clients.autoscaling_at).error)?;
+        sent.map_err(|error| Failure::of(DESCRIBE, &error, &clients.autoscaling_at).error)?;
     let hooks = answer.lifecycle_hooks().iter().map(|hook| {
         let what = || odd_answer(DESCRIBE, &format!("group {asg}: a hook without name"));
         parse(hook).ok_or_else(what)

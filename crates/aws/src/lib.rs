@@ -9,6 +9,7 @@ mod at_once;
 mod calls;
 mod classify;
 mod client;
+mod clock;
 mod consoles;
 mod groups;
 mod hooks;
@@ -19,6 +20,7 @@ mod pace;
 mod queue;
 mod refusal;
 mod settings;
+mod survey;
 mod tags;
 mod terminate;
 
@@ -39,6 +41,7 @@ use tokio::sync::Notify;
 
 pub use calls::Calls;
 pub use client::{Settings, loader};
+pub use survey::Surveyor;
 pub use tags::NODE_TAG;
 
 use client::Clients;
@@ -116,6 +119,12 @@ impl AwsCloud {
     #[must_use]
     pub fn calls(&self) -> Calls {
         self.clients.calls.clone()
+    }
+
+    /// Asks for more than the loop does.
+    #[must_use]
+    pub fn surveyor(&self) -> Surveyor {
+        Surveyor::new(self.clients.clone())
     }
 
     /// The same for an endpoint that can serve one call at a time only, as some mocks of AWS.

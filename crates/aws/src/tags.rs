@@ -35,6 +35,11 @@ const ROUNDS_MAX: u32 = 6;
 /// Rest between two rounds.
 const ROUND_PAUSE: Duration = Duration::from_secs(2);
 
+/// The tag that gives an instance its node.
+pub fn node_tag(node: &str) -> Tag {
+    Tag::builder().key(NODE_TAG).value(node).build()
+}
+
 /// Names to be written: the last one for an instance holds.
 type Names = BTreeMap<InstanceId, Wanted>;
 

@@ -22,6 +22,7 @@ use aws_sdk_autoscaling::types::LaunchTemplateSpecification;
 use aws_sdk_ec2::types::{InstanceType, RequestLaunchTemplateData};
 use contract::Endpoint;
 use slurm_asg_aws::AwsCloud;
+use slurm_asg_core::doctor::survey::{Answer, Right};
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_engine::{Cloud, CloudErrorKind, TerminateRequest};
 
@@ -178,4 +179,21 @@ async fn a_group_that_moto_does_not_know_cannot_be_resized() {
     let error = cloud.set_sizes(&missing, 0, 1).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Conflict);
     assert_eq!(error.message, "ValidationError: AutoScalingGroup name not found - null");
+}
+
+#[tokio::test]
+async fn a_survey_of_moto_has_template_type_and_rights() {
+    let moto = Moto::start();
+    let (cloud, asg) = prepared(&moto.url).await;
+    cloud.set_desired(&asg, 1).await.unwrap();
+    let names = ["hpc-compute".to_owned(), "gone".to_owned()];
+    let survey = cloud.surveyor().survey(&names, &[]).await;
+    assert_eq!(survey.groups["gone"], Answer::Missing);
+    let group = survey.groups["hpc-compute"].known().unwrap();
+    assert_eq!((group.min, group.max, group.protects_new), (0, 20, false));
+    let template = group.template.as_ref().unwrap().known().unwrap();
+    assert_eq!(template.instance_type.as_deref(), Some("t3.micro"));
+    let micro = survey.types["t3.micro"].known().unwrap();
+    assert_eq!((micro.vcpus, micro.memory_mib, micro.gpus), (2, 1024, 0));
+    assert_eq!(survey.rights["ec2:CreateTags"], Right::Allowed);
 }

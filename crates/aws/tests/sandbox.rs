@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use contract::Endpoint;
 use slurm_asg_aws::AwsCloud;
+use slurm_asg_core::doctor::survey::{Answer, HookFacts, Right};
 use slurm_asg_core::ids::{AsgName, InstanceId};
 use slurm_asg_core::plan::{AnswerHook, HookAnswer};
 use slurm_asg_core::snapshot::{Lifecycle, Transition};
@@ -274,4 +275,83 @@ async fn a_queue_that_is_not_there_is_told_with_what_to_write() {
     let calls = sandbox.client().calls().unwrap();
     let asked = calls.iter().filter(|call| call.action == "ReceiveMessage").count();
     assert!((2..=4).contains(&asked), "{asked} requests");
+}
+
+#[tokio::test]
+async fn a_survey_has_group_hooks_template_type_rights_and_clock_and_changes_nothing() {
+    let hook = "hooks = [{ name = \"slurm-asg-t\", transition = \"terminating\", \
+                heartbeat_timeout_s = 90 }]\nmetadata_tags = false\ndesired = 1\n";
+    let (sandbox, cloud) = start_with("", hook).await;
+    common::until_some(&cloud, "hpc-compute").await;
+    let names = ["hpc-compute".to_owned(), "gone".to_owned()];
+    let survey = cloud.surveyor().survey(&names, &["g4dn.xlarge".to_owned()]).await;
+    assert_eq!(survey.groups["gone"], Answer::Missing);
+    let group = survey.groups["hpc-compute"].known().unwrap();
+    assert_eq!((group.min, group.max, group.health_check.as_str()), (0, 8, "EC2"));
+    assert_eq!(group.suspended, ["AZRebalance"]);
+    assert!(group.arn.contains(":123456789012:"), "{}", group.arn);
+    let hooks = group.hooks.as_ref().unwrap().known().unwrap();
+    let expected = HookFacts {
+        name: "slurm-asg-t".to_owned(),
+        transition: Transition::Terminating,
+        timeout_secs: 90,
+    };
+    assert_eq!(*hooks, [expected]);
+    let template = group.template.as_ref().unwrap().known().unwrap();
+    assert_eq!(
+        (template.instance_type.as_deref(), template.metadata_tags),
+        (Some("c5.large"), false)
+    );
+    let large = survey.types["c5.large"].known().unwrap();
+    assert_eq!((large.vcpus, large.cores, large.threads, large.memory_mib), (2, 1, 2, 4096));
+    assert_eq!(survey.types["g4dn.xlarge"].known().unwrap().gpus, 1);
+    let ahead = survey.clock_ahead_ms.unwrap();
+    assert!(ahead.abs() < 5000, "{ahead}");
+    let right = |action: &str| &survey.rights[action];
+    for action in ["ec2:CreateTags", "ec2:GetConsoleOutput", "ec2:DescribeInstances"] {
+        assert_eq!(*right(action), Right::Allowed, "{action}");
+    }
+    assert!(matches!(right("autoscaling:SetDesiredCapacity"), Right::NotChecked(_)));
+    let changes = ["CreateTags", "GetConsoleOutput"];
+    for call in sandbox.client().calls().unwrap() {
+        let dry = call.params.get("DryRun").is_some_and(|it| it == "true");
+        assert_eq!(
+            dry,
+            call.action == "DescribeInstances" || changes.contains(&call.action.as_str()),
+            "{call:?}"
+        );
+        assert!(dry || call.action.starts_with("Describe"), "{call:?}");
+    }
+    // A dry run is no failure.
+    assert!(
+        cloud.calls().read().iter().all(|(_, outcome, _)| *outcome == "ok"),
+        "{:?}",
+        cloud.calls()
+    );
+}
+
+#[tokio::test]
+async fn what_is_denied_is_told_and_an_earlier_call_shows_a_right() {
+    let (sandbox, cloud) = start_with("", "desired = 1\n").await;
+    common::until_some(&cloud, "hpc-compute").await;
+    let asg = AsgName::new("hpc-compute");
+    cloud.set_desired(&asg, 1).await.unwrap();
+    let denied = ["CreateTags", "DescribeInstanceTypes", "DescribeLifecycleHooks"];
+    let actions = denied.map(str::to_owned).to_vec();
+    sandbox.client().fault(&Fault::Denied { actions }).unwrap();
+    let survey = cloud.surveyor().survey(&["hpc-compute".to_owned()], &[]).await;
+    assert_eq!(survey.rights["autoscaling:SetDesiredCapacity"], Right::Allowed);
+    for action in
+        ["ec2:CreateTags", "ec2:DescribeInstanceTypes", "autoscaling:DescribeLifecycleHooks"]
+    {
+        assert!(
+            matches!(&survey.rights[action], Right::Denied(why) if why.contains("not authorized")),
+            "{action}: {survey:#?}"
+        );
+    }
+    let group = survey.groups["hpc-compute"].known().unwrap();
+    assert!(
+        matches!(&group.hooks, Some(Answer::Unknown(why)) if why.contains("DescribeLifecycleHooks"))
+    );
+    assert!(matches!(survey.types["c5.large"], Answer::Unknown(_)));
 }

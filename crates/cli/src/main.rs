@@ -8,6 +8,7 @@ mod command;
 mod ending;
 mod events;
 mod explain;
+mod init;
 mod offline;
 mod output;
 mod pages;
@@ -19,6 +20,7 @@ mod retire;
 mod serve;
 mod snapshot;
 mod status;
+mod survey;
 mod terminal;
 mod top;
 
@@ -37,7 +39,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
                   slurm-asg explain 12          why do job 12's nodes not come?\n  \
                   slurm-asg plan                what would be done now?\n  \
                   slurm-asg events --since 1h   what was done?\n  \
-                  slurm-asg check               is asg.toml right?\n\n\
+                  slurm-asg check               is everything set up right?\n\n\
                   Exit codes: 0 all is well; 1 something is wrong, see the message; \
                   2 wrong arguments."
 )]
@@ -161,13 +163,27 @@ enum Command {
     #[command(after_help = "Examples:\n  slurm-asg resume-scaling compute\n  \
                       slurm-asg resume-scaling --all")]
     ResumeScaling(command::Options),
-    /// Read asg.toml as the plugin would, look at the Auto Scaling groups, and say what is wrong
+    /// Look at asg.toml, slurm.conf, this host and the Auto Scaling groups, and say what is wrong
     #[command(after_help = "Examples:\n  slurm-asg check\n  slurm-asg check --fix\n  \
-                      slurm-asg check --config ./asg.toml   only the file")]
+                      slurm-asg check --aws                 before slurmctld runs with the plugin\n  \
+                      slurm-asg check --config ./asg.toml   only the file\n  \
+                      slurm-asg check --json | jq -r '.findings[].write'\n\n\
+                      Each finding says what is wrong, why it matters, and what to write.\n\
+                      Exit codes: 0 no errors; 1 errors, or with --strict warnings; 2 wrong \
+                      arguments.")]
     Check {
-        /// Another file than the plugin's; then only the file is checked
+        /// Another file than the plugin's; then only the file is checked, and --slurm-conf
         #[arg(long, value_name = "FILE", conflicts_with = "fix")]
         config: Option<PathBuf>,
+        /// Another slurm.conf than that of SLURM_CONF or /etc/slurm
+        #[arg(long, value_name = "FILE", conflicts_with = "fix")]
+        slurm_conf: Option<PathBuf>,
+        /// If the plugin does not run, ask AWS with your own credentials
+        #[arg(long, conflicts_with = "fix")]
+        aws: bool,
+        /// Warnings count as errors
+        #[arg(long)]
+        strict: bool,
         /// Change the settings of Auto Scaling groups that are advised
         #[arg(long)]
         fix: bool,
@@ -175,6 +191,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print or write what a group needs: asg.toml, slurm.conf, user data, IAM policy, template
+    #[command(after_help = "Examples:\n  slurm-asg init --asg hpc-compute\n  \
+                      slurm-asg init --asg hpc-gpu --instance-type g5.xlarge --count 8 --dir setup\n  \
+                      slurm-asg init --asg hpc-compute --dir setup --diff\n  \
+                      slurm-asg init --asg hpc-compute --count 8 --cpus 2 --memory 4096 \
+                      --only slurm.conf\n\n\
+                      AWS is asked for what is not said, with your own credentials, and nothing is\n\
+                      changed there. Exit codes: 0 done, or nothing differs; 1 something is missing, or\n\
+                      files differ; 2 wrong arguments.")]
+    Init(init::Options),
     /// Print the completions of this program for a shell; packages install them
     #[command(after_help = "Examples:\n  slurm-asg completions bash > \
                       /etc/bash_completion.d/slurm-asg")]
@@ -235,11 +261,15 @@ fn main() -> ExitCode {
         Command::Clear(options) => command::run(&socket, command::Deed::Clear, options),
         Command::Pause(options) => command::run(&socket, command::Deed::Pause, options),
         Command::ResumeScaling(options) => command::run(&socket, command::Deed::Resume, options),
-        Command::Check { config, fix, json } => {
+        Command::Check { config, slurm_conf, aws, fix, strict, json } => {
             let is_in_force = config.is_none();
-            let file = &config.unwrap_or_else(slurm_asg_wire::config_path);
-            check::run(&socket, &check::Options { file, is_in_force, fix, json })
+            let file = config.unwrap_or_else(slurm_asg_wire::config_path);
+            let usual = || is_in_force.then(slurm_asg_wire::slurm_conf_path);
+            let slurm_conf = slurm_conf.or_else(usual);
+            let options = check::Options { file, is_in_force, slurm_conf, aws, fix, strict, json };
+            check::run(&socket, &options)
         }
+        Command::Init(options) => init::run(options),
         Command::Completions { shell } => pages::completions(Arguments::command(), shell),
         Command::Man { page } => pages::man(Arguments::command(), page),
     };

@@ -13,6 +13,7 @@ pub mod advice;
 pub mod array;
 pub mod check;
 pub mod demand;
+pub mod doctor;
 pub mod event;
 pub mod explain;
 pub mod hostlist;

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use slurm_asg_core::doctor::rights::CALLS;
 use slurm_asg_core::policy::MetricsPolicy;
 
 const POLICIES: [&str; 2] = ["controller.json", "controller-by-tag.json"];
@@ -79,6 +80,14 @@ fn the_policies_allow_what_the_code_calls_and_nothing_else() {
         let allowed: BTreeSet<String> = statements(policy).iter().flat_map(actions).collect();
         assert_eq!(allowed, calls, "{policy} on the left, crates/aws on the right");
     }
+}
+
+#[test]
+fn the_doctor_knows_what_each_call_is_for() {
+    let known: BTreeSet<String> = CALLS.iter().map(|call| call.action.to_owned()).collect();
+    let allowed: BTreeSet<String> = statements(POLICIES[0]).iter().flat_map(actions).collect();
+    assert_eq!(known, allowed, "crates/core/src/doctor/rights.rs on the left");
+    assert_eq!(known.len(), CALLS.len(), "each once");
 }
 
 #[test]

@@ -96,6 +96,9 @@ impl Files {
             })?;
             fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
         }
+        // It is large, and nothing of Slurm's.
+        let survey = "slurm-asg-survey";
+        std::os::unix::fs::symlink(self.build_dir.join(survey), self.path("bin").join(survey))?;
         let bootstrap = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/node/slurm-asg-node");
         fs::copy(bootstrap, self.path("bin/slurm-asg-node"))?;
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::lifecycle_api;
+use crate::machines;
 use crate::query::{Params, page, parse_time};
 use crate::suspension_api;
 use crate::world::{Activity, Group, GroupChange, Instance, World, time_text};
@@ -71,12 +72,14 @@ fn describe_groups(world: &mut World, params: &Params, now_ms: u64) -> Result<St
 
 fn group_xml(xml: &mut Xml, name: &str, group: &Group, members: &[&Instance], region: &str) {
     xml.leaf("AutoScalingGroupName", name).leaf("AutoScalingGroupARN", group_arn(region, name));
-    launch_template(xml);
+    launch_template(xml, name);
     xml.leaf("MinSize", group.min)
         .leaf("MaxSize", group.max)
         .leaf("DesiredCapacity", group.desired);
     xml.leaf("DefaultCooldown", 300).texts("AvailabilityZones", "member", &group.config.zones);
-    xml.leaf("HealthCheckType", "EC2").leaf("HealthCheckGracePeriod", 0);
+    xml.leaf("HealthCheckType", &group.config.health_check_type);
+    xml.leaf("HealthCheckGracePeriod", 0);
+    xml.leaf("CapacityRebalance", group.config.capacity_rebalance);
     xml.list("Instances", "member", members, |xml, instance| instance_xml(xml, instance));
     xml.leaf("CreatedTime", time_text(group.created_at_ms));
     xml.list("SuspendedProcesses", "member", &group.suspended, suspension_api::suspension_xml);
@@ -89,14 +92,14 @@ fn instance_xml(xml: &mut Xml, instance: &Instance) {
     xml.leaf("InstanceId", &instance.id).leaf("InstanceType", &instance.instance_type);
     xml.leaf("AvailabilityZone", &instance.zone).leaf("LifecycleState", instance.lifecycle.name());
     xml.leaf("HealthStatus", instance.health()).leaf("ProtectedFromScaleIn", instance.protected);
-    launch_template(xml);
+    launch_template(xml, &instance.group);
 }
 
-fn launch_template(xml: &mut Xml) {
+fn launch_template(xml: &mut Xml, group: &str) {
     xml.node("LaunchTemplate", |xml| {
-        xml.leaf("LaunchTemplateId", "lt-00000000000000001")
-            .leaf("LaunchTemplateName", "sandbox")
-            .leaf("Version", "1");
+        xml.leaf("LaunchTemplateId", machines::template_id(group))
+            .leaf("LaunchTemplateName", group)
+            .leaf("Version", machines::TEMPLATE_VERSION);
     });
 }
 
@@ -119,7 +122,7 @@ fn describe_instances(world: &mut World, params: &Params, now_ms: u64) -> Result
                 .leaf("LifecycleState", instance.lifecycle.name());
             xml.leaf("HealthStatus", instance.health().to_uppercase())
                 .leaf("ProtectedFromScaleIn", instance.protected);
-            launch_template(xml);
+            launch_template(xml, &instance.group);
         });
         xml.maybe("NextToken", next);
     }))

@@ -72,6 +72,15 @@ pub struct GroupConfig {
     /// EC2 instance type.
     #[serde(default = "default_instance_type")]
     pub instance_type: String,
+    /// Whether its launch template allows instance tags in metadata.
+    #[serde(default = "yes")]
+    pub metadata_tags: bool,
+    /// HealthCheckType; the sandbox knows EC2's only, whatever it says.
+    #[serde(default = "default_health_check")]
+    pub health_check_type: String,
+    /// Whether CapacityRebalance is said to be on.
+    #[serde(default)]
+    pub capacity_rebalance: bool,
     /// Availability zones, filled evenly; the region's `a` and `b` if empty.
     #[serde(default)]
     pub zones: Vec<String>,
@@ -151,6 +160,9 @@ fn default_region() -> String {
 }
 fn default_instance_type() -> String {
     "c5.large".into()
+}
+fn default_health_check() -> String {
+    "EC2".into()
 }
 fn default_suspended() -> Vec<GroupProcess> {
     vec![GroupProcess::AZRebalance]

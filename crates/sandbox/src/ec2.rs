@@ -1,6 +1,7 @@
 //! The EC2 API: ec2Query, version 2016-11-15. Element names are those the AWS SDK reads.
 
 use crate::error::ApiError;
+use crate::machines;
 use crate::query::{Params, page};
 use crate::world::operations::unknown_in;
 use crate::world::{Instance, World, time_text};
@@ -10,7 +11,7 @@ use std::net::Ipv4Addr;
 
 /// The API's version, as sent in `Version`.
 pub const VERSION: &str = "2016-11-15";
-const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
+pub(crate) const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const PAGE_MAX: u32 = 1000;
 /// What EC2 keeps of a console (API reference of GetConsoleOutput).
 const CONSOLE_BYTES_MAX: usize = 65_536;
@@ -22,8 +23,15 @@ pub fn handle(
     params: &Params,
     now_ms: u64,
 ) -> Result<String, ApiError> {
+    // What is wrong with the request is not looked at: the sandbox allows everything.
+    if params.boolean("DryRun")?.unwrap_or(false) {
+        let text = "Request would have succeeded, but DryRun flag is set.";
+        return Err(ApiError::new(412, "DryRunOperation", text));
+    }
     match action {
         "DescribeInstances" => describe_instances(world, params, now_ms),
+        "DescribeInstanceTypes" => Ok(machines::describe_types(world, params)),
+        "DescribeLaunchTemplateVersions" => machines::describe_template(world, params),
         "GetConsoleOutput" => console_output(world, params, now_ms),
         "CreateTags" => create_tags(world, params, now_ms),
         "TerminateInstances" => terminate_instances(world, params, now_ms),

@@ -34,6 +34,12 @@ pub enum Fault {
         #[serde(default)]
         actions: Vec<String>,
     },
+    /// Calls are refused for want of rights, until the fault is cleared.
+    Denied {
+        /// Which calls.
+        #[serde(default)]
+        actions: Vec<String>,
+    },
     /// Calls are accepted, not carried out and not answered; the connection is closed after [`HANG_MAX_MS`].
     Hang {
         /// Which calls.
@@ -94,6 +100,8 @@ pub enum Ending {
     Throttled,
     /// Refused with a 500, not carried out.
     ServerError,
+    /// Refused for want of rights, not carried out.
+    Denied,
     /// Neither carried out nor answered.
     Hang,
     /// Carried out, not answered.
@@ -187,7 +195,10 @@ impl Faults {
             Fault::LostReply { count, .. }
             | Fault::NeverBoots { count }
             | Fault::BootDelay { count, .. } => *count > 0,
-            Fault::Latency { .. } | Fault::Hang { .. } | Fault::NoCapacity { .. } => true,
+            Fault::Latency { .. }
+            | Fault::Hang { .. }
+            | Fault::Denied { .. }
+            | Fault::NoCapacity { .. } => true,
         });
     }
 }
@@ -210,6 +221,7 @@ fn check(fault: &Fault) -> Result<(), String> {
         | Fault::ServerError { .. }
         | Fault::Latency { .. }
         | Fault::Hang { .. }
+        | Fault::Denied { .. }
         | Fault::LostReply { .. } => Ok(()),
         Fault::NoCapacity { .. } | Fault::NeverBoots { .. } | Fault::BootDelay { .. } => Ok(()),
     }
@@ -228,6 +240,7 @@ fn strike(fault: &mut Fault, action: &str, dice: &mut u64) -> Ending {
             (concerns(actions, action) && take(count), Ending::LostReply)
         }
         Fault::Hang { actions } => (concerns(actions, action), Ending::Hang),
+        Fault::Denied { actions } => (concerns(actions, action), Ending::Denied),
         Fault::Latency { .. }
         | Fault::NoCapacity { .. }
         | Fault::NeverBoots { .. }

@@ -140,6 +140,16 @@ impl Service {
         }
     }
 
+    fn denied(self, action: &str) -> ApiError {
+        let text = format!("You are not authorized to perform this operation: {action}");
+        match self {
+            Self::AutoScaling | Self::CloudWatch | Self::Sqs | Self::Sts => {
+                ApiError::new(403, "AccessDenied", text)
+            }
+            Self::Ec2 => ApiError::new(403, "UnauthorizedOperation", text),
+        }
+    }
+
     fn failed(self) -> ApiError {
         match self {
             Self::AutoScaling | Self::Sts => {
@@ -252,6 +262,7 @@ fn carry_out(
     match ending {
         Ending::Throttled => Err(service.throttled()),
         Ending::ServerError => Err(service.failed()),
+        Ending::Denied => Err(service.denied(action)),
         Ending::Proper | Ending::LostReply | Ending::Hang => {
             let now_ms = shared.now_ms();
             let result = service.handle(&mut shared.world(), action, params, now_ms);

@@ -21,6 +21,7 @@ pub mod faults;
 pub mod frontend;
 pub mod imds;
 mod lifecycle_api;
+mod machines;
 pub mod process;
 pub mod query;
 pub mod server;

@@ -38,6 +38,9 @@ pub enum Request {
         /// A job's id, a node's or a group's name, or an instance's id.
         what: String,
     },
+    /// What AWS says of the groups beyond what the loop needs: some calls to AWS, which change
+    /// nothing.
+    Survey {},
     /// Give the Auto Scaling groups the settings that the status advises.
     FollowAdvice {},
     /// Drain a node, so that its instance can go.
@@ -103,7 +106,7 @@ impl Request {
         serde_json::from_slice(line).map_err(|error| plain(format!("not a request: {error}")))
     }
 
-    /// Whether it only reads. Everybody on the host may read.
+    /// Whether it only reads, and costs AWS's limits nothing. Everybody on the host may read.
     #[must_use]
     pub const fn only_reads(&self) -> bool {
         match self {
@@ -114,6 +117,7 @@ impl Request {
             | Self::Explain { .. } => true,
             Self::Resume { .. }
             | Self::Suspend { .. }
+            | Self::Survey {}
             | Self::FollowAdvice {}
             | Self::Retire { .. }
             | Self::Reload {}

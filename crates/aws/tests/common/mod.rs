@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_ec2::config::Credentials;
 use slurm_asg_aws::{AwsCloud, Settings, loader};
-use slurm_asg_core::ids::GroupName;
+use slurm_asg_core::ids::{AsgName, GroupName};
 use slurm_asg_core::metrics::{Figure, Metric};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{Cloud, CloudError, Publication};
@@ -238,4 +238,18 @@ pub async fn published(cloud: &AwsCloud) -> Result<(), CloudError> {
 pub fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Timestamp::from_millis(now.as_secs() * 1000)
+}
+
+/// Waits until a group has an instance.
+pub async fn until_some(cloud: &AwsCloud, name: &str) {
+    let asg = AsgName::new(name);
+    let start = Instant::now();
+    loop {
+        let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
+        if !groups[&asg].instances.is_empty() {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{name} has no instance");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

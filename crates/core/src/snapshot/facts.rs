@@ -16,6 +16,27 @@ impl Release {
     pub const V23_02: Self = Self { major: 23, minor: 2 };
     /// From this release on they have the weight of their configuration.
     pub const V24_05: Self = Self { major: 24, minor: 5 };
+    /// From this release on a node's address is taken from where its slurmd calls from.
+    pub const V23_11: Self = Self { major: 23, minor: 11 };
+
+    /// Whether powered-down nodes are shown without `PrivateData=cloud` (23.02 and later).
+    #[must_use]
+    pub fn shows_powered_down_nodes(self) -> bool {
+        self >= Self::V23_02
+    }
+
+    /// Whether `cloud_reg_addrs` is always so, and an error to write (src/common/read_config.c).
+    #[must_use]
+    pub fn takes_addresses_from_peers(self) -> bool {
+        self >= Self::V23_11
+    }
+
+    /// TreeWidth where slurm.conf has none (DEFAULT_TREE_WIDTH in src/common/read_config.h): the
+    /// lower one where the release is not known.
+    #[must_use]
+    pub fn tree_width_of(release: Option<Self>) -> u64 {
+        if release.is_some_and(|release| release < Self::V23_11) { 50 } else { 16 }
+    }
 
     /// From slurm_version.h's SLURM_VERSION_NUMBER: `(major << 16) + (minor << 8) + micro`.
     #[must_use]

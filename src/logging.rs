@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Once;
 
 use tracing::field::{Field, Visit};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -23,10 +24,13 @@ pub fn install() {
 struct SlurmLog;
 
 impl<S: Subscriber> Layer<S> for SlurmLog {
+    /// `scontrol setdebug` changes what is wanted at any time: what was wanted once is not kept.
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_ours(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
-        let target = metadata.target();
-        let ours = target.starts_with("slurm_asg") || target.starts_with("job_submit_asg");
-        ours && wants(level_of(metadata.level()))
+        is_ours(metadata) && wants(level_of(metadata.level()))
     }
 
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
@@ -34,6 +38,11 @@ impl<S: Subscriber> Layer<S> for SlurmLog {
         event.record(&mut line);
         log(level_of(event.metadata().level()), &line.text);
     }
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    target.starts_with("slurm_asg") || target.starts_with("job_submit_asg")
 }
 
 fn level_of(level: &tracing::Level) -> Level {

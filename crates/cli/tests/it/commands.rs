@@ -43,7 +43,7 @@ fn protect_release_and_reload_say_what_has_changed() {
     }
     let refused = plugin.run(&["reload"]);
     assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(1), ""));
-    assert_eq!(stderr(&refused), "slurm-asg: no reload here\n");
+    assert_eq!(stderr(&refused), "slurm-asg: the plugin refused: no reload here\n");
 }
 
 #[test]

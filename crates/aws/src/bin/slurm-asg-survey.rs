@@ -34,7 +34,8 @@ fn answer() -> io::Result<()> {
     let question: Question = serde_json::from_str(&text)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let survey = runtime.block_on(async {
-        let cloud = AwsCloud::connect(Settings { region: question.region, events_queue: None }).await;
+        let cloud =
+            AwsCloud::connect(Settings { region: question.region, events_queue: None }).await;
         cloud.surveyor().survey(&question.groups, &question.types).await
     });
     let mut out = io::stdout().lock();

@@ -25,6 +25,8 @@ enum Need {
     Sizes,
     /// Figures or alarms in asg.toml.
     Metrics,
+    /// `events_queue` in asg.toml.
+    Queue,
     /// Only for this command.
     Check,
 }
@@ -52,6 +54,8 @@ pub const CALLS: &[Call] = &[
     call("autoscaling:RecordLifecycleActionHeartbeat", Need::Better, "hooks are not answered"),
     call("ec2:GetConsoleOutput", Need::Better, "the event log has no consoles of failed boots"),
     call("cloudwatch:PutMetricData", Need::Metrics, "no figures are published"),
+    call("sqs:ReceiveMessage", Need::Queue, "AWS's notices are not read"),
+    call("sqs:DeleteMessage", Need::Queue, "AWS's notices come again and again"),
     call("autoscaling:SuspendProcesses", Need::Check, "slurm-asg check --fix changes nothing"),
     call("ec2:DescribeInstanceTypes", Need::Check, "slurm-asg check knows no instance types"),
     call("ec2:DescribeLaunchTemplateVersions", Need::Check, "slurm-asg check sees no templates"),
@@ -71,6 +75,7 @@ impl Call {
             Need::Metrics => {
                 policy.metrics.publish || groups().any(|it| it.scale_out == ScaleOut::Alarm)
             }
+            Need::Queue => policy.events_queue.is_some(),
             Need::Better => return Some(Level::Warning),
             // What could not be looked at is told of by itself.
             Need::Check => false,

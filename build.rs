@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Releases from which the code has to tell apart, as `slurm_ge_YYMM`.
-const RELEASES: [(u32, u32); 4] = [(23, 2), (23, 11), (25, 5), (26, 5)];
+const RELEASES: [(u32, u32); 5] = [(23, 2), (23, 11), (25, 5), (25, 11), (26, 5)];
 /// The first release that the code is for.
 const OLDEST: (u32, u32) = (22, 5);
 /// The last release that it was tried with.

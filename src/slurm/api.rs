@@ -15,7 +15,7 @@ use super::ffi::{
 use super::host::copy_text;
 use super::nodes::copy_nodes;
 use super::queue::{copy_comments, copy_jobs, copy_licenses, copy_partitions, copy_reservations};
-use super::release::{set_instances, set_reason_user};
+use super::release::{set_instances, set_job, set_reason_user};
 
 /// Show also what is hidden (slurm.h, `SHOW_ALL`; from 23.11 a macro that bindgen cannot read).
 const SHOW_ALL: u16 = 1 << 0;
@@ -264,7 +264,7 @@ impl Slurm {
         let mut message: job_desc_msg_t = unsafe { std::mem::zeroed() };
         // SAFETY: `message` is a valid struct of this release.
         unsafe { self.api.slurm_init_job_desc_msg(&raw mut message) };
-        message.job_id = job_id;
+        set_job(&mut message, job_id);
         message.admin_comment = comment.as_ptr().cast_mut();
         // SAFETY: the message's string lives until the end of this function, and Slurm only reads
         // it to pack the request.

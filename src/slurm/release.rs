@@ -5,6 +5,7 @@
 //! | 23.02 | `job_modify` has a fourth argument | [`job_modify`] |
 //! | 23.11 | nodes have an InstanceId | [`set_instances`] |
 //! | 25.05 | a node's record says what is allocated of it | [`in_use`] |
+//! | 25.11 | an update names its job by a step id | [`set_job`] |
 //! | 26.05 | a job's most nodes may be Slurm's own reckoning | [`max_nodes_said`] |
 //! | 26.05 | the reason's user is taken from the connection | [`set_reason_user`] |
 //! | 23.02 | powered-down nodes are shown without `PrivateData=cloud` | the core's `Release`, for `slurm-asg check` and `init` |
@@ -17,7 +18,7 @@
 
 use std::ffi::CStr;
 
-use super::ffi::{SlurmApi, node_info_t, slurm_job_info_t, update_node_msg_t};
+use super::ffi::{SlurmApi, job_desc_msg_t, node_info_t, slurm_job_info_t, update_node_msg_t};
 use crate::guard::guarded;
 use crate::hook;
 
@@ -47,6 +48,18 @@ pub extern "C" fn job_modify(
 ) -> std::ffi::c_int {
     guarded("job_modify", (), hook::ring);
     SLURM_SUCCESS
+}
+
+/// Says which job an update is for.
+#[cfg(slurm_ge_2511)]
+pub const fn set_job(message: &mut job_desc_msg_t, job_id: u32) {
+    message.step_id.job_id = job_id;
+}
+
+/// Says which job an update is for.
+#[cfg(not(slurm_ge_2511))]
+pub const fn set_job(message: &mut job_desc_msg_t, job_id: u32) {
+    message.job_id = job_id;
 }
 
 /// Sets the nodes' instance ids, where the release has a field for them.

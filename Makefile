@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test test-releases packages test-packages soak chaos memcheck fuzz oracle lint deny bench clean
+.PHONY: help deps build demo test test-releases packages test-packages soak chaos memcheck fuzz oracle lint deny bench bench-peer clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -83,6 +83,12 @@ bench: deps ## print the figures: plan, report, sizes, hook, programs, capacity 
 	tools/bench-plan $(RELEASE)
 	tools/bench-report $(RELEASE)
 	$(RELEASE)/slurm-asg-bench
+
+# How often `make bench-peer` does each.
+RUNS ?= 3
+bench-peer: deps ## resume 1, 100 and 1,000 nodes beside ParallelCluster's own program (RUNS=3, PyPI, root)
+	$(CARGO) build --release --workspace --bins --lib
+	$(RELEASE)/slurm-asg-bench-peer --runs $(RUNS) --json $(CARGO_TARGET_DIR)/bench-peer.json
 
 clean: ## remove what was built
 	rm -rf $(CARGO_TARGET_DIR)

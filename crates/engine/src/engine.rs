@@ -14,7 +14,7 @@ use slurm_asg_core::check::{self, Violation, check};
 use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
 use slurm_asg_core::job_notice::notices;
-use slurm_asg_core::memory::{Memory, Outcome, Paused};
+use slurm_asg_core::memory::{Memory, Outcome, Paused, Retry};
 use slurm_asg_core::plan::{
     Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, PowerDown,
     PowerDownCause, Protect, SetDesired, SetSizes, Terminate, plan,
@@ -73,6 +73,8 @@ pub struct Engine<C, S, K, T, J> {
     troubles: Troubles,
     story: Story,
     job_notices: JobNotices,
+    /// The pause after names could not be written on instances.
+    name_retry: Option<Retry>,
     messages: Messages,
 }
 
@@ -168,6 +170,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             view: CloudView::default(),
             publisher: Publisher::default(),
             job_notices: JobNotices::default(),
+            name_retry: None,
             troubles,
             messages: Messages::default(),
         }

@@ -43,7 +43,8 @@ fn after_boots_that_fail_nothing_is_launched_until_an_administrator_says_so() ->
     ensure!(lab.desired()? == 0, "nothing is launched");
     let told = lab.command("slurm-asg", &["clear", "compute", "--reason", "image mended"])?;
     ensure!(told == "group=compute asked for instances again\n", "{told:?}");
-    lab.until_job(job, "COMPLETED", JOB_RUNS * 2)?;
+    // Slurm has it wait for two minutes after each time that it was requeued.
+    lab.until_job(job, "COMPLETED", JOB_RUNS * 4)?;
     let again = lab.command("slurm-asg", &["clear", "compute"])?;
     ensure!(again.contains("nothing to clear"), "{again:?}");
     let events = lab.command("slurm-asg", &["events", "--event", "cleared", "--json"])?;

@@ -9,7 +9,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test test-releases packages test-packages soak chaos memcheck fuzz oracle lint deny bench bench-peer clean
+.PHONY: help deps build demo test test-releases packages test-packages soak chaos memcheck fuzz oracle lint deny bench bench-peer bench-scale clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -89,6 +89,10 @@ RUNS ?= 3
 bench-peer: deps ## resume 1, 100 and 1,000 nodes beside ParallelCluster's own program (RUNS=3, PyPI, root)
 	$(CARGO) build --release --workspace --bins --lib
 	$(RELEASE)/slurm-asg-bench-peer --runs $(RUNS) --json $(CARGO_TARGET_DIR)/bench-peer.json
+
+bench-scale: deps ## what 10,000 nodes and 5,000 submissions cost (minutes, root)
+	$(CARGO) build --release --workspace --bins --lib
+	$(RELEASE)/slurm-asg-bench-scale
 
 clean: ## remove what was built
 	rm -rf $(CARGO_TARGET_DIR)

@@ -21,7 +21,7 @@ fn refused(lab: &Lab, arguments: &[&str], words: &str) -> Result<()> {
 #[test]
 fn a_protected_node_outlives_suspend_time_and_a_restart_and_goes_once_released() -> Result<()> {
     let mut lab = Lab::start(Options { suspend_time_s: 8, ..Options::default() })?;
-    let job = lab.sbatch(&["--nodes=2", "--exclusive"], "echo done")?;
+    let job = lab.sbatch(&["--nodes=2", "--exclusive"], "sleep 10; echo done")?;
     lab.until_job(job, "RUNNING", JOB_RUNS)?;
     let said = lab
         .command("slurm-asg", &["protect", "compute-1", "--for", "1h", "--reason", "debugging"])?;
@@ -92,7 +92,7 @@ fn a_protected_node_outlives_suspend_time_and_a_restart_and_goes_once_released()
 #[test]
 fn a_protection_ends_by_itself() -> Result<()> {
     let lab = Lab::start(Options { suspend_time_s: 5, ..Options::default() })?;
-    let job = lab.sbatch(&["--nodes=1"], "echo done")?;
+    let job = lab.sbatch(&["--nodes=1"], "sleep 10; echo done")?;
     lab.until_job(job, "RUNNING", JOB_RUNS)?;
     let said = lab.command("slurm-asg", &["protect", "compute-1", "--for", "25s", "--json"])?;
     ensure!(said.contains(r#""nodes":["compute-1"]"#), "{said}");

@@ -21,8 +21,8 @@ fn refused(lab: &Lab, arguments: &[&str], words: &str) -> Result<()> {
 #[test]
 fn a_protected_node_outlives_suspend_time_and_a_restart_and_goes_once_released() -> Result<()> {
     let mut lab = Lab::start(Options { suspend_time_s: 8, ..Options::default() })?;
-    let job = lab.sbatch(&["--nodes=2", "--exclusive"], "sleep 10; echo done")?;
-    lab.until_job(job, "RUNNING", JOB_RUNS)?;
+    let job = lab.sbatch(&["--nodes=2", "--exclusive"], "echo done")?;
+    lab.until_job(job, "COMPLETED", JOB_RUNS)?;
     let said = lab
         .command("slurm-asg", &["protect", "compute-1", "--for", "1h", "--reason", "debugging"])?;
     ensure!(said.starts_with("node=compute-1 protected until "), "{said}");

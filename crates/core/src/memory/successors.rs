@@ -16,7 +16,9 @@ struct Place<'a> {
     binding: &'a Binding,
     asg: &'a Asg,
     snapshot: &'a Snapshot,
-    /// Its instance is gone, or Slurm would not take it any more.
+    /// Its instance is gone: nothing runs at its address.
+    gone: bool,
+    /// That, or Slurm would not take it any more.
     is_over: bool,
 }
 
@@ -32,7 +34,7 @@ impl Memory {
             };
             let gone = is_gone(binding, snapshot);
             let is_over = gone || binding.outdated;
-            let place = Place { name, node, binding, asg, snapshot, is_over };
+            let place = Place { name, node, binding, asg, snapshot, gone, is_over };
             let Some(successor) = place.successor(&bound, &self.releases).cloned() else {
                 continue;
             };
@@ -71,7 +73,8 @@ impl<'a> Place<'a> {
         let free = || members.clone().map(|(id, _)| id).filter(|id| !bound.contains(*id));
         let by_address = free().find(|id| self.is_over && self.is_reached_at(id));
         let by_tag = || free().find(|id| !releases.contains_key(*id) && self.has_been_given(id));
-        by_address.or_else(|| by_tag().filter(|_| !self.is_reached_at(&self.binding.instance)))
+        let serves = !self.gone && self.is_reached_at(&self.binding.instance);
+        by_address.or_else(|| by_tag().filter(|_| !serves))
     }
 
     fn is_reached_at(&self, id: &InstanceId) -> bool {

@@ -389,6 +389,9 @@ impl<'a> Pass<'a, '_> {
         };
         let idle_now = matches!(idle, Why::Idle { .. });
         let why = self.in_service(node).unwrap_or(idle);
+        if why == Why::Busy {
+            self.watch_kept(name);
+        }
         if matches!(why, Why::Idle { .. } | Why::Base { .. })
             && let Some(kept) = self.keep_idle(name, node)
         {

@@ -69,6 +69,14 @@ impl Pass<'_, '_> {
         Some(Why::Kept { since: node.idle_since, words: kept.in_words() })
     }
 
+    /// A protected node that has work is looked at in time once it has none any more.
+    pub(super) fn watch_kept(&mut self, name: &NodeName) {
+        if kept(self.scene, name).is_some() {
+            let rest = self.refresh_after(name);
+            self.plan.wake(self.scene.snapshot.now.after(rest));
+        }
+    }
+
     /// Half of the shortest SuspendTime that may hold for the node. Slurm takes the longest of its
     /// partitions', and the global one if they say nothing (power_save.c, 22.05 to 26.05).
     fn refresh_after(&self, name: &NodeName) -> Duration {
@@ -152,7 +160,11 @@ mod tests {
         // Nothing is asked for a node that is not just idle, nor when the time is over.
         for word in ["power_down", "down", "completing", "alloc", "drain_off"] {
             world.node_mut("n1").state.0 = crate::testing::state(word);
-            assert_eq!(refreshed(&world.plan()), Vec::<String>::new(), "{word}");
+            let plan = world.plan();
+            assert_eq!(refreshed(&plan), Vec::<String>::new(), "{word}");
+            // Its job may end, and Slurm suspend it, before the next look otherwise.
+            let soon = world.snapshot.now.after(std::time::Duration::from_secs(10));
+            assert!(word != "alloc" || plan.wake_at == Some(soon), "{:?}", plan.wake_at);
         }
         world.node_mut("n1").state.0 = crate::testing::state("idle");
         world.pass(1000);

@@ -567,6 +567,14 @@ fn a_younger_instance_with_the_nodes_tag_is_its_successor() {
     assert_eq!(serves("", Some(1)), "i-1");
     assert_eq!(serves("n1", Some(-1)), "i-1");
     assert_eq!(serves("n1", None), "i-1");
+    // Where the node's own instance has died nothing serves, whatever address Slurm has.
+    let mut world = World::new(0, 8, &["n1 alloc on=i-1", "i-2 spare"]);
+    if let Some(Machine::Known(facts)) = world.snapshot.machines.get_mut(&"i-2".into()) {
+        facts.node_tag = Some("n1".into());
+    }
+    world.die("i-1");
+    assert_eq!(told(&world.plan()), Vec::<String>::new());
+    assert_eq!(world.memory.bindings[&"n1".into()].instance, "i-2".into());
 }
 
 #[test]

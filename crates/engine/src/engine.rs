@@ -46,6 +46,8 @@ pub const IDLE_PAUSE: Duration = Duration::from_secs(30);
 const ACTION_PAUSE: Duration = Duration::from_millis(300);
 /// A view that is older is refreshed before anything is done.
 const FRESH: Duration = Duration::from_millis(250);
+/// Capacity is given back so long after the plan's other calls have begun, and no later.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(1);
 /// How often one turn looks again before it acts.
 const ROUNDS_MAX: u32 = 4;
 /// Asking Slurm may cost slurmctld one part in this many of a core.
@@ -585,10 +587,16 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let work = Work::of(plan);
         // A raise is an absolute number that does not know of this plan's decrements, but of the
         // minimum that is written: it comes between them.
+        let (began, clock) = (self.clock.now(), &self.clock);
         let change_capacity = async {
             let mut changed = set_sizes(&self.cloud, &work.sizes).await;
             changed.extend(raise(&self.cloud, &work.raises).await);
-            changed.extend(give_back(&self.cloud, &work.backs).await);
+            // What was launched meanwhile is not protected yet, and a lower number would end it.
+            changed.extend(if clock.now().since(began) < GIVE_BACK_MAX {
+                give_back(&self.cloud, &work.backs).await
+            } else {
+                put_off(&work.backs)
+            });
             let mut gone = terminate(&self.cloud, &work.terminates).await;
             // What is abandoned has been terminated before, so that it is not replaced.
             gone.extend(answer_hooks(&self.cloud, &work.answers).await);
@@ -723,6 +731,13 @@ async fn raise<C: Cloud>(cloud: &C, raises: &[SetDesired]) -> Vec<(Action, Outco
         outcomes.push((Action::SetDesired(raise.clone()), outcome(&result)));
     }
     outcomes
+}
+
+/// What is not given back: the next plan looks again.
+fn put_off(backs: &[GiveBack]) -> Vec<(Action, Outcome)> {
+    let why = || "other calls took their time, and it may have been launched".to_owned();
+    let failed = |back: &GiveBack| (Action::GiveBack(back.clone()), Outcome::Failed { why: why() });
+    backs.iter().map(failed).collect()
 }
 
 async fn give_back<C: Cloud>(cloud: &C, backs: &[GiveBack]) -> Vec<(Action, Outcome)> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::operation::describe_instances::builders::DescribeInstancesFluentBuilder;
 use aws_sdk_ec2::types::{Filter, Instance};
 use slurm_asg_core::ids::{InstanceId, NodeName};
-use slurm_asg_core::snapshot::{Machine, MachineFacts};
+use slurm_asg_core::snapshot::{Machine, MachineFacts, is_dead_state};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::CloudError;
 
@@ -118,7 +118,7 @@ fn facts(instance: &Instance) -> MachineFacts {
     let node = instance.tags().iter().find(|tag| tag.key() == Some(NODE_TAG));
     let node = node.and_then(|tag| tag.value()).filter(|value| !value.is_empty());
     MachineFacts {
-        dead: matches!(state, Some("shutting-down" | "terminated" | "stopping" | "stopped")),
+        dead: state.is_some_and(is_dead_state),
         address: instance.private_ip_address().and_then(|address| address.parse().ok()),
         launched: launched.map(Timestamp::from_millis),
         node_tag: node.map(NodeName::new),

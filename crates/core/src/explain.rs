@@ -260,8 +260,7 @@ impl Teller<'_> {
 
     /// A job that has its nodes and waits for them to boot.
     fn configuring_job(&self, job: &Job) -> Explanation {
-        let nodes =
-            said(&job.nodes).and_then(|text| hostlist::expand(text).ok()).unwrap_or_default();
+        let nodes = job.node_names();
         let mut waits: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
         let mut oldest = None;
         for name in &nodes {

@@ -11,8 +11,8 @@ use crate::ids::{GroupName, NodeName};
 use crate::memory::Memory;
 use crate::plan::{Plan, Shut, Why};
 use crate::policy::{GroupPolicy, Policy};
-use crate::snapshot::{Comment, Job, Queue, Snapshot, said};
-use crate::{hostlist, word::one_line};
+use crate::snapshot::{Comment, Job, Queue, Snapshot};
+use crate::word::one_line;
 
 /// How each notice begins: by this it is known whose it is.
 pub const MARK: &str = "slurm-asg: ";
@@ -92,7 +92,6 @@ fn wanted(
 
 /// Nodes of a job that Slurm has given it and for which no instance can be had.
 fn waiting_nodes(job: &Job, plan: &Plan) -> Vec<NodeName> {
-    let nodes = said(&job.nodes).and_then(|text| hostlist::expand(text).ok()).unwrap_or_default();
     let waits = |node: &NodeName| {
         plan.nodes.get(node).is_some_and(|report| {
             matches!(
@@ -105,7 +104,7 @@ fn waiting_nodes(job: &Job, plan: &Plan) -> Vec<NodeName> {
             )
         })
     };
-    nodes.into_iter().filter(waits).collect()
+    job.node_names().into_iter().filter(waits).collect()
 }
 
 /// Whether more nodes would let a pending job start.

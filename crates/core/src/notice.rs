@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::InstanceId;
+use crate::snapshot::is_dead_state;
 use crate::time::{Timestamp, rfc3339};
 use crate::word::one_line;
 
@@ -165,8 +166,7 @@ pub fn read(body: &str, now: Timestamp) -> Result<Message, BadMessage> {
         }
         "EC2 Instance State-change Notification" => {
             let instance = event.instance()?;
-            let ends = ["shutting-down", "terminated", "stopping", "stopped"];
-            let ends = ends.contains(&event.text("state"));
+            let ends = is_dead_state(event.text("state"));
             Ok(if ends { Message::StateChange(instance) } else { Message::Other })
         }
         "AWS Health Event" => read_health(&event, at),

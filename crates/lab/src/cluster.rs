@@ -1,6 +1,7 @@
 //! The cluster: its processes, and what a user does with it.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -183,6 +184,18 @@ impl Lab {
     #[must_use]
     pub fn slurmctld_pid(&self) -> Option<u32> {
         self.slurmctld.as_ref().map(Child::id)
+    }
+
+    /// slurmctld's resident memory, MB.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn slurmctld_memory_mb(&self) -> Result<f64> {
+        let pid = self.slurmctld_pid().context("slurmctld does not run")?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+        Ok(kib.context("no VmRSS")? * 1024.0 / 1e6)
     }
 
     /// Whether slurmctld runs.
@@ -486,6 +499,11 @@ pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Optio
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Prints a line. A reader that has gone away is no reason to leave a cluster behind.
+pub fn say(line: &str) {
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// Milliseconds since the Unix epoch.

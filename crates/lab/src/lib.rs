@@ -17,7 +17,7 @@ mod ports;
 mod release;
 
 pub use child::Child;
-pub use cluster::{Lab, now_ms, wait_for};
+pub use cluster::{Lab, now_ms, say, wait_for};
 pub use controllers::Controller;
 pub use jobs::{Job, NodeLine};
 pub use options::{Alarms, Layout, NodeKind, Options};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::plugin::{Answers, Plugin, program, stderr, stdout};
+use crate::plugin::{Answers, Plugin, each_is_refused_in_one_line, stderr, stdout};
 
 #[test]
 fn protect_release_and_reload_say_what_has_changed() {
@@ -61,12 +61,5 @@ fn what_is_wrong_is_one_line_and_the_exit_code_says_whose_fault_it_is() {
         (&["protect", "c-1", "--until", "2h"], 2, "for a span there is --for"),
         (&["protect", "c-1", "--for", "2h", "--until", "18:00"], 2, "cannot be used with"),
     ];
-    for (arguments, code, words) in table {
-        let output = program().args(["--socket", "/nonexistent/s"]).args(arguments).output();
-        let output = output.unwrap();
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(said.contains(words) && output.stdout.is_empty(), "{arguments:?}: {said}");
-        assert!(code == 2 || said.trim_end().lines().count() == 1, "{said}");
-    }
+    each_is_refused_in_one_line(&table);
 }

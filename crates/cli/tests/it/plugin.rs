@@ -135,3 +135,16 @@ pub fn status() -> Value {
         ],
     })
 }
+
+/// Each of these arguments ends with the code, and says the words in one line, or clap's usage with
+/// it. No plugin runs.
+pub fn each_is_refused_in_one_line(table: &[(&[&str], i32, &str)]) {
+    for &(arguments, code, words) in table {
+        let output = program().args(["--socket", "/nonexistent/s"]).args(arguments).output();
+        let output = output.unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words) && output.stdout.is_empty(), "{arguments:?}: {said}");
+        assert!(code == 2 || said.trim_end().lines().count() == 1, "{said}");
+    }
+}

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::plugin::{Answers, Plugin, program, status, stderr, stdout};
+use crate::plugin::{Answers, Plugin, each_is_refused_in_one_line, status, stdout};
 
 fn plugin() -> Plugin {
     Plugin::start(Answers { status: status(), ..Answers::default() })
@@ -53,14 +53,7 @@ fn what_is_wrong_is_one_line_and_the_exit_code_says_whose_fault_it_is() {
         (&["status", "--color", "red"], 2, "possible values: auto, always, never"),
         (&["status", "--jsno"], 2, "--json"),
     ];
-    for (arguments, code, words) in table {
-        let output = program().args(["--socket", "/nonexistent/s"]).args(arguments).output();
-        let output = output.unwrap();
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(said.contains(words) && output.stdout.is_empty(), "{arguments:?}: {said}");
-        assert!(code == 2 || said.trim_end().lines().count() == 1, "{said}");
-    }
+    each_is_refused_in_one_line(&table);
 }
 
 /// Every field that a program may meet is in the document, and none that it does not.

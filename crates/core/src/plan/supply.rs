@@ -186,7 +186,7 @@ impl Pass<'_, '_> {
         self.say(name, node, None, if ready { Why::WaitsForResume } else { why });
     }
 
-    fn nameless_spares(&self) -> u32 {
+    pub(super) fn nameless_spares(&self) -> u32 {
         let spares = self.books.iter().flat_map(|book| book.spares.keys());
         count(spares.filter(|id| is_usable(id, self.scene.memory, self.scene.snapshot)).count())
     }
@@ -240,6 +240,6 @@ impl Pass<'_, '_> {
     }
 }
 
-fn count(len: usize) -> u32 {
+pub(super) fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }

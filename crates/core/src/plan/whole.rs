@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::capacity::{Book, is_nameless};
+use super::capacity::Book;
 use super::group::Pass;
+use super::supply::count;
 use super::{Action, MarkDown, PowerDown, PowerDownCause, Why};
-use crate::hostlist;
 use crate::ids::NodeName;
 use crate::memory::Memory;
 use crate::node_state::{NodeState, Phase};
@@ -109,16 +109,8 @@ impl<'a> Pass<'a, '_> {
 
     /// Instances that are there or may come, for nodes that wait.
     fn available(&self) -> u32 {
-        let snapshot = self.scene.snapshot;
-        let of = |book: &Book<'_>| {
-            let spares = book
-                .spares
-                .iter()
-                .filter(|(id, member)| member.lifecycle.is_capacity() && is_nameless(id, snapshot));
-            let there = count(spares.count()).saturating_add(book.incoming());
-            there.saturating_add(book.room_to_come())
-        };
-        self.books.iter().map(of).fold(0, u32::saturating_add)
+        let to_come = |book: &Book<'_>| book.incoming().saturating_add(book.room_to_come());
+        self.books.iter().map(to_come).fold(self.nameless_spares(), u32::saturating_add)
     }
 
     /// Jobs that wait for nodes of this group, in the order in which they got them.
@@ -134,7 +126,7 @@ impl<'a> Pass<'a, '_> {
         let own: BTreeSet<&'a NodeName> = self.scene.group.nodes.iter().collect();
         jobs.into_iter()
             .filter_map(|job| {
-                let names = nodes_of(job);
+                let names = job.node_names();
                 let own: Vec<_> = names.iter().filter_map(|name| own.get(name).copied()).collect();
                 let nodes = count(own.len());
                 // A node that two jobs share counts for the first.
@@ -253,8 +245,8 @@ impl<'a> Pass<'a, '_> {
         may_go.truncate(spared as usize);
         let room = coming.saturating_add(count(may_go.len()));
         let held = self.jobs.iter().filter(|job| job.held);
-        let lacks = held.map(|job| job.lacks().saturating_sub(available));
-        let Some(lacks) = lacks.into_iter().find(|lacks| *lacks <= room) else { return };
+        let mut lacks = held.map(|job| job.lacks().saturating_sub(available));
+        let Some(lacks) = lacks.find(|lacks| *lacks <= room) else { return };
         for name in may_go.into_iter().take(lacks.saturating_sub(coming) as usize) {
             self.plan.watch_slurm = true;
             if let Some(node) = self.scene.nodes.get(name) {
@@ -313,12 +305,6 @@ fn waits_since(memory: &Memory, job: u32) -> Option<Timestamp> {
     memory.incomplete.get(&job).copied()
 }
 
-/// The nodes that Slurm has given to a job.
-fn nodes_of(job: &Job) -> Vec<NodeName> {
-    let text = job.nodes.as_deref().unwrap_or_default();
-    hostlist::expand(text).unwrap_or_default()
-}
-
 /// Whether a node belongs to a job that has waited for instances for too long and has not begun:
 /// the facts, for the checker.
 pub(crate) fn is_overdue(
@@ -334,12 +320,8 @@ pub(crate) fn is_overdue(
             job.is_configuring()
                 && waits_since(memory, job.job_id)
                     .is_some_and(|since| since.after(group.launch_limit) <= snapshot.now)
-                && nodes_of(job).contains(node)
+                && job.node_names().contains(node)
         })
-}
-
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::reason::Reason;
 use super::words::{JobState, seconds};
 use crate::array::pending_tasks;
+use crate::hostlist;
+use crate::ids::NodeName;
 use crate::time::Timestamp;
 
 /// Slurm's NO_VAL for 32 bits: from here on up a number means "not set" or "no limit".
@@ -244,6 +246,12 @@ impl Job {
     #[must_use]
     pub const fn is_configuring(&self) -> bool {
         self.job_state.0 & JobState::CONFIGURING != 0
+    }
+
+    /// The nodes that Slurm has given it; none if it has none yet.
+    #[must_use]
+    pub fn node_names(&self) -> Vec<NodeName> {
+        said(&self.nodes).and_then(|text| hostlist::expand(text).ok()).unwrap_or_default()
     }
 
     /// How many tasks of an array the record stands for; 1 if it is no array.

@@ -246,6 +246,12 @@ impl Machine {
     }
 }
 
+/// Whether nothing runs any more on an instance in this state, by EC2's name of it.
+#[must_use]
+pub fn is_dead_state(state: &str) -> bool {
+    matches!(state, "shutting-down" | "terminated" | "stopping" | "stopped")
+}
+
 /// An instance as DescribeInstances shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineFacts {

@@ -3,14 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use slurm_asg_lab::{Lab, Options, now_ms};
+use slurm_asg_lab::{Lab, Options, now_ms, say};
 
 /// Prints slurm-asg's figures.
 #[derive(Debug, Parser)]
@@ -44,7 +43,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
     let idle = memory_without_plugin()?;
     let lab = start()?;
     programs(&lab)?;
-    let with = memory(&lab)?;
+    let with = lab.slurmctld_memory_mb()?;
     row("slurmctld's memory without the plugin, MB", &mut [idle]);
     row("slurmctld's memory with the plugin, MB (expected: at most 25 more)", &mut [with]);
     resume_to_call(&lab, arguments.runs)?;
@@ -259,28 +258,10 @@ fn scale_in(runs: u32) -> Result<()> {
 fn memory_without_plugin() -> Result<f64> {
     let lab = Lab::start(Options { plugin: false, nodes: NODES, ..Options::default() })?;
     std::thread::sleep(Duration::from_secs(2));
-    memory(&lab)
-}
-
-/// slurmctld's resident memory, MB.
-fn memory(lab: &Lab) -> Result<f64> {
-    let pid = lab.slurmctld_pid().context("slurmctld does not run")?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kib = status
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok()
-        })
-        .context("no VmRSS")?;
-    Ok(kib / 1000.0 * 1.024)
+    lab.slurmctld_memory_mb()
 }
 
 fn build_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().context("this program has no directory")?.to_owned())
-}
-
-fn say(line: &str) {
-    // A reader that has gone away is no reason to leave a cluster behind.
-    drop(writeln!(std::io::stdout(), "{line}"));
 }

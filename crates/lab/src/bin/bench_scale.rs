@@ -3,13 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use slurm_asg_lab::{Lab, Options};
+use slurm_asg_lab::{Lab, Options, say};
 
 /// Prints what the plugin costs with many nodes and many jobs.
 #[derive(Debug, Parser)]
@@ -72,7 +71,7 @@ fn large(nodes: u32, watch: Duration) -> Result<()> {
     let without = {
         let lab = start(nodes, false)?;
         std::thread::sleep(Duration::from_secs(5));
-        memory(&lab)?
+        lab.slurmctld_memory_mb()?
     };
     let lab = start(nodes, true)?;
     // The first looks are over.
@@ -84,7 +83,7 @@ fn large(nodes: u32, watch: Duration) -> Result<()> {
     let calls = f64::from(u32::try_from(lab.sandbox().calls()?.len())?);
     let minutes = watch.as_secs_f64() / 60.0;
     figure(&format!("{nodes} nodes, slurmctld without the plugin, MB"), without);
-    let more = memory(&lab)? - without;
+    let more = lab.slurmctld_memory_mb()? - without;
     figure(&format!("{nodes} nodes, more with the plugin, MB (expected: at most 40)"), more);
     figure(&format!("{nodes} nodes, idle, % of a core (expected: at most 0.2)"), share);
     figure(
@@ -159,15 +158,6 @@ fn ticks(lab: &Lab) -> Result<f64> {
     Ok(sum)
 }
 
-/// slurmctld's resident memory, MB.
-fn memory(lab: &Lab) -> Result<f64> {
-    let pid = lab.slurmctld_pid().context("slurmctld does not run")?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    Ok(kib.context("no VmRSS")? * 1024.0 / 1e6)
-}
-
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -175,9 +165,4 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn figure(name: &str, value: f64) {
     say(&format!("{name:<72} {value:>10.2}"));
-}
-
-fn say(line: &str) {
-    // A reader that has gone away is no reason to leave a cluster behind.
-    drop(writeln!(std::io::stdout(), "{line}"));
 }

@@ -3,13 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use slurm_asg_lab::{Lab, Options, now_ms};
+use slurm_asg_lab::{Lab, Options, now_ms, say};
 
 /// Shows slurm-asg at work: from no machine to a job's output and back to no machine.
 #[derive(Debug, Parser)]
@@ -202,9 +201,4 @@ fn show(lab: &Lab, program: &str, arguments: &[&str]) -> Result<()> {
         say(&format!("  {line}"));
     }
     Ok(())
-}
-
-fn say(line: &str) {
-    // A reader that has gone away is no reason to leave a cluster behind.
-    drop(writeln!(std::io::stdout(), "{line}"));
 }

@@ -10,14 +10,13 @@ mod ours;
 mod peer;
 mod python;
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use slurm_asg_lab::Lab;
+use slurm_asg_lab::{Lab, say};
 
 /// Nodes that are resumed at once.
 const COUNTS: [u32; 3] = [1, 100, 1000];
@@ -139,9 +138,4 @@ fn line(who: &str, it: Taken) {
         it.all_bound_s * 1e3,
         it.calls
     ));
-}
-
-/// Prints a line. A reader that has gone away is no reason to leave a cluster behind.
-pub fn say(line: &str) {
-    drop(writeln!(std::io::stdout(), "{line}"));
 }

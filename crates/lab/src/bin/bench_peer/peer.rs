@@ -1,15 +1,15 @@
 //! AWS ParallelCluster 3's slurm_resume: a real slurmctld without the plugin, and moto.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use slurm_asg_lab::{Lab, Layout, NodeKind, Options};
+use slurm_asg_lab::{Child, Lab, Layout, NodeKind, Options, wait_for};
 
 use crate::python::Environment;
 use crate::{Taken, with_addresses};
@@ -133,49 +133,23 @@ fn write_files(dir: &Path, subnet: &str, list: &str) -> Result<()> {
 
 /// A running moto. Dropping it ends it.
 struct Moto {
-    child: Child,
+    _process: Child,
     url: String,
-    log: std::path::PathBuf,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        // It may have ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+    log: PathBuf,
 }
 
 impl Moto {
     fn start(python: &Environment, log: &Path) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let file = fs::File::create(log)?;
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(python.program("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
-            .context("moto_server does not start")?;
-        let mut moto = Self { child, url: format!("http://{address}"), log: log.to_owned() };
-        moto.until_it_listens(address)?;
-        Ok(moto)
-    }
-
-    fn until_it_listens(&mut self, address: SocketAddr) -> Result<()> {
-        let began = Instant::now();
-        while began.elapsed() < START_MAX {
-            if TcpStream::connect(address).is_ok() {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("moto_server has ended: {status}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        bail!("moto_server does not listen")
+        let program = python.program("moto_server").display().to_string();
+        let port = address.port().to_string();
+        let mut process = Child::start(&program, &["-H", "127.0.0.1", "-p", &port], &[], log)?;
+        wait_for(START_MAX, || {
+            let ended = process.check().err();
+            ended.map(Err).or_else(|| TcpStream::connect(address).ok().map(Ok))
+        })
+        .context("moto_server does not listen")??;
+        Ok(Self { _process: process, url: format!("http://{address}"), log: log.to_owned() })
     }
 
     /// Requests so far.

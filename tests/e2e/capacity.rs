@@ -14,7 +14,7 @@ const REQUEUED: Duration = Duration::from_secs(150);
 const CODE: &str = "(Code:InsufficientInstanceCapacity)";
 
 fn no_capacity(group: &str) -> Fault {
-    Fault::NoCapacity { group: group.to_owned(), after: 0, message: None }
+    Fault::NoCapacity { group: group.to_owned(), zone: None, after: 0, message: None }
 }
 
 #[test]

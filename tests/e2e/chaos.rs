@@ -56,7 +56,7 @@ impl Chaos {
             }
             7 => {
                 let group = GROUP.to_owned();
-                sandbox.fault(&Fault::NoCapacity { group, after: 1, message: None })?;
+                sandbox.fault(&Fault::NoCapacity { group, zone: None, after: 1, message: None })?;
             }
             8 => {
                 sandbox.fault(&Fault::LostReply { count: 3, actions: all() })?;

@@ -32,6 +32,7 @@ mod sizes;
 mod state;
 mod trouble;
 mod whole;
+mod zones;
 
 use std::time::Duration;
 

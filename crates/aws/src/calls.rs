@@ -99,7 +99,7 @@ fn outcome(response: Option<&HttpResponse>) -> &'static str {
         CloudErrorKind::Service => "service",
         CloudErrorKind::Denied => "denied",
         CloudErrorKind::Conflict => "conflict",
-        CloudErrorKind::Other => "other",
+        CloudErrorKind::Unsupported | CloudErrorKind::Other => "other",
     }
 }
 

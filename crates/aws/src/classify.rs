@@ -114,6 +114,21 @@ impl Failure {
         self.is_gone() || self.is_invalid() || self.error.kind == CloudErrorKind::Conflict
     }
 
+    /// The endpoint does not have the operation, the group cannot have it, or the rights do not
+    /// suffice: another way is to be taken.
+    pub fn is_unsupported(&self) -> bool {
+        let unknown = ["InvalidAction", "UnknownOperationException", "NotImplemented"];
+        let denied = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"];
+        let code = self.code.as_str();
+        let is_unknown = self.status == 501 || self.is_nameless() || unknown.contains(&code);
+        is_unknown || denied.contains(&code) || self.is_invalid()
+    }
+
+    /// AWS still works on the same request (IdempotentCallInProgress).
+    pub fn is_in_progress(&self) -> bool {
+        self.code == "IdempotentCallInProgress"
+    }
+
     /// The request as such was refused, not the state of the group.
     pub fn is_invalid(&self) -> bool {
         self.code == "ValidationError" && self.error.kind == CloudErrorKind::Other
@@ -279,6 +294,7 @@ fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<S
         CloudErrorKind::NoAnswer
         | CloudErrorKind::Service
         | CloudErrorKind::Conflict
+        | CloudErrorKind::Unsupported
         | CloudErrorKind::Other => None,
     }
 }

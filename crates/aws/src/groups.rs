@@ -74,6 +74,7 @@ fn parse(group: &AutoScalingGroup) -> Result<(AsgName, Asg), String> {
         min: size(group.min_size(), "MinSize")?,
         max: size(group.max_size(), "MaxSize")?,
         desired: size(group.desired_capacity(), "DesiredCapacity")?,
+        zones: group.availability_zones().to_vec(),
         instances: members.collect::<Result<_, _>>()?,
         protects_new: group.new_instances_protected_from_scale_in().unwrap_or(false),
         suspends_az_rebalance: group

@@ -14,6 +14,7 @@ mod consoles;
 mod groups;
 mod hooks;
 mod instances;
+mod launch;
 mod launches;
 mod metrics;
 mod pace;
@@ -30,8 +31,8 @@ use std::sync::atomic::AtomicBool;
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
-use slurm_asg_core::memory::FailedBoot;
-use slurm_asg_core::plan::AnswerHook;
+use slurm_asg_core::memory::{FailedBoot, Launched};
+use slurm_asg_core::plan::{AnswerHook, Launch};
 use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{
@@ -151,6 +152,10 @@ impl Cloud for AwsCloud {
 
     async fn set_desired(&self, asg: &AsgName, desired: u32) -> Result<(), CloudError> {
         groups::set_desired(self, asg, desired).await
+    }
+
+    async fn launch(&self, requests: &[Launch]) -> Vec<Result<Launched, CloudError>> {
+        launch::launch(self, requests).await
     }
 
     async fn set_sizes(&self, asg: &AsgName, min: u32, max: u32) -> Result<(), CloudError> {

@@ -174,7 +174,7 @@ fn may_be_cured(error: &CloudError) -> bool {
         | CloudErrorKind::NoAnswer
         | CloudErrorKind::Service
         | CloudErrorKind::Conflict => true,
-        CloudErrorKind::Denied | CloudErrorKind::Other => false,
+        CloudErrorKind::Denied | CloudErrorKind::Unsupported | CloudErrorKind::Other => false,
     }
 }
 

@@ -24,6 +24,7 @@ use contract::Endpoint;
 use slurm_asg_aws::AwsCloud;
 use slurm_asg_core::doctor::survey::{Answer, Right};
 use slurm_asg_core::ids::{AsgName, InstanceId};
+use slurm_asg_core::plan::Launch;
 use slurm_asg_engine::{Cloud, CloudErrorKind, TerminateRequest};
 
 const VERSION: &str = "5.2.5";
@@ -179,6 +180,18 @@ async fn a_group_that_moto_does_not_know_cannot_be_resized() {
     let error = cloud.set_sizes(&missing, 0, 1).await.unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Conflict);
     assert_eq!(error.message, "ValidationError: AutoScalingGroup name not found - null");
+}
+
+/// moto has no LaunchInstances: the loop is told to take the other way.
+#[tokio::test]
+async fn moto_cannot_launch_by_zone() {
+    let moto = Moto::start();
+    let (cloud, asg) = prepared(&moto.url).await;
+    let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
+    let zone = groups[&asg].zones[0].clone();
+    let request = Launch { asg, zone, count: 1, from: 0, to: 1, token: "t".to_owned() };
+    let error = cloud.launch(&[request]).await.remove(0).unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Unsupported, "{error}");
 }
 
 #[tokio::test]

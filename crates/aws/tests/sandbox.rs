@@ -16,8 +16,8 @@ use contract::Endpoint;
 use slurm_asg_aws::AwsCloud;
 use slurm_asg_core::doctor::survey::{Answer, HookFacts, Right};
 use slurm_asg_core::ids::{AsgName, InstanceId};
-use slurm_asg_core::plan::{AnswerHook, HookAnswer};
-use slurm_asg_core::snapshot::{Lifecycle, Transition};
+use slurm_asg_core::plan::{AnswerHook, HookAnswer, Launch};
+use slurm_asg_core::snapshot::{FailureKind, Lifecycle, Transition};
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::{Cloud, CloudErrorKind};
 use slurm_asg_sandbox::{Config, Fault, Sandbox};
@@ -354,4 +354,83 @@ async fn what_is_denied_is_told_and_an_earlier_call_shows_a_right() {
         matches!(&group.hooks, Some(Answer::Unknown(why)) if why.contains("DescribeLifecycleHooks"))
     );
     assert!(matches!(survey.types["c5.large"], Answer::Unknown(_)));
+}
+
+fn launch(count: u32, zone: &str, token: &str) -> Launch {
+    let (asg, zone, token) = ("hpc-compute".into(), zone.to_owned(), token.to_owned());
+    Launch { asg, zone, count, from: 0, to: count, token }
+}
+
+#[tokio::test]
+async fn instances_are_launched_in_their_zone_and_never_twice_for_a_token() {
+    let (sandbox, cloud) = start("").await;
+    let asg = AsgName::new("hpc-compute");
+    let requests = [launch(2, "eu-west-1b", "one"), launch(1, "eu-west-1a", "two")];
+    let answers = cloud.launch(&requests).await;
+    let launched: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!((launched[0].instances.len(), launched[1].instances.len()), (2, 1));
+    assert!(launched.iter().all(|launched| launched.failure.is_none()));
+    let group = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap()[&asg].clone();
+    assert_eq!((group.desired, group.zones), (3, vec!["eu-west-1a".into(), "eu-west-1b".into()]));
+    for id in &launched[0].instances {
+        assert_eq!(group.instances[id].zone, "eu-west-1b");
+    }
+    // The answer gets lost: whoever asks again gets the same instances.
+    sandbox
+        .client()
+        .fault(&Fault::LostReply { count: 3, actions: vec!["LaunchInstances".into()] })
+        .unwrap();
+    let lost = cloud.launch(&[launch(1, "eu-west-1a", "three")]).await.remove(0).unwrap_err();
+    assert_eq!(lost.kind, CloudErrorKind::NoAnswer);
+    sandbox.client().clear_faults().unwrap();
+    let found = cloud.launch(&[launch(1, "eu-west-1a", "three")]).await.remove(0).unwrap();
+    assert_eq!(found.instances.len(), 1);
+    let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
+    assert_eq!((groups[&asg].desired, groups[&asg].instances.len()), (4, 4));
+    let other = cloud.launch(&[launch(2, "eu-west-1a", "three")]).await.remove(0).unwrap_err();
+    assert_eq!(other.kind, CloudErrorKind::Other, "{other}");
+    let full = cloud.launch(&[launch(99, "eu-west-1a", "four")]).await.remove(0).unwrap_err();
+    assert_eq!(full.kind, CloudErrorKind::Conflict, "{full}");
+}
+
+#[tokio::test]
+async fn a_zone_without_capacity_says_so_in_the_answer() {
+    let (sandbox, cloud) = start("").await;
+    let zone = Some("eu-west-1a".to_owned());
+    let group = "hpc-compute".to_owned();
+    sandbox.client().fault(&Fault::NoCapacity { group, zone, after: 1, message: None }).unwrap();
+    let requests = [launch(3, "eu-west-1a", "one"), launch(2, "eu-west-1b", "two")];
+    let answers = cloud.launch(&requests).await;
+    let [near, far] = answers.as_slice() else { panic!("{answers:?}") };
+    let near = near.clone().unwrap();
+    assert_eq!((near.instances.len(), far.clone().unwrap().instances.len()), (1, 2));
+    let failure = near.failure.unwrap();
+    assert_eq!(failure.code, "InsufficientInstanceCapacity");
+    assert_eq!((failure.kind, failure.zone.as_str()), (FailureKind::Capacity, "eu-west-1a"));
+    let asg = AsgName::new("hpc-compute");
+    let groups = cloud.describe_groups(std::slice::from_ref(&asg)).await.unwrap();
+    assert_eq!(groups[&asg].desired, 3, "what was not launched is not desired");
+}
+
+#[tokio::test]
+async fn what_cannot_launch_by_zone_is_told_from_what_fails() {
+    let (_sandbox, cloud) = start("launch_instances = false").await;
+    let error = cloud.launch(&[launch(1, "eu-west-1a", "one")]).await.remove(0).unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Unsupported, "{error}");
+    let (sandbox, cloud) = start_with("", "launch_template = false\n").await;
+    let error = cloud.launch(&[launch(1, "eu-west-1a", "one")]).await.remove(0).unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Unsupported, "{error}");
+    assert!(error.message.contains("launch configuration"), "{error}");
+    let actions = || vec!["LaunchInstances".to_owned()];
+    sandbox.client().fault(&Fault::Denied { actions: actions() }).unwrap();
+    let error = cloud.launch(&[launch(1, "eu-west-1a", "one")]).await.remove(0).unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Unsupported, "{error}");
+    assert!(error.message.ends_with("in the controller's IAM policy"), "{error}");
+    sandbox.client().clear_faults().unwrap();
+    sandbox
+        .client()
+        .fault(&Fault::Throttle { actions: actions(), count: None, rate: None })
+        .unwrap();
+    let error = cloud.launch(&[launch(1, "eu-west-1a", "one")]).await.remove(0).unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Throttled, "{error}");
 }

@@ -10,10 +10,11 @@ use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Boot, Boots, Cooldown, Memory};
 use crate::node_state::{NodeState, Phase};
 use crate::plan::{
-    Action, AnswerHook, Bind, GiveBack, HookAnswer, Plan, PowerDownCause, Protect, READ_LAG_MAX,
-    SetDesired, SetSizes, Terminate, TerminateCause, is_gone, is_overdue, scales,
+    Action, AnswerHook, Bind, GiveBack, HookAnswer, LAUNCH_MAX, Launch, Plan, PowerDownCause,
+    Protect, READ_LAG_MAX, SetDesired, SetSizes, Terminate, TerminateCause, is_gone, is_overdue,
+    scales,
 };
-use crate::policy::{GroupPolicy, Launch, Policy, ScaleIn, ScaleOut};
+use crate::policy::{self, Api, GroupPolicy, Policy, ScaleIn, ScaleOut};
 use crate::snapshot::{Lifecycle, Machine, Member, Node, Seen, Snapshot, Transition};
 
 /// An action that must not be carried out.
@@ -66,6 +67,8 @@ struct Checker<'a> {
     /// Addresses of nodes that have work.
     working: BTreeSet<IpAddr>,
     raised: BTreeSet<AsgName>,
+    /// Instances that the plan launches by zone.
+    launched: BTreeMap<AsgName, u32>,
     decrements: BTreeMap<AsgName, u32>,
     named: BTreeSet<InstanceId>,
     terminated: BTreeSet<InstanceId>,
@@ -98,6 +101,7 @@ impl<'a> Checker<'a> {
             serves: bindings.map(|(node, binding)| (&binding.instance, node)).collect(),
             working,
             raised: BTreeSet::new(),
+            launched: BTreeMap::new(),
             decrements: BTreeMap::new(),
             named: BTreeSet::new(),
             terminated: BTreeSet::new(),
@@ -131,6 +135,7 @@ impl<'a> Checker<'a> {
             Action::Protect(protect) => self.judge_protect(protect),
             Action::AnswerHook(answer) => self.judge_answer(answer),
             Action::SetDesired(raise) => self.judge_raise(raise),
+            Action::Launch(launch) => self.judge_launch(launch),
             Action::Terminate(terminate) => self.judge_terminate(terminate),
             Action::Bind(bind) => self.judge_bind(bind),
             Action::MarkDown(down) => {
@@ -179,6 +184,7 @@ impl<'a> Checker<'a> {
         match action {
             Action::SetSizes(sizes) => of_asg(&sizes.asg),
             Action::SetDesired(raise) => of_asg(&raise.asg),
+            Action::Launch(launch) => of_asg(&launch.asg),
             Action::GiveBack(back) => of_asg(&back.asg),
             Action::Terminate(terminate) => of_asg(&terminate.asg),
             Action::AnswerHook(told) => of_asg(&told.asg),
@@ -205,6 +211,9 @@ impl<'a> Checker<'a> {
         }
         if (back.to as usize) < living.count() || back.to < asg.min || back.to >= asg.desired {
             return Err("only what was never launched is given back");
+        }
+        if self.memory.unlisted(&back.asg, asg) > 0 || self.launched.contains_key(&back.asg) {
+            return Err("instances that are on their way are not given back");
         }
         if !self.raised.insert(back.asg.clone()) {
             return Err("one change of each Auto Scaling group's capacity");
@@ -416,7 +425,7 @@ impl<'a> Checker<'a> {
                     && node.state.has_work()
             })
         };
-        if group.launch != Launch::AllOrNothing || !group.nodes.iter().any(waits) {
+        if group.launch != policy::Launch::AllOrNothing || !group.nodes.iter().any(waits) {
             return Err("no job waits for room");
         }
         self.judge_spared(group_name, group)
@@ -450,9 +459,53 @@ impl<'a> Checker<'a> {
         if raise.to > asg.max.min(written) || raise.to < asg.min {
             return Err("desired capacity stays between minimum and maximum");
         }
-        if !self.raised.insert(raise.asg.clone()) {
+        if self.launched.contains_key(&raise.asg) || !self.raised.insert(raise.asg.clone()) {
             return Err("one raise for each Auto Scaling group");
         }
+        Ok(())
+    }
+
+    /// Instances in one of the group's zones, no more than it may have. A request that has not been
+    /// answered may be made again, as it was.
+    fn judge_launch(&mut self, launch: &Launch) -> Verdict {
+        let asg = self.snapshot.asg(&launch.asg).ok_or("the Auto Scaling group is unknown")?;
+        let (_, group) = self.policy.group_of_asg(&launch.asg).ok_or("only groups are scaled")?;
+        if group.api != Api::LaunchInstances || group.scale_out == ScaleOut::Alarm {
+            return Err("this group's capacity is not raised by zone");
+        }
+        if self.is_shut(group, &launch.asg) {
+            return Err("nothing is asked of a group whose launches or boots fail");
+        }
+        if self.raised.contains(&launch.asg) {
+            return Err("one raise for each Auto Scaling group");
+        }
+        if let Some(known) = self.memory.launches.get(&launch.token) {
+            let same = known.asg == launch.asg
+                && known.zone == launch.zone
+                && known.count == launch.count
+                && known.launched.is_none();
+            return if same { Ok(()) } else { Err("a token stands for one request") };
+        }
+        if !asg.zones.contains(&launch.zone) || !(1..=LAUNCH_MAX).contains(&launch.count) {
+            return Err("instances are launched in the group's zones, up to 100 at once");
+        }
+        // What has been taken out already, though this read still shows it.
+        let accepted = |id: &InstanceId| {
+            let release = self.memory.releases.get(id).and_then(|release| release.accepted);
+            release.is_some_and(|accepted| accepted.decrement)
+        };
+        let members = asg.instances.iter().filter(|(_, member)| member.lifecycle.is_capacity());
+        let gone = members.filter(|(id, _)| accepted(id)).count();
+        let gone = u32::try_from(gone).unwrap_or(u32::MAX);
+        let there = asg.desired.saturating_sub(gone);
+        let coming = self.memory.unlisted(&launch.asg, asg);
+        let before = self.launched.get(&launch.asg).copied().unwrap_or(0);
+        let sum = [there, coming, before, launch.count].into_iter().fold(0, u32::saturating_add);
+        let written = self.sizes.get(&launch.asg).map_or(asg.max, |(_, max)| *max);
+        if sum > asg.max.min(written) {
+            return Err("desired capacity stays between minimum and maximum");
+        }
+        self.launched.insert(launch.asg.clone(), before.saturating_add(launch.count));
         Ok(())
     }
 

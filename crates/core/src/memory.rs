@@ -17,12 +17,14 @@ use crate::time::Timestamp;
 mod boot_times;
 mod boots;
 mod kept;
+mod launches;
 mod notices;
 mod successors;
 
 pub use boot_times::{BootTimes, Watch};
 pub use boots::{Boot, Boots, FailedBoot};
 pub use kept::Kept;
+pub use launches::{Launched, Launching, Refusal};
 
 /// The first wait after a failed call; it doubles with each further failure.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -46,8 +48,18 @@ pub struct Memory {
     /// Since when jobs have had nodes and lacked instances, by job id.
     #[serde(default)]
     pub incomplete: BTreeMap<u32, Timestamp>,
-    /// Groups whose last SetDesiredCapacity failed.
+    /// Groups whose last SetDesiredCapacity or LaunchInstances failed.
     pub raise_retry: BTreeMap<AsgName, Retry>,
+    /// Requests for instances in a zone that are not answered, or whose instances may not be listed
+    /// yet, by token.
+    #[serde(default)]
+    pub launches: BTreeMap<String, Launching>,
+    /// The last failure of each zone that has launched less than it was asked for.
+    #[serde(default)]
+    pub zone_failures: BTreeMap<AsgName, BTreeMap<String, LaunchFailure>>,
+    /// Groups for which instances cannot be asked for by zone.
+    #[serde(default)]
+    pub launch_refusals: BTreeMap<AsgName, Refusal>,
     /// What groups were last raised to, less what has been given back since. A read may be
     /// older, and a raise that rests on it would lower the capacity by number.
     #[serde(default)]
@@ -254,6 +266,18 @@ impl Retry {
 pub enum Outcome {
     /// Done, or it was done already.
     Done,
+    /// Instances were launched in a zone; perhaps fewer than were asked for.
+    Launched(Launched),
+    /// It may have been done or not; the same request can be made again.
+    Unanswered {
+        /// Why, in one line.
+        why: String,
+    },
+    /// The endpoint or the group cannot do it: another way is taken.
+    Unsupported {
+        /// Why, in one line.
+        why: String,
+    },
     /// Not done; the next plan sees the same need and comes back to it.
     Failed {
         /// Why, in one line.
@@ -262,11 +286,26 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Why it, or a part of it, was not done.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Done => None,
+            Self::Launched(launched) => {
+                launched.failure.as_ref().map(|failure| failure.message.as_str())
+            }
+            Self::Unanswered { why } | Self::Unsupported { why } | Self::Failed { why } => {
+                Some(why)
+            }
+        }
+    }
+
     /// When the same may be done again.
     fn retry(&self, earlier: Option<Retry>, now: Timestamp, rest: Duration) -> Retry {
-        match self {
-            Self::Done => Retry::after_success(now, rest),
-            Self::Failed { .. } => Retry::after_failure(earlier, now),
+        if self.failure().is_none() {
+            Retry::after_success(now, rest)
+        } else {
+            Retry::after_failure(earlier, now)
         }
     }
 
@@ -294,6 +333,7 @@ impl Memory {
         self.forget_finished_releases(snapshot);
         self.forget_lost_bindings(snapshot);
         self.forget_notices(snapshot);
+        self.forget_launches(snapshot);
         self.powered_up.retain(|_, retry| retry.counts(snapshot.now));
         self.sizes_retry.retain(|_, retry| retry.counts(snapshot.now));
         self.cooldowns.retain(|_, it| snapshot.now.since(it.until) < COOLDOWN_MEMORY);
@@ -339,6 +379,7 @@ impl Memory {
                 Action::SetDesired(raise) => {
                     self.levels.insert(raise.asg.clone(), Level { to: raise.to, at: now });
                 }
+                Action::Launch(launch) => self.note_launch(launch, now),
                 Action::GiveBack(back) => {
                     self.levels.insert(back.asg.clone(), Level { to: back.to, at: now });
                 }
@@ -402,9 +443,19 @@ impl Memory {
                 (Action::SetDesired(raise), Outcome::Done) => {
                     self.raise_retry.remove(&raise.asg);
                 }
-                (Action::SetDesired(raise), Outcome::Failed { .. }) => {
-                    let earlier = self.raise_retry.get(&raise.asg).copied();
-                    self.raise_retry.insert(raise.asg.clone(), Retry::after_failure(earlier, now));
+                (Action::SetDesired(raise), _) => self.note_raise_failed(&raise.asg, now),
+                (Action::Launch(launch), Outcome::Launched(launched)) => {
+                    self.note_launched(launch, launched, now);
+                }
+                (Action::Launch(launch), Outcome::Unanswered { .. }) => {
+                    self.note_unanswered(launch, now);
+                }
+                (Action::Launch(launch), Outcome::Unsupported { why }) => {
+                    self.note_unsupported(launch, why, now);
+                }
+                (Action::Launch(launch), Outcome::Done | Outcome::Failed { .. }) => {
+                    self.note_not_launched(launch);
+                    self.note_raise_failed(&launch.asg, now);
                 }
                 (Action::Terminate(terminate), outcome) => {
                     let Some(release) = self.releases.get_mut(&terminate.instance) else {
@@ -457,6 +508,14 @@ impl Memory {
                     _,
                 ) => {}
             }
+        }
+    }
+
+    fn note_raise_failed(&mut self, asg: &AsgName, now: Timestamp) {
+        let earlier = self.raise_retry.get(asg).copied();
+        // Several requests of one plan fail as one.
+        if earlier.is_none_or(|retry| retry.not_before <= now) {
+            self.raise_retry.insert(asg.clone(), Retry::after_failure(earlier, now));
         }
     }
 

@@ -14,6 +14,7 @@ use crate::ids::{AsgName, GroupName, NodeName};
 use crate::word::one_line;
 
 mod access;
+mod api;
 mod events;
 mod launch;
 mod price;
@@ -23,6 +24,7 @@ mod scale_in;
 mod sizes;
 
 pub use access::{Access, Who};
+pub use api::Api;
 pub use events::EventsPolicy;
 pub use launch::Launch;
 pub use price::{CURRENCY, Price};
@@ -81,6 +83,8 @@ pub struct GroupPolicy {
     pub prelaunch: bool,
     /// Who raises the capacity.
     pub scale_out: ScaleOut,
+    /// By which call, if it is slurm-asg.
+    pub api: Api,
     /// What becomes of a job that cannot have all of its nodes.
     pub launch: Launch,
     /// How long such a job may wait, if the group launches all or nothing.
@@ -125,7 +129,7 @@ impl Default for MetricsPolicy {
 /// Who raises a group's capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScaleOut {
-    /// slurm-asg, by SetDesiredCapacity.
+    /// slurm-asg, by [`Api`].
     #[default]
     Direct,
     /// CloudWatch alarms on the metric `pending`, by scaling policies of the Auto Scaling group.
@@ -213,6 +217,7 @@ struct FileGroup {
     asg: toml::Spanned<OneOrMore>,
     prelaunch: Option<bool>,
     scale_out: Option<toml::Spanned<String>>,
+    api: Option<toml::Spanned<String>>,
     launch: Option<toml::Spanned<String>>,
     launch_limit: Option<toml::Spanned<u64>>,
     scale_in: Option<toml::Spanned<String>>,
@@ -426,6 +431,7 @@ impl Source<'_> {
         let nodes = self.nodes(&name, &raw.nodes, taken)?;
         let asgs = self.asgs(&name, raw.asg, taken)?;
         let scale_out = self.scale_out(raw.scale_out, &asgs)?;
+        let api = api::read(self, raw.api, scale_out)?;
         let (launch, launch_limit) = launch::read(self, raw_launch, scale_out)?;
         let seconds = |name, key: Option<_>, default, max| match key {
             None => Ok(Duration::from_secs(default)),
@@ -445,6 +451,7 @@ impl Source<'_> {
             asgs,
             prelaunch,
             scale_out,
+            api,
             launch,
             launch_limit,
             scale_in,

@@ -4,7 +4,7 @@
 //! `n3 alloc on=i-3`. `i-7 spare` is an instance of the group without a node, `job 2` a pending
 //! job that wants two whole nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 use crate::check;
 use crate::hostlist;
 use crate::ids::{AsgName, InstanceId, NodeName};
-use crate::memory::{Binding, Memory, Outcome};
+use crate::memory::{Binding, Launched, Memory, Outcome};
 use crate::node_state::NodeState;
-use crate::plan::{Action, AnswerHook, HookAnswer, Plan, PowerDownCause, plan};
+use crate::plan::{Action, AnswerHook, HookAnswer, Launch, Plan, PowerDownCause, plan};
 use crate::policy::{self, Policy};
 use crate::snapshot::{
     Asg, FailureKind, Hook, Job, JobState, LaunchFailure, Lifecycle, Machine, MachineFacts, Member,
@@ -26,6 +26,8 @@ pub struct World {
     pub policy: Policy,
     pub memory: Memory,
     pub snapshot: Snapshot,
+    /// Zones in which nothing can be launched.
+    pub empty_zones: BTreeSet<String>,
 }
 
 pub fn address(id: &str) -> IpAddr {
@@ -90,6 +92,7 @@ impl World {
                 asgs: BTreeMap::new(),
                 machines: BTreeMap::new(),
             },
+            empty_zones: BTreeSet::new(),
         };
         world.snapshot.asgs.insert("a".into(), Seen::Known(Asg { min, max, ..Asg::default() }));
         for line in lines {
@@ -183,14 +186,18 @@ impl World {
 
     /// A launch of the group fails now.
     pub fn fail_launch(&mut self) {
-        let failure = LaunchFailure {
+        let failure = self.failure("z");
+        self.asg_mut().failure = Some(failure);
+    }
+
+    pub fn failure(&self, zone: &str) -> LaunchFailure {
+        LaunchFailure {
             at: self.snapshot.now,
             kind: FailureKind::Capacity,
             code: "InsufficientInstanceCapacity".to_owned(),
-            zone: "z".to_owned(),
+            zone: zone.to_owned(),
             message: "no capacity".to_owned(),
-        };
-        self.asg_mut().failure = Some(failure);
+        }
     }
 
     /// The group does not protect its instances from scale-in.
@@ -223,6 +230,24 @@ impl World {
             (HookAnswer::Wait, _) | (_, None) => return,
             _ => Lifecycle::Terminating,
         };
+    }
+
+    /// AWS launches what it is asked for, unless the zone is one of those without capacity.
+    fn launch_in_zone(&mut self, launch: &Launch) -> Outcome {
+        if self.empty_zones.contains(&launch.zone) {
+            let failure = Some(self.failure(&launch.zone));
+            return Outcome::Launched(Launched { failure, ..Launched::default() });
+        }
+        let mut launched = Launched::default();
+        for _ in 0..launch.count {
+            let id = format!("i-{}", 100 + self.asg_mut().instances.len());
+            self.launch(&id, Lifecycle::Pending);
+            let member = self.asg_mut().instances.get_mut(&InstanceId::new(&id));
+            member.unwrap().zone.clone_from(&launch.zone);
+            launched.instances.insert(InstanceId::new(&id));
+        }
+        self.asg_mut().desired += launch.count;
+        Outcome::Launched(launched)
     }
 
     /// The instance loses power, and EC2 knows.
@@ -267,6 +292,10 @@ impl World {
                     assert!(asg.desired <= asg.max, "AWS would end instances of its choice");
                 }
                 Action::SetDesired(raise) => self.asg_mut().desired = raise.to,
+                Action::Launch(launch) => {
+                    outcomes.push((action.clone(), self.launch_in_zone(launch)));
+                    continue;
+                }
                 Action::PowerUp(up) => {
                     let node = self.node_mut(up.node.as_str());
                     node.state = NodeState(node.state.0 | NodeState::POWER_UP);
@@ -348,6 +377,7 @@ pub fn tell(action: &Action) -> String {
     match action {
         Action::SetSizes(sizes) => format!("sizes {} {}", sizes.min, sizes.max),
         Action::PowerUp(up) => format!("power_up {}", up.node),
+        Action::Launch(launch) => format!("launch {} in {}", launch.count, launch.zone),
         Action::SetDesired(raise) => format!("desired {} -> {}", raise.from, raise.to),
         Action::Bind(bind) => format!("bind {} {}", bind.node, bind.instance),
         Action::MarkDown(down) => format!("down {}", down.node),

@@ -165,11 +165,15 @@ fn desired_after(group: &GroupPolicy, plan: &Plan, now: u32) -> u32 {
             Action::SetDesired(raise) if group.asgs.contains(&raise.asg) => {
                 i64::from(raise.to) - i64::from(raise.from)
             }
+            Action::Launch(launch) if group.asgs.contains(&launch.asg) => {
+                i64::from(launch.to) - i64::from(launch.from)
+            }
             Action::Terminate(gone) if group.asgs.contains(&gone.asg) && gone.decrement => -1,
             Action::GiveBack(back) if group.asgs.contains(&back.asg) => {
                 i64::from(back.to) - i64::from(back.from)
             }
             Action::SetDesired(_)
+            | Action::Launch(_)
             | Action::GiveBack(_)
             | Action::CloseNodes(_)
             | Action::OpenNodes(_)
@@ -193,6 +197,9 @@ pub fn action(action: &Action) -> String {
     match action {
         Action::SetDesired(raise) => {
             format!("raise {} from {} to {}", raise.asg, raise.from, raise.to)
+        }
+        Action::Launch(launch) => {
+            format!("launch {} of {} in {}", launch.count, launch.asg, launch.zone)
         }
         Action::Bind(bind) => {
             format!("give node {} instance {} at {}", bind.node, bind.instance, bind.address)

@@ -5,9 +5,9 @@ use std::future::Future;
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
-use slurm_asg_core::memory::FailedBoot;
+use slurm_asg_core::memory::{FailedBoot, Launched};
 use slurm_asg_core::metrics::Figure;
-use slurm_asg_core::plan::AnswerHook;
+use slurm_asg_core::plan::{AnswerHook, Launch};
 use slurm_asg_core::snapshot::{Asg, Hook, LaunchFailure, Machine};
 use slurm_asg_core::time::Timestamp;
 
@@ -42,6 +42,15 @@ pub trait Cloud {
         asg: &AsgName,
         desired: u32,
     ) -> impl Future<Output = Result<(), CloudError>>;
+
+    /// Launches instances in one zone each (LaunchInstances); an answer for each request, in their
+    /// order. A request with a token that AWS has had launches nothing more. An error says by its
+    /// kind what is known: after [`CloudErrorKind::NoAnswer`] and [`CloudErrorKind::Service`] it may
+    /// have been carried out, after [`CloudErrorKind::Unsupported`] it never will be.
+    fn launch(
+        &self,
+        requests: &[Launch],
+    ) -> impl Future<Output = Vec<Result<Launched, CloudError>>>;
 
     /// Writes MinSize and MaxSize, instances. AWS raises DesiredCapacity to the minimum by itself,
     /// and lowers it to the maximum, ending instances of its choice: `max` is not less than what
@@ -205,6 +214,8 @@ pub enum CloudErrorKind {
     Denied,
     /// The request does not fit the group's state: look again, plan again.
     Conflict,
+    /// The endpoint, or what the request is about, does not have this operation.
+    Unsupported,
     /// The request is wrong for this endpoint, or anything not known.
     Other,
 }

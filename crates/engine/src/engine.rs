@@ -16,7 +16,7 @@ use slurm_asg_core::ids::{AsgName, GroupName, InstanceId};
 use slurm_asg_core::job_notice::notices;
 use slurm_asg_core::memory::{Memory, Outcome, Paused, Retry};
 use slurm_asg_core::plan::{
-    Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, OpenNodes, Plan, PowerDown,
+    Action, AnswerHook, Bind, CloseNodes, Drain, GiveBack, Launch, OpenNodes, Plan, PowerDown,
     PowerDownCause, Protect, SetDesired, SetSizes, Terminate, plan,
 };
 use slurm_asg_core::policy::Policy;
@@ -28,7 +28,7 @@ pub use notices::Messages;
 pub use retire::Retired;
 
 use crate::Clock;
-use crate::cloud::{Cloud, CloudError, TerminateRequest};
+use crate::cloud::{Cloud, CloudError, CloudErrorKind, TerminateRequest};
 use crate::job_notices::JobNotices;
 use crate::journal::Journal;
 use crate::observe::CloudView;
@@ -597,9 +597,15 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             } else {
                 put_off(&work.backs)
             });
-            let mut gone = terminate(&self.cloud, &work.terminates).await;
-            // What is abandoned has been terminated before, so that it is not replaced.
-            gone.extend(answer_hooks(&self.cloud, &work.answers).await);
+            let take_out = async {
+                let mut gone = terminate(&self.cloud, &work.terminates).await;
+                // What is abandoned has been terminated before, so that it is not replaced.
+                gone.extend(answer_hooks(&self.cloud, &work.answers).await);
+                gone
+            };
+            // Launches are answered when they are done, which takes seconds.
+            let (launched, gone) = tokio::join!(launch(&self.cloud, &work.launches), take_out);
+            changed.extend(launched);
             (changed, gone)
         };
         let ((mut changed, gone), told, protected) = tokio::join!(
@@ -671,6 +677,7 @@ fn take_out(plan: &mut Plan, violations: &[Violation]) {
 struct Work {
     sizes: Vec<SetSizes>,
     raises: Vec<SetDesired>,
+    launches: Vec<Launch>,
     downs: Vec<slurm_asg_core::plan::MarkDown>,
     power_downs: Vec<PowerDown>,
     power_ups: Vec<slurm_asg_core::plan::PowerUp>,
@@ -691,6 +698,7 @@ impl Work {
             match action.clone() {
                 Action::SetSizes(sizes) => work.sizes.push(sizes),
                 Action::SetDesired(raise) => work.raises.push(raise),
+                Action::Launch(launch) => work.launches.push(launch),
                 Action::MarkDown(down) => work.downs.push(down),
                 Action::PowerDown(down) => work.power_downs.push(down),
                 Action::PowerUp(up) => work.power_ups.push(up),
@@ -731,6 +739,28 @@ async fn raise<C: Cloud>(cloud: &C, raises: &[SetDesired]) -> Vec<(Action, Outco
         outcomes.push((Action::SetDesired(raise.clone()), outcome(&result)));
     }
     outcomes
+}
+
+async fn launch<C: Cloud>(cloud: &C, launches: &[Launch]) -> Vec<(Action, Outcome)> {
+    if launches.is_empty() {
+        return Vec::new();
+    }
+    let results = cloud.launch(launches).await;
+    let outcomes = results.into_iter().map(|result| match result {
+        Ok(launched) => Outcome::Launched(launched),
+        Err(error) => {
+            let why = error.to_string();
+            match error.kind {
+                CloudErrorKind::NoAnswer | CloudErrorKind::Service => Outcome::Unanswered { why },
+                CloudErrorKind::Unsupported => Outcome::Unsupported { why },
+                CloudErrorKind::Throttled
+                | CloudErrorKind::Denied
+                | CloudErrorKind::Conflict
+                | CloudErrorKind::Other => Outcome::Failed { why },
+            }
+        }
+    });
+    launches.iter().cloned().map(Action::Launch).zip(outcomes).collect()
 }
 
 /// What is not given back: the next plan looks again.

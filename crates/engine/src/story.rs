@@ -45,6 +45,7 @@ pub struct Story {
 enum Deed {
     Sizes(AsgName, u32, u32),
     Raise(AsgName, u32),
+    Launch(AsgName, String, String),
     Down(NodeName, String),
     PowerDown(NodeName),
     PowerUp(NodeName),
@@ -70,6 +71,9 @@ impl Deed {
         match action {
             Action::SetSizes(sizes) => Self::Sizes(sizes.asg.clone(), sizes.min, sizes.max),
             Action::SetDesired(raise) => Self::Raise(raise.asg.clone(), raise.to),
+            Action::Launch(launch) => {
+                Self::Launch(launch.asg.clone(), launch.zone.clone(), launch.token.clone())
+            }
             Action::MarkDown(down) => Self::Down(down.node.clone(), down.reason.clone()),
             Action::PowerDown(down) => Self::PowerDown(down.node.clone()),
             Action::PowerUp(up) => Self::PowerUp(up.node.clone()),
@@ -97,6 +101,7 @@ impl Deed {
             // Slurm and AWS show it after this time at the latest.
             Self::Sizes(..)
             | Self::Raise(..)
+            | Self::Launch(..)
             | Self::Down(..)
             | Self::PowerDown(_)
             | Self::PowerUp(_)
@@ -190,7 +195,7 @@ impl Story {
         let news: Vec<_> = news.cloned().collect();
         let events: Vec<_> = news
             .iter()
-            .map(|(action, outcome)| of_outcome(policy, plan, action, outcome, at))
+            .flat_map(|(action, outcome)| of_outcome(policy, plan, action, outcome, at))
             .collect();
         log(&events);
         events
@@ -198,7 +203,7 @@ impl Story {
 
     fn is_news(&mut self, action: &Action, outcome: &Outcome, at: Timestamp) -> bool {
         let deed = Deed::of(action);
-        let Outcome::Failed { why } = outcome else {
+        let Some(why) = outcome.failure() else {
             if let Action::Terminate(terminate) = action {
                 // The capacity goes down, and may be raised to the same number again.
                 let is_raise =
@@ -210,7 +215,7 @@ impl Story {
         };
         let told = self.failing.get_mut(&deed);
         if let Some(failure) = told
-            && failure.why == *why
+            && failure.why == why
             && at.since(failure.told_at) < FAILURE_AGAIN
         {
             failure.tried_at = at;
@@ -218,7 +223,7 @@ impl Story {
         }
         // Once it succeeds, that is news, whatever was told before.
         self.done.remove(&deed);
-        self.failing.insert(deed, Failure { why: why.clone(), told_at: at, tried_at: at });
+        self.failing.insert(deed, Failure { why: why.to_owned(), told_at: at, tried_at: at });
         true
     }
 }

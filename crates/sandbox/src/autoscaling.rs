@@ -1,6 +1,7 @@
 //! The Auto Scaling API: awsQuery, version 2011-01-01. Element names are those the AWS SDK reads.
 
 use crate::error::ApiError;
+use crate::launch_api;
 use crate::lifecycle_api;
 use crate::machines;
 use crate::query::{Params, page, parse_time};
@@ -33,6 +34,7 @@ pub fn handle(
         "UpdateAutoScalingGroup" => update_group(world, params, now_ms),
         "TerminateInstanceInAutoScalingGroup" => terminate(world, params, now_ms),
         "SetInstanceProtection" => protect(world, params, now_ms),
+        "LaunchInstances" => launch_api::launch(world, params, now_ms),
         "SuspendProcesses" => suspension_api::suspend(world, params, now_ms),
         "ResumeProcesses" => suspension_api::resume(world, params, now_ms),
         "PutLifecycleHook" => lifecycle_api::put_hook(world, params, now_ms),

@@ -18,6 +18,9 @@ pub struct Config {
     /// Whether TerminateInstanceInAutoScalingGroup knows `InstanceIds` (not every region or emulator does).
     #[serde(default = "yes")]
     pub batch_terminate: bool,
+    /// Whether the endpoint knows LaunchInstances (not every emulator does).
+    #[serde(default = "yes")]
+    pub launch_instances: bool,
     /// What an instance runs: program and arguments. The instance outlives it.
     pub boot_command: Vec<String>,
     /// Added to the boot command's otherwise minimal environment.
@@ -75,6 +78,9 @@ pub struct GroupConfig {
     /// Whether its launch template allows instance tags in metadata.
     #[serde(default = "yes")]
     pub metadata_tags: bool,
+    /// Whether it has a launch template; if not, LaunchInstances is refused as for a launch configuration.
+    #[serde(default = "yes")]
+    pub launch_template: bool,
     /// HealthCheckType; the sandbox knows EC2's only, whatever it says.
     #[serde(default = "default_health_check")]
     pub health_check_type: String,

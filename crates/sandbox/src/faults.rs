@@ -58,6 +58,9 @@ pub enum Fault {
     NoCapacity {
         /// Name of the Auto Scaling group.
         group: String,
+        /// In this Availability Zone only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zone: Option<String>,
         /// So many launches still succeed.
         #[serde(default)]
         after: u32,
@@ -159,13 +162,15 @@ impl Faults {
         verdict
     }
 
-    /// Whether a launch in `group` fails now, and the message to give if not the usual one.
-    pub fn refuses_launch(&mut self, group: &str) -> Option<Option<String>> {
+    /// Whether a launch in `group` and `zone` fails now, and the message to give if not the usual one.
+    pub fn refuses_launch(&mut self, group: &str, zone: &str) -> Option<Option<String>> {
         self.in_force.iter_mut().find_map(|entry| {
-            let Fault::NoCapacity { group: name, after, message } = &mut entry.fault else {
+            let Fault::NoCapacity { group: name, zone: place, after, message } = &mut entry.fault
+            else {
                 return None;
             };
-            (name == group && !take(after)).then(|| message.clone())
+            let here = name == group && place.as_ref().is_none_or(|place| place == zone);
+            (here && !take(after)).then(|| message.clone())
         })
     }
 

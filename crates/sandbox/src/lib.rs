@@ -20,6 +20,7 @@ pub mod error;
 pub mod faults;
 pub mod frontend;
 pub mod imds;
+mod launch_api;
 mod lifecycle_api;
 mod machines;
 pub mod process;

@@ -157,6 +157,8 @@ pub fn iam(setup: &Setup) -> Result<Value> {
     statements.retain(|statement| match statement.get("Sid").and_then(Value::as_str) {
         // asg.toml has no sizes.
         Some("OptionalSizes") => false,
+        // Nor does it ask for instances by zone.
+        Some("OptionalLaunchInstances" | "OptionalCreateFleet") => false,
         // The queue's own stack gives them (cloudformation/events.json, ControllerRole).
         Some("OptionalEventsQueue") => false,
         Some("OptionalMetrics") => setup.metrics,

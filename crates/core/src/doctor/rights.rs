@@ -2,7 +2,7 @@
 
 use super::survey::{Right, Survey};
 use super::{Area, Finding, Level};
-use crate::policy::{Policy, ScaleOut};
+use crate::policy::{Api, Policy, ScaleOut};
 
 /// A call, by IAM's name of it.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ enum Need {
     Always,
     /// It works without, and not as well.
     Better,
+    /// `api = "launch-instances"` in asg.toml.
+    ByZone,
     /// Sizes in asg.toml.
     Sizes,
     /// Figures or alarms in asg.toml.
@@ -48,6 +50,8 @@ pub const CALLS: &[Call] = &[
     ),
     call("autoscaling:SetInstanceProtection", Need::Always, "the group may end busy instances"),
     call("ec2:CreateTags", Need::Better, "each instance asks slurmctld for its node's name"),
+    call("autoscaling:LaunchInstances", Need::ByZone, "SetDesiredCapacity is used instead"),
+    call("ec2:CreateFleet", Need::ByZone, "SetDesiredCapacity is used instead"),
     call("autoscaling:UpdateAutoScalingGroup", Need::Sizes, "sizes of asg.toml are not followed"),
     call("autoscaling:DescribeLifecycleHooks", Need::Better, "life-cycle hooks are not answered"),
     call("autoscaling:CompleteLifecycleAction", Need::Better, "hooks are not answered"),
@@ -76,6 +80,10 @@ impl Call {
                 policy.metrics.publish || groups().any(|it| it.scale_out == ScaleOut::Alarm)
             }
             Need::Queue => policy.events_queue.is_some(),
+            Need::ByZone => {
+                let by_zone = groups().any(|it| it.api == Api::LaunchInstances);
+                return by_zone.then_some(Level::Warning);
+            }
             Need::Better => return Some(Level::Warning),
             // What could not be looked at is told of by itself.
             Need::Check => false,

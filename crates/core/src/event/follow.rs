@@ -6,7 +6,7 @@ use super::{Event, EventName};
 use crate::demand::{JobVerdict, JobWhy};
 use crate::hostlist;
 use crate::ids::{AsgName, GroupName, NodeName};
-use crate::memory::{Cooldown, FailedBoot, Memory, Outcome};
+use crate::memory::{Cooldown, FailedBoot, Launched, Memory, Outcome};
 use crate::plan::{
     Action, HookAnswer, Plan, PowerDownCause, PowerUpCause, Shut, TerminateCause, Waiting, Why,
     changed_cooldowns,
@@ -23,7 +23,7 @@ pub(super) const MAKE_ROOM: &str = "make_room";
 /// How much of a node list is kept that cannot be read, bytes.
 const UNREADABLE_MAX: usize = 1000;
 
-/// How one action of a plan ended.
+/// How one action of a plan ended. A request of which a part was carried out has two events.
 #[must_use]
 pub fn of_outcome(
     policy: &Policy,
@@ -31,15 +31,28 @@ pub fn of_outcome(
     action: &Action,
     outcome: &Outcome,
     at: Timestamp,
-) -> Event {
+) -> Vec<Event> {
     let event = done(policy, plan, action, at);
     match outcome {
-        Outcome::Done => event,
-        Outcome::Failed { why } => {
+        Outcome::Done => vec![event],
+        Outcome::Launched(launched) => launched_events(&event, action, launched),
+        Outcome::Failed { why } | Outcome::Unanswered { why } | Outcome::Unsupported { why } => {
             let name = failed(action);
-            Event { event: name, error: Some(why.clone()), ..event }
+            vec![Event { event: name, error: Some(why.clone()), ..event }]
         }
     }
+}
+
+/// What was launched of a request, and what was not.
+fn launched_events(event: &Event, action: &Action, launched: &Launched) -> Vec<Event> {
+    let count = u32::try_from(launched.instances.len()).unwrap_or(u32::MAX);
+    let middle = event.from.map(|from| from.saturating_add(count));
+    let raised = (count > 0).then(|| Event { to: middle, ..event.clone() });
+    let missing = launched.failure.as_ref().map(|failure| {
+        let error = Some(format!("{}: {}", failure.code, failure.message));
+        Event { event: failed(action), from: middle, error, ..event.clone() }
+    });
+    raised.into_iter().chain(missing).collect()
 }
 
 fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
@@ -70,6 +83,12 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
             from: Some(raise.from),
             to: Some(raise.to),
             ..of_asg(EventName::CapacityRaised, &raise.asg)
+        },
+        Action::Launch(launch) => Event {
+            from: Some(launch.from),
+            to: Some(launch.to),
+            zone: Some(launch.zone.clone()),
+            ..of_asg(EventName::CapacityRaised, &launch.asg)
         },
         Action::MarkDown(down) => {
             Event { reason: Some(down.reason.clone()), ..of_node(EventName::NodeDown, &down.node) }
@@ -141,7 +160,7 @@ fn done(policy: &Policy, plan: &Plan, action: &Action, at: Timestamp) -> Event {
 const fn failed(action: &Action) -> EventName {
     match action {
         Action::SetSizes(_) => EventName::SizesSetFailed,
-        Action::SetDesired(_) => EventName::CapacityRaisedFailed,
+        Action::SetDesired(_) | Action::Launch(_) => EventName::CapacityRaisedFailed,
         Action::MarkDown(_) => EventName::NodeDownFailed,
         Action::PowerDown(_) => EventName::NodePowerDownFailed,
         Action::PowerUp(_) => EventName::NodePowerUpFailed,
@@ -334,7 +353,7 @@ mod tests {
     use super::*;
     use crate::node_state::Phase;
     use crate::plan::{
-        Bind, GroupReport, MarkDown, NodeReport, PowerDown, PowerUp, SetDesired, SetSizes,
+        Bind, GroupReport, Launch, MarkDown, NodeReport, PowerDown, PowerUp, SetDesired, SetSizes,
         Terminate,
     };
 
@@ -432,12 +451,34 @@ mod tests {
             // The first star is the name's end, the second the place of the error.
             let expect =
                 |name: &str, error: &str| expected.replacen('*', name, 1).replacen('*', error, 1);
-            let event = of_outcome(&policy(), &plan, &action, &Outcome::Done, at());
-            assert_eq!(line(&event), expect("", ""));
-            let failed = Outcome::Failed { why: "no".to_owned() };
-            let event = of_outcome(&policy(), &plan, &action, &failed, at());
-            assert_eq!(line(&event), expect("_failed", r#","error":"no""#));
+            let told = |outcome| lines(&of_outcome(&policy(), &plan, &action, &outcome, at()));
+            assert_eq!(told(Outcome::Done), [expect("", "")]);
+            let failed = [expect("_failed", r#","error":"no""#)];
+            assert_eq!(told(Outcome::Failed { why: "no".to_owned() }), failed);
+            assert_eq!(told(Outcome::Unanswered { why: "no".to_owned() }), failed);
+            assert_eq!(told(Outcome::Unsupported { why: "no".to_owned() }), failed);
         }
+    }
+
+    #[test]
+    fn what_is_launched_in_a_zone_and_what_is_not_are_two_events() {
+        let (asg, zone, token) = (AsgName::new("b"), "z".to_owned(), "t".to_owned());
+        let launch = Action::Launch(Launch { asg, zone, count: 3, from: 1, to: 4, token });
+        let told = |instances: &[&str], failure| {
+            let instances = instances.iter().map(|id| (*id).into()).collect();
+            let outcome = Outcome::Launched(Launched { instances, failure });
+            lines(&of_outcome(&policy(), &Plan::default(), &launch, &outcome, at()))
+        };
+        let of = |end: &str, error: &str, from: u32, to: u32| {
+            let name = format!(r#"{{"capacity_raised{end}","group":"g","asg":"b"{error}"#);
+            format!(r#"{name},"from":{from},"to":{to},"zone":"z"}}"#)
+        };
+        assert_eq!(told(&["i-1", "i-2", "i-3"], None), [of("", "", 1, 4)]);
+        let failure = crate::testing::World::new(0, 1, &[]).failure("z");
+        let error = r#","error":"InsufficientInstanceCapacity: no capacity""#;
+        let failed = Some(failure);
+        assert_eq!(told(&[], failed.clone()), [of("_failed", error, 1, 4)]);
+        assert_eq!(told(&["i-1"], failed), [of("", "", 1, 2), of("_failed", error, 2, 4)]);
     }
 
     fn power_down(node: &str, cause: PowerDownCause) -> PowerDown {

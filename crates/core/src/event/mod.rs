@@ -75,6 +75,9 @@ pub struct Event {
     /// DesiredCapacity after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<u32>,
+    /// The Availability Zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// MinSize before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_from: Option<u32>,
@@ -173,6 +176,7 @@ impl Event {
             error: None,
             from: None,
             to: None,
+            zone: None,
             min_from: None,
             min_to: None,
             max_from: None,

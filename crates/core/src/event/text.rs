@@ -74,7 +74,11 @@ impl Event {
                 f.write_str("counts no more: Slurm did not give it nodes that seemed free")
             }
             EventName::CapacityRaised | EventName::CapacityRaisedFailed => {
-                write!(f, "desired capacity {} -> {}", number(self.from), number(self.to))
+                write!(f, "desired capacity {} -> {}", number(self.from), number(self.to))?;
+                match &self.zone {
+                    Some(zone) => write!(f, " in {zone}"),
+                    None => Ok(()),
+                }
             }
             EventName::CapacityGivenBack | EventName::CapacityGivenBackFailed => write!(
                 f,

@@ -134,6 +134,7 @@ impl Memory {
         let mut any = false;
         for asg in asgs {
             any |= self.boots.remove(asg).is_some();
+            any |= self.zone_failures.remove(asg).is_some();
             // Its failure stays known: a read may still show it.
             if let Some(cooldown) = self.cooldowns.get_mut(asg).filter(|it| it.is_in_force(now)) {
                 cooldown.until = now;

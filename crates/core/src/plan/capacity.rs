@@ -23,8 +23,10 @@ pub struct Book<'a> {
     shrinks: bool,
     /// Decrements that this plan has spent.
     taken: u32,
-    /// Instances that were asked for and are not listed yet.
+    /// Instances that were asked for by number and are not listed yet.
     outstanding: u32,
+    /// Instances that were asked for by zone and are not in this read, nor in what it desires.
+    launching: u32,
     /// Instances that are dead or unhealthy: the group replaces them by itself.
     replaced: BTreeSet<&'a InstanceId>,
     /// What is remembered of failed launches, whether it is over or not.
@@ -74,6 +76,7 @@ impl<'a> Book<'a> {
         // AWS raises it with the minimum by itself.
         let desired = desired.max(sizes.write.as_ref().map_or(0, |write| write.min));
         let outstanding = desired.saturating_sub(capacity);
+        let launching = memory.unlisted(name, asg);
         let (shrinks, taken) = (true, 0);
         let (cooldown, shut) = (None, None);
         Self {
@@ -84,6 +87,7 @@ impl<'a> Book<'a> {
             shrinks,
             taken,
             outstanding,
+            launching,
             replaced,
             cooldown,
             shut,
@@ -99,9 +103,10 @@ impl<'a> Book<'a> {
     /// Instances that come without anything being asked.
     pub fn incoming(&self) -> u32 {
         if let Some(Shut::Cooldown(_)) = self.shut {
-            return 0;
+            return self.launching;
         }
-        self.outstanding.saturating_add(u32::try_from(self.replaced.len()).unwrap_or(u32::MAX))
+        let replaced = u32::try_from(self.replaced.len()).unwrap_or(u32::MAX);
+        self.outstanding.saturating_add(self.launching).saturating_add(replaced)
     }
 
     /// How many instances may still be added.
@@ -109,7 +114,7 @@ impl<'a> Book<'a> {
         if self.shut.is_some() {
             return 0;
         }
-        self.sizes.max.saturating_sub(self.desired)
+        self.sizes.max.saturating_sub(self.desired.saturating_add(self.launching))
     }
 
     /// How many more there may be once what this plan terminates is gone.
@@ -117,12 +122,18 @@ impl<'a> Book<'a> {
         if self.shut.is_some() {
             return 0;
         }
-        self.sizes.max.saturating_sub(self.desired.saturating_sub(self.taken))
+        let desired = self.desired.saturating_sub(self.taken);
+        self.sizes.max.saturating_sub(desired.saturating_add(self.launching))
     }
 
     /// What DesiredCapacity is now.
     pub const fn desired(&self) -> u32 {
         self.desired
+    }
+
+    /// How many instances were asked for by zone that this read does not show.
+    pub const fn launching(&self) -> u32 {
+        self.launching
     }
 
     /// Terminates an instance. `true` if the desired capacity may go down with it; if not, the

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::group::{OWN_REASON, Pass};
+use super::launch::cooldown_of_zones;
 use super::shut::Shut;
 use super::{Action, CloseNodes, GiveBack, MarkDown, OpenNodes, PowerDown, SETTLE};
 use crate::ids::{AsgName, NodeName};
@@ -27,6 +28,11 @@ pub fn cooldown(
     now: Timestamp,
 ) -> Option<Cooldown> {
     let earlier = memory.cooldowns.get(name);
+    if earlier.is_none_or(|earlier| !earlier.is_in_force(now))
+        && let Some(cooldown) = cooldown_of_zones(group, name, asg, memory, now)
+    {
+        return Some(cooldown);
+    }
     let Some(failure) = &asg.failure else { return earlier.cloned() };
     match earlier {
         Some(earlier) if earlier.failure.at >= failure.at => Some(earlier.clone()),
@@ -166,6 +172,7 @@ impl<'a> Pass<'a, '_> {
                 protected &= member.protected;
             }
             let to = count.max(book.sizes.keep);
+            let waits = waits || book.launching() > 0;
             if protected && !waits && to < book.asg.desired && !self.shrinks(book.name) {
                 let (asg, from) = (book.name.clone(), book.asg.desired);
                 back.push(Action::GiveBack(GiveBack { asg, from, to }));

@@ -10,6 +10,7 @@ mod cooldown;
 mod group;
 mod hooks;
 mod kept;
+mod launch;
 mod pause;
 mod protection;
 mod report;
@@ -17,6 +18,7 @@ mod shut;
 mod sizes;
 mod supply;
 mod whole;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -57,6 +59,8 @@ pub const SIZES_REST: Duration = Duration::from_secs(5);
 pub const SETTLE: Duration = Duration::from_secs(2);
 /// Protection that was set, and a hook that was answered, may not show in a read for this long.
 pub const ANSWER_REST: Duration = Duration::from_secs(5);
+/// Instances that one LaunchInstances may ask for (API reference).
+pub const LAUNCH_MAX: u32 = 100;
 /// After this time a terminate call that was taken but shows no effect is made again.
 pub const TERMINATE_REPEAT: Duration = Duration::from_secs(60);
 
@@ -122,6 +126,8 @@ pub enum Action {
     SetSizes(SetSizes),
     /// Raise the desired capacity.
     SetDesired(SetDesired),
+    /// Launch instances in one zone.
+    Launch(Launch),
     /// Lower the desired capacity to what is there: the rest was asked for and never launched.
     GiveBack(GiveBack),
     /// Set a node DOWN: its machine is gone, or does not come.
@@ -170,6 +176,23 @@ pub struct SetDesired {
     pub from: u32,
     /// What it is to be: more, and at most the maximum.
     pub to: u32,
+}
+
+/// Launch instances in one zone (LaunchInstances). The desired capacity goes up with them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Launch {
+    /// The Auto Scaling group.
+    pub asg: AsgName,
+    /// The Availability Zone.
+    pub zone: String,
+    /// How many instances, at most [`LAUNCH_MAX`].
+    pub count: u32,
+    /// What DesiredCapacity is before it.
+    pub from: u32,
+    /// What it is once all have been launched.
+    pub to: u32,
+    /// ClientToken: with the same one nothing is launched twice.
+    pub token: String,
 }
 
 /// Give back what was asked for and never launched.
@@ -454,6 +477,12 @@ impl Action {
         if let Self::Bind(bind) = self { Some(bind) } else { None }
     }
 
+    /// The launch by zone, if it is one.
+    #[must_use]
+    pub const fn launch(&self) -> Option<&Launch> {
+        if let Self::Launch(launch) = self { Some(launch) } else { None }
+    }
+
     /// The termination, if it is one.
     #[must_use]
     pub const fn terminate(&self) -> Option<&Terminate> {
@@ -473,7 +502,7 @@ impl Action {
     const fn rank(&self) -> u8 {
         match self {
             Self::SetSizes(_) => 0,
-            Self::SetDesired(_) | Self::GiveBack(_) => 1,
+            Self::SetDesired(_) | Self::Launch(_) | Self::GiveBack(_) => 1,
             Self::MarkDown(_) => 2,
             Self::PowerDown(_) | Self::Drain(_) | Self::CloseNodes(_) | Self::OpenNodes(_) => 3,
             Self::PowerUp(_) => 4,

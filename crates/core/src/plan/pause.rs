@@ -24,6 +24,7 @@ pub const fn scales(action: &Action) -> bool {
     match action {
         Action::SetSizes(_)
         | Action::SetDesired(_)
+        | Action::Launch(_)
         | Action::GiveBack(_)
         | Action::PowerUp(_)
         | Action::Terminate(_) => true,

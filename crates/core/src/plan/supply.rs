@@ -3,16 +3,17 @@
 
 use super::capacity::{Book, is_usable};
 use super::group::{Pass, Scene};
+use super::zones::{Ready, Spare};
 use super::{Action, Bind, NodeReport, READ_LAG_MAX, SetDesired, TerminateCause, Why};
 use crate::ids::{InstanceId, NodeName};
 use crate::node_state::Phase;
 use crate::policy::ScaleOut;
 use crate::time::Timestamp;
 
-impl Pass<'_, '_> {
+impl<'a> Pass<'a, '_> {
     /// Gives nodes that wait the instances that are there.
     pub(super) fn bind_spares(&mut self) {
-        let mut ready = Vec::new();
+        let mut ready = Ready::default();
         for book in &self.books {
             for (id, member) in &book.spares {
                 let usable = member.lifecycle.is_capacity();
@@ -20,12 +21,11 @@ impl Pass<'_, '_> {
                     && usable
                     && is_usable(id, self.scene.memory, self.scene.snapshot)
                 {
-                    ready.push((book.name, *id, address));
+                    ready.add(&member.zone, Spare { asg: book.name, id, address });
                 }
             }
         }
-        let pairs = self.booting.len().min(ready.len());
-        for (name, (asg, id, address)) in self.booting.drain(..pairs).zip(ready) {
+        for (name, Spare { asg, id, address }) in self.pair(ready) {
             for book in &mut self.books {
                 book.spares.remove(id);
             }
@@ -55,18 +55,21 @@ impl Pass<'_, '_> {
         let wanted = std::mem::take(&mut self.wanted);
         let mut waiting = std::mem::take(&mut self.booting);
         waiting.extend(wanted);
-        let mut waiting = waiting.into_iter();
         self.report.booting += count(waiting.len());
         self.report.ahead = self.ahead;
+        self.say_refusals();
         let spares = self.nameless_spares();
         let incoming: u32 = self.books.iter().map(Book::incoming).sum();
         let mut ahead = self.ahead;
-        self.plan.watch_cloud |= waiting.len() > 0;
+        if !waiting.is_empty() || ahead > 0 {
+            self.repeat_launches();
+        }
+        self.plan.watch_cloud |= !waiting.is_empty();
         self.plan.watch_slurm |= ahead > 0;
         self.spares_wanted = count(waiting.len()).saturating_add(ahead);
         for (there, why) in [(spares, Why::WaitsForAddress), (incoming, Why::WaitsForLaunch)] {
             let used = there.min(count(waiting.len()));
-            for name in waiting.by_ref().take(used as usize) {
+            for name in waiting.drain(..used as usize) {
                 self.wait_with(name, why.clone());
             }
             ahead = ahead.saturating_sub(there - used);
@@ -74,7 +77,7 @@ impl Pass<'_, '_> {
         let mut blocked = None;
         for at in 0..self.books.len() {
             let missing = count(waiting.len()).saturating_add(ahead);
-            let more = match self.raise_one(at, missing) {
+            let more = match self.raise_one(at, missing, &waiting) {
                 Ok(more) => more,
                 Err(why) => {
                     blocked = Some(why);
@@ -82,7 +85,7 @@ impl Pass<'_, '_> {
                 }
             };
             let used = more.min(count(waiting.len()));
-            for name in waiting.by_ref().take(used as usize) {
+            for name in waiting.drain(..used as usize) {
                 self.wait_with(name, Why::Raised);
             }
             ahead = ahead.saturating_sub(more - used);
@@ -107,7 +110,7 @@ impl Pass<'_, '_> {
 
     /// Raises one Auto Scaling group by up to `missing` instances, and says by how many; or why
     /// nothing can be asked of it now.
-    fn raise_one(&mut self, at: usize, missing: u32) -> Result<u32, Why> {
+    fn raise_one(&mut self, at: usize, missing: u32, waiting: &[&'a NodeName]) -> Result<u32, Why> {
         let now = self.scene.snapshot.now;
         let Some(book) = self.books.get(at) else { return Ok(0) };
         let more = book.room().min(missing);
@@ -127,6 +130,10 @@ impl Pass<'_, '_> {
             self.plan.wake(retry.not_before);
             return Err(Why::RetryAt { at: retry.not_before });
         }
+        if self.launches_by_zone(book) {
+            self.launch(at, more, waiting);
+            return Ok(more);
+        }
         // Accepted decrements that this read shows already are not taken off a second time, nor
         // is what was asked for a moment ago and may not show yet: below what is there, the
         // group would choose an instance to end.
@@ -137,7 +144,7 @@ impl Pass<'_, '_> {
             // asg.toml's maximum is younger than that raise.
             return Ok(0);
         }
-        let to = (book.desired() + more).max(never_below).min(book.sizes.max);
+        let to = (book.desired() + book.launching() + more).max(never_below).min(book.sizes.max);
         let raise = SetDesired { asg: book.name.clone(), from: book.desired(), to };
         self.plan.actions.push(Action::SetDesired(raise));
         Ok(more)

@@ -5,7 +5,7 @@
 //! of its nodes gets none of what is there and nothing is launched for it; after `launch_limit` it is
 //! requeued, the youngest one first. What it had, and idle nodes, make room for the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::capacity::Book;
 use super::group::Pass;
@@ -24,9 +24,9 @@ pub(super) struct Incomplete<'a> {
     /// How many nodes of the group it has.
     nodes: u32,
     /// Those that have no instance.
-    missing: Vec<&'a NodeName>,
+    pub(super) missing: Vec<&'a NodeName>,
     /// The others.
-    others: Vec<&'a NodeName>,
+    pub(super) others: Vec<&'a NodeName>,
     /// When it is given up.
     until: Timestamp,
     /// Nothing goes to it: not all that it lacks can be had.
@@ -50,12 +50,7 @@ impl<'a> Pass<'a, '_> {
     /// all of theirs, if the group launches all or nothing.
     pub(super) fn sort_by_jobs(&mut self) {
         self.jobs = self.incomplete_jobs();
-        let place: BTreeMap<&NodeName, usize> = self
-            .jobs
-            .iter()
-            .enumerate()
-            .flat_map(|(at, job)| job.missing.iter().map(move |name| (*name, at)))
-            .collect();
+        let place = self.owners();
         let key = |name: &&NodeName| place.get(*name).copied().unwrap_or(usize::MAX);
         self.booting.sort_by_key(key);
         self.wanted.sort_by_key(key);

@@ -154,6 +154,12 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         table: "[[group]]",
+        name: "api",
+        text: "\"set-desired-capacity\", or \"launch-instances\": by zone, and answered at once (below)",
+        default: Default::Value("\"set-desired-capacity\""),
+    },
+    Key {
+        table: "[[group]]",
         name: "launch",
         text: "\"best-effort\", or \"all-or-nothing\": a job that cannot have all of its nodes gets \
                none (below)",

@@ -104,6 +104,9 @@ pub struct Asg {
     pub max: u32,
     /// DesiredCapacity, instances.
     pub desired: u32,
+    /// AvailabilityZones, in its order.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// The instances it lists, by id.
     pub instances: BTreeMap<InstanceId, Member>,
     /// NewInstancesProtectedFromScaleIn.

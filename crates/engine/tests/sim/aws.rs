@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
-use slurm_asg_core::memory::FailedBoot;
+use slurm_asg_core::memory::{FailedBoot, Launched};
 use slurm_asg_core::node_state::Phase;
-use slurm_asg_core::plan::{AnswerHook, HookAnswer};
+use slurm_asg_core::plan::{AnswerHook, HookAnswer, Launch};
 use slurm_asg_core::snapshot::{
     Asg, FailureKind, Hook, LaunchFailure, Lifecycle, Machine, MachineFacts, Member, Transition,
 };
@@ -37,6 +37,7 @@ pub struct Slurmd {
 #[derive(Clone, Debug)]
 pub struct Instance {
     pub address: IpAddr,
+    zone: &'static str,
     listed: Millis,
     /// From when on DescribeInstances finds it, and shows its address.
     found: Millis,
@@ -87,7 +88,7 @@ impl Instance {
         };
         let healthy = at < self.unhealthy;
         let protected = self.protected <= at;
-        Some(Member { lifecycle, healthy, zone: "z".to_owned(), protected })
+        Some(Member { lifecycle, healthy, zone: self.zone.to_owned(), protected })
     }
 
     fn machine(&self, at: Millis) -> Machine {
@@ -114,6 +115,14 @@ pub struct Aws {
     pub launched: u32,
     /// Launches fail before this time.
     pub no_capacity_until: Millis,
+    /// In this zone only, if it is said.
+    pub no_capacity_in: Option<&'static str>,
+    /// Zones of the group, if instances are asked for by zone.
+    pub zones: &'static [&'static str],
+    /// The group cannot be asked so.
+    pub refuses_launches: bool,
+    /// What was launched for requests, by their tokens.
+    pub tokens: BTreeMap<String, Launched>,
     /// The last launch that failed.
     pub failure: Option<LaunchFailure>,
     /// How long an address is not given to another instance.
@@ -147,7 +156,8 @@ impl Aws {
         let instances = instances.filter_map(|(id, i)| Some((id.clone(), i.member(at)?))).collect();
         let desired = self.levels.iter().rev().find(|(since, _)| *since <= desired_at);
         let desired = desired.or(self.levels.first()).map_or(0, |(_, desired)| *desired);
-        Asg { min: self.min, max: self.max, desired, instances, ..Asg::default() }
+        let zones = self.zones.iter().map(|zone| (*zone).to_owned()).collect();
+        Asg { min: self.min, max: self.max, desired, zones, instances, ..Asg::default() }
     }
 
     /// Whether a lower number would end no instance that a read could show.
@@ -177,19 +187,15 @@ impl World {
             self.aws.instances.retain(|_, i| now < i.gone.saturating_add(2 * REMEMBERED));
         }
         let (capacity, desired) = (self.aws.capacity(now), self.aws.desired());
-        if now >= self.aws.no_capacity_until {
+        let zones: &[&'static str] =
+            if self.aws.zones.is_empty() { &["z"] } else { self.aws.zones };
+        if let Some(zone) = zones.iter().find(|zone| self.has_capacity(zone)) {
             for _ in capacity..desired {
-                self.launch();
+                self.launch(zone);
             }
         } else if capacity < desired {
             self.faults.count("launch failed");
-            self.aws.failure = Some(LaunchFailure {
-                at: Timestamp::from_millis(now),
-                kind: FailureKind::Capacity,
-                code: "InsufficientInstanceCapacity".to_owned(),
-                zone: "z".to_owned(),
-                message: "injected".to_owned(),
-            });
+            self.aws.failure = Some(no_capacity(now, "z"));
         }
         for _ in desired..capacity {
             // No call of ours lets this happen: it would take any instance.
@@ -206,7 +212,48 @@ impl World {
         }
     }
 
-    fn launch(&mut self) {
+    /// Whether instances can be launched in a zone.
+    fn has_capacity(&self, zone: &str) -> bool {
+        let there = self.aws.no_capacity_in.is_none_or(|place| place == zone);
+        self.now >= self.aws.no_capacity_until || !there
+    }
+
+    /// LaunchInstances: what has the same token launches nothing more.
+    fn launch_by_zone(&mut self, request: &Launch) -> Result<Launched, CloudError> {
+        const LAUNCH: &str = "LaunchInstances";
+        if let Some(earlier) = self.aws.tokens.get(&request.token).cloned() {
+            self.faults.count("launch repeated with its token");
+            return Ok(earlier);
+        }
+        if self.aws.refuses_launches {
+            self.faults.count("launch by zone refused");
+            return Err(error(LAUNCH, CloudErrorKind::Unsupported, "no launch template"));
+        }
+        let before = self.aws.desired();
+        if before + request.count > self.aws.max {
+            self.faults.count("launch beyond the maximum refused");
+            return Err(error(LAUNCH, CloudErrorKind::Conflict, "above max"));
+        }
+        let zone = self.aws.zones.iter().find(|zone| **zone == request.zone).unwrap();
+        self.say(|| format!("engine: launch {} in {zone}, {}", request.count, request.token));
+        let mut launched = Launched::default();
+        for _ in 0..request.count {
+            if !self.has_capacity(zone) {
+                self.faults.count("launch by zone failed");
+                launched.failure = Some(no_capacity(self.now, zone));
+                break;
+            }
+            self.faults.count("launched by zone");
+            let (now, desired) = (self.now, self.aws.desired());
+            self.aws.set_desired(now, desired + 1);
+            launched.instances.extend(self.launch(zone));
+        }
+        self.aws.tokens.insert(request.token.clone(), launched.clone());
+        self.scale_soon();
+        Ok(launched)
+    }
+
+    fn launch(&mut self, zone: &'static str) -> Option<InstanceId> {
         self.aws.launched += 1;
         let id = InstanceId::new(&format!("i-{}", self.aws.launched));
         let now = self.now;
@@ -226,12 +273,13 @@ impl World {
             .collect();
         if free.is_empty() {
             self.aws.launched -= 1;
-            return;
+            return None;
         }
         let address = free[self.rng.usize(0..free.len())];
         let held = self.aws.hooks.is_some();
         let instance = Instance {
             address,
+            zone,
             listed: now,
             found,
             addressed,
@@ -256,8 +304,9 @@ impl World {
         }
         let rate = self.faults.never_boots;
         if !self.strikes(rate, "never boots") {
-            self.timeline.at(boots, Event::Bootstrap(id));
+            self.timeline.at(boots, Event::Bootstrap(id.clone()));
         }
+        Some(id)
     }
 
     /// The instance looks for its name, by tag or by its address in Slurm, until it has one.
@@ -507,6 +556,16 @@ impl World {
     }
 }
 
+fn no_capacity(now: Millis, zone: &str) -> LaunchFailure {
+    LaunchFailure {
+        at: Timestamp::from_millis(now),
+        kind: FailureKind::Capacity,
+        code: "InsufficientInstanceCapacity".to_owned(),
+        zone: zone.to_owned(),
+        message: "injected".to_owned(),
+    }
+}
+
 fn hook_name(transition: Transition) -> String {
     format!("{}-{transition:?}", Hook::PREFIX)
 }
@@ -620,6 +679,23 @@ impl Cloud for Ec2 {
             world.scale_soon();
         }
         self.end("SetDesiredCapacity", way).await
+    }
+
+    async fn launch(&self, requests: &[Launch]) -> Vec<Result<Launched, CloudError>> {
+        let mut answers = Vec::new();
+        for request in requests {
+            let answer = match self.begin("LaunchInstances").await {
+                Ok(way) => {
+                    let launched = self.0.world().launch_by_zone(request);
+                    let takes = self.0.world().rng.u64(500..3 * SECOND);
+                    self.0.sleep(takes).await;
+                    self.end("LaunchInstances", way).await.and(launched)
+                }
+                Err(error) => Err(error),
+            };
+            answers.push(answer);
+        }
+        answers
     }
 
     async fn set_sizes(&self, _: &AsgName, min: u32, max: u32) -> Result<(), CloudError> {

@@ -73,6 +73,8 @@ impl Simulation {
         } else {
             text
         };
+        let text =
+            if world.aws.zones.is_empty() { text } else { text + "api = \"launch-instances\"\n" };
         let policy = Arc::new(policy::parse(Path::new("asg.toml"), &text).unwrap());
         Self { world: Shared(Rc::new(RefCell::new(world))), engine: None, policy }
     }

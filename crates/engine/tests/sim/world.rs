@@ -126,6 +126,12 @@ impl World {
         slurm.saved = slurm.now.clone();
         let (prelaunch, all_or_nothing) = (rng.bool(), rng.bool());
         aws.hooks = (rng.u8(0..3) == 0).then(|| rng.u64(60..600) * SECOND);
+        // From a source of its own: what else is drawn does not depend on it.
+        let mut other = Rng::with_seed(!seed);
+        if other.u8(0..3) == 0 {
+            aws.zones = &["x", "y", "z"];
+            aws.refuses_launches = other.u8(0..6) == 0;
+        }
         let mut world = Self {
             now: START,
             rng,
@@ -288,6 +294,10 @@ impl World {
             Fault::ActorResizes => self.actor_resizes(),
             Fault::NoCapacity => {
                 self.aws.no_capacity_until = end;
+                let zones = self.aws.zones;
+                // In one of them, or in all.
+                let at = if zones.is_empty() { 0 } else { self.rng.usize(0..=zones.len()) };
+                self.aws.no_capacity_in = zones.get(at).copied();
                 true
             }
             Fault::AwsDown => {

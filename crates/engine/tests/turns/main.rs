@@ -12,6 +12,7 @@
 
 mod events;
 mod keep;
+mod launch;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,9 +28,9 @@ use slurm_asg_core::advice::{Advice, Setting};
 use slurm_asg_core::event::Event;
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::{AsgName, GroupName, InstanceId, NodeName};
-use slurm_asg_core::memory::{Binding, FailedBoot, Memory};
+use slurm_asg_core::memory::{Binding, FailedBoot, Launched, Memory};
 use slurm_asg_core::node_state::NodeState;
-use slurm_asg_core::plan::AnswerHook;
+use slurm_asg_core::plan::{AnswerHook, Launch};
 use slurm_asg_core::policy::{self, Policy};
 use slurm_asg_core::snapshot::{
     Asg, FailureKind, Hook, LaunchFailure, Lifecycle, Machine, MachineFacts, Member, Node, Queue,
@@ -251,6 +252,16 @@ impl Cloud for Fake {
         self.cloud("desired", format!("desired {asg} {desired}"))?;
         self.state().asgs.get_mut(asg).unwrap().desired = desired;
         Ok(())
+    }
+
+    async fn launch(&self, requests: &[Launch]) -> Vec<Result<Launched, CloudError>> {
+        let answer = |request: &Launch| {
+            let Launch { asg, zone, count, token, .. } = request;
+            self.cloud("launch", format!("launch {count} of {asg} in {zone} {token}"))?;
+            let ids = (7..7 + *count).map(|nth| InstanceId::new(&format!("i-{nth}")));
+            Ok(Launched { instances: ids.collect(), failure: None })
+        };
+        requests.iter().map(answer).collect()
     }
 
     async fn set_sizes(&self, asg: &AsgName, min: u32, max: u32) -> Result<(), CloudError> {

@@ -4,6 +4,7 @@
 mod alarms;
 mod hook_actions;
 mod hooks;
+mod launches;
 mod model;
 pub(crate) mod operations;
 mod queues;
@@ -15,6 +16,7 @@ mod tests;
 pub use alarms::{Alarm, AlarmState, MetricKey, Metrics, POINTS_MAX, Point};
 pub use hook_actions::ActionKey;
 pub use hooks::{HOOKS_MAX, Hook, HookAction, HookChange, HookResult, Transition};
+pub use launches::{LAUNCH_MAX, LaunchRequest, LaunchResult};
 pub use model::{ACTIVITIES_MAX, Activity, Cloud, Ec2State, Group, Instance, Lifecycle};
 pub use operations::{BATCH_MAX, GroupChange, PROTECTION_MAX};
 pub use queues::{Message, Notice, SPOT_NOTICE_MS};
@@ -24,6 +26,7 @@ use crate::calls::Calls;
 use crate::config::{Config, GroupConfig};
 use crate::faults::Faults;
 use crate::imds::Tokens;
+use launches::Launches;
 use queues::Queues;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -59,6 +62,7 @@ pub struct World {
     metrics: Metrics,
     alarms: Vec<Alarm>,
     queues: Queues,
+    launches: Launches,
     /// Spot Instances that have had their notice, and when they go.
     interruptions: BTreeMap<String, u64>,
     serial: u64,
@@ -82,6 +86,7 @@ impl World {
             metrics: Metrics::default(),
             alarms: config.alarm.iter().map(|alarm| Alarm::new(alarm.clone(), now_ms)).collect(),
             queues: Queues::new(&config.queues),
+            launches: Launches::default(),
             interruptions: BTreeMap::new(),
             serial: 0,
             ids: 0,

@@ -192,24 +192,41 @@ impl World {
         group.launch_at_ms = None;
         let missing = group.desired.saturating_sub(self.cloud.size(name));
         for _ in 0..missing {
-            if let Some(message) = self.faults.refuses_launch(name) {
-                self.fail_launch(name, message, now_ms);
+            let zones = self.zones_by_load(name);
+            let mut refusal = None;
+            let zone = zones.iter().find(|zone| {
+                let refused = self.faults.refuses_launch(name, zone);
+                let may = refused.is_none();
+                // Of several refusals the first is the one of the zone that is meant.
+                refusal = refusal.take().or(refused);
+                may
+            });
+            let Some(zone) = zone else {
+                self.fail_launch(name, refusal.flatten(), now_ms);
                 return;
-            }
-            self.launch(name, now_ms);
+            };
+            let Some(group) = self.cloud.groups.get(name) else { return };
+            let cause = format!(
+                "{} At {} an instance was started in response to a difference between desired and actual capacity",
+                group.cause,
+                time_text(now_ms)
+            );
+            self.launch(name, zone, &cause, now_ms);
         }
     }
 
-    fn launch(&mut self, name: &str, now_ms: u64) {
-        let (size, zone) = (self.cloud.size(name), self.emptiest_zone(name));
-        let Some(group) = self.cloud.groups.get(name) else { return };
+    /// Launches one instance and returns its id.
+    pub(super) fn launch(
+        &mut self,
+        name: &str,
+        zone: &str,
+        cause: &str,
+        now_ms: u64,
+    ) -> Option<String> {
+        let size = self.cloud.size(name);
+        let group = self.cloud.groups.get(name)?;
         let (protected, instance_type) = (group.protects_new, group.config.instance_type.clone());
-        let cause = format!(
-            "{} At {} an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {size} to {}.",
-            group.cause,
-            time_text(now_ms),
-            size + 1
-        );
+        let cause = format!("{cause}, increasing the capacity from {size} to {}.", size + 1);
         let (serial, ip) = self.next_serial_and_address();
         let id = format!("i-0{:016x}", scramble(serial + 1));
         let boots = !self.faults.prevents_boot();
@@ -219,7 +236,7 @@ impl World {
             serial,
             group: name.into(),
             ip,
-            zone: zone.clone(),
+            zone: zone.to_owned(),
             instance_type,
             lifecycle: Lifecycle::Pending,
             healthy: true,
@@ -234,15 +251,16 @@ impl World {
             actions: Vec::new(),
         };
         self.cloud.instances.insert(id.clone(), instance);
-        let mut activity = self.activity(name, Some(&id), &zone, now_ms);
+        let mut activity = self.activity(name, Some(&id), zone, now_ms);
         activity.description = format!("Launching a new EC2 instance: {id}");
         activity.cause = cause;
         self.record(activity);
+        Some(id)
     }
 
     /// Records the failure in the words seen from AWS, and has the group try again.
     fn fail_launch(&mut self, name: &str, message: Option<String>, now_ms: u64) {
-        let zone = self.emptiest_zone(name);
+        let zone = self.zones_by_load(name).into_iter().next().unwrap_or_default();
         let Some(group) = self.cloud.groups.get_mut(name) else { return };
         group.launch_at_ms = Some(now_ms + self.config.retry_delay_ms);
         let cause = group.cause.clone();
@@ -259,13 +277,15 @@ impl World {
         self.record(activity);
     }
 
-    fn emptiest_zone(&self, name: &str) -> String {
-        let zones = self.cloud.groups.get(name).map_or(&[][..], |group| &group.config.zones);
+    /// A group's zones, the emptiest first.
+    fn zones_by_load(&self, name: &str) -> Vec<String> {
+        let group = self.cloud.groups.get(name);
+        let mut zones = group.map_or_else(Vec::new, |group| group.config.zones.clone());
         let members = self.cloud.members(name);
-        let load = |zone: &&String| {
-            members.iter().filter(|instance| instance.counts() && instance.zone == **zone).count()
-        };
-        zones.iter().min_by_key(load).cloned().unwrap_or_default()
+        zones.sort_by_cached_key(|zone| {
+            members.iter().filter(|instance| instance.counts() && instance.zone == *zone).count()
+        });
+        zones
     }
 
     /// Addresses follow the launches through 127.77.0.0/16, leaving out .0, .255 and those in use.

@@ -266,7 +266,7 @@ fn no_capacity_shows_in_the_activities_and_launches_go_on_once_it_is_over() {
     bench
         .world
         .faults
-        .add(Fault::NoCapacity { group: GROUP.into(), after: 1, message: None })
+        .add(Fault::NoCapacity { group: GROUP.into(), zone: None, after: 1, message: None })
         .unwrap();
     bench.set(3);
     bench.pass(250);

@@ -4,7 +4,7 @@ use super::survey::{Answer, GroupFacts, HookFacts, Survey, TemplateFacts};
 use super::{Area, Finding, Level};
 use crate::advice::AZ_REBALANCE;
 use crate::ids::AsgName;
-use crate::policy::{GroupPolicy, Policy, ScaleOut};
+use crate::policy::{Api, GroupPolicy, Policy, ScaleOut};
 use crate::snapshot::{Hook, Transition};
 
 /// The loop looks every 30 s where nothing goes on: a hook that waits less may run out unseen.
@@ -131,6 +131,7 @@ impl One<'_> {
                 self.update("--launch-template LaunchTemplateName=NAME,Version='$Default'"),
             );
         }
+        self.api(facts);
         if facts.warm_pool {
             self.find(
                 Level::Warning,
@@ -138,6 +139,26 @@ impl One<'_> {
                 "has a warm pool",
                 "slurm-asg counts its instances neither as nodes nor as spares",
                 format!("aws autoscaling delete-warm-pool --auto-scaling-group-name {}", self.asg),
+            );
+        }
+    }
+
+    /// What keeps instances from being asked for by zone (LaunchInstances, user guide).
+    fn api(&mut self, facts: &GroupFacts) {
+        let obstacle = match (&facts.launch_configuration, facts.warm_pool) {
+            (Some(_), _) => "a launch configuration",
+            (None, true) => "a warm pool",
+            (None, false) => return,
+        };
+        if self.group.api == Api::LaunchInstances {
+            self.find(
+                Level::Warning,
+                "launch_api",
+                &format!("has {obstacle}, and its group api = \"launch-instances\""),
+                "AWS does not launch its instances by zone; SetDesiredCapacity is used instead",
+                "api = \"set-desired-capacity\" in asg.toml, or give the group a launch template and no \
+                 warm pool"
+                    .to_owned(),
             );
         }
     }

@@ -175,6 +175,18 @@ fn what_is_wrong_with_a_group_is_found() {
 }
 
 #[test]
+fn what_keeps_a_group_from_launching_by_zone_is_found_where_that_is_wanted() {
+    let changes: [Change<GroupFacts>; 2] =
+        [|it| it.warm_pool = true, |it| it.launch_configuration = Some("old".to_owned())];
+    for change in changes {
+        let mut group = group();
+        change(&mut group);
+        let of = |lines| found(&report(EXAMPLE, &host(), &survey(group.clone()), lines)).len();
+        assert_eq!((of(""), of("api = \"launch-instances\"")), (1, 2));
+    }
+}
+
+#[test]
 fn what_is_wrong_on_the_host_is_found() {
     let changes: [(&str, Change<Host>); 8] = [
         ("slurm_user", |it| it.slurm_user = None),

@@ -26,6 +26,8 @@ pub struct World {
     pub policy: Policy,
     pub memory: Memory,
     pub snapshot: Snapshot,
+    /// EC2 does not show what is launched by zone yet.
+    pub addresses_later: bool,
     /// Zones in which nothing can be launched.
     pub empty_zones: BTreeSet<String>,
 }
@@ -92,6 +94,7 @@ impl World {
                 asgs: BTreeMap::new(),
                 machines: BTreeMap::new(),
             },
+            addresses_later: false,
             empty_zones: BTreeSet::new(),
         };
         world.snapshot.asgs.insert("a".into(), Seen::Known(Asg { min, max, ..Asg::default() }));
@@ -244,6 +247,9 @@ impl World {
             self.launch(&id, Lifecycle::Pending);
             let member = self.asg_mut().instances.get_mut(&InstanceId::new(&id));
             member.unwrap().zone.clone_from(&launch.zone);
+            if self.addresses_later {
+                self.snapshot.machines.remove(&InstanceId::new(&id));
+            }
             launched.instances.insert(InstanceId::new(&id));
         }
         self.asg_mut().desired += launch.count;

@@ -1034,7 +1034,11 @@ fn build(
         (false, 0) => "launch = \"all-or-nothing\"\nlaunch_limit = 60",
         (false, _) => "scale_out = \"direct\"",
     };
-    let mut world = sized(0, 0, &format!("{sizes}\n{keys}"), &[]);
+    let by_zone = !alarm && age % 4 > 1;
+    let api = if by_zone { "api = \"launch-instances\"" } else { "" };
+    let mut world = sized(0, 0, &format!("{sizes}\n{keys}\n{api}"), &[]);
+    world.asg_mut().zones = vec!["y".to_owned(), "z".to_owned()];
+    world.addresses_later = true;
     if begun {
         world.memory.begun.insert("g".into());
     }
@@ -1170,6 +1174,7 @@ proptest! {
                 action,
                 Action::Terminate(_)
                     | Action::SetDesired(_)
+                    | Action::Launch(_)
                     | Action::MarkDown(_)
                     | Action::SetSizes(_)
                     | Action::PowerUp(_)

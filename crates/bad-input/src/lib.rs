@@ -53,7 +53,8 @@ pub fn feed(name: &str, input: &[u8]) {
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     let text = "\
         [[group]]\nname = \"cpu\"\nnodes = \"c[1-4]\"\nasg = \"cpu-asg\"\n\
-        [[group]]\nname = \"gpu\"\nnodes = \"g[1-2]\"\nasg = [\"gpu-a\", \"gpu-b\"]\n";
+        [[group]]\nname = \"gpu\"\nnodes = \"g[1-2]\"\nasg = [\"gpu-a\", \"gpu-b\"]\n\
+        api = \"launch-instances\"\n";
     policy::parse(Path::new("asg.toml"), text).expect("the policy is valid")
 });
 

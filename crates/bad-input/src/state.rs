@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::{POLICY, check_line};
 use slurm_asg_core::check::check;
-use slurm_asg_core::memory::Outcome;
+use slurm_asg_core::memory::{Launched, Outcome};
 use slurm_asg_core::plan::plan;
 use slurm_asg_core::snapshot::{Snapshot, file};
 use slurm_asg_engine::{read_memory, write_memory};
@@ -35,7 +35,13 @@ pub fn holds(text: &[u8]) {
     let refused = check(&POLICY, &memory, &SNAPSHOT, &made);
     made.actions.retain(|action| refused.iter().all(|broken| broken.action != *action));
     memory.intend(&made, SNAPSHOT.now);
-    for outcome in [Outcome::Failed { why: "no".to_owned() }, Outcome::Done] {
+    let why = "no".to_owned();
+    for outcome in [
+        Outcome::Failed { why: why.clone() },
+        Outcome::Unanswered { why },
+        Outcome::Launched(Launched::default()),
+        Outcome::Done,
+    ] {
         let outcomes: Vec<_> =
             made.actions.iter().map(|action| (action.clone(), outcome.clone())).collect();
         memory.settle(&outcomes, SNAPSHOT.now);

@@ -146,6 +146,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     ) -> Self {
         let mut troubles = Troubles::default();
         troubles.know_groups(&policy);
+        let view = CloudView::new(clock.now());
         let loaded = store.load();
         let memory = match &loaded {
             Ok(memory) => memory.clone(),
@@ -171,7 +172,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             nodes: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
             queue: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
             slurm_read_at: None,
-            view: CloudView::default(),
+            view,
             publisher: Publisher::default(),
             job_notices: JobNotices::default(),
             name_retry: None,
@@ -184,7 +185,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
         self.troubles.know_groups(&policy);
         self.policy = policy;
-        self.view = CloudView::default();
+        self.view.forget();
     }
 
     /// What is remembered.

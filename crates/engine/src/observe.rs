@@ -23,12 +23,16 @@ const LAUNCHES_PAUSE_MAX: Duration = Duration::from_secs(15);
 const FAILURE_AGE_MAX: Duration = Duration::from_secs(3600);
 /// How much AWS's clock may be behind this one.
 const CLOCKS_APART: Duration = Duration::from_secs(30);
+/// What was written is in EC2's answers after this time.
+const TAGS_LAG: Duration = Duration::from_secs(5);
 /// Life-cycle hooks are asked for again after this time, if they are needed.
 const HOOKS_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// The last look at AWS.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CloudView {
+    /// When the loop began.
+    began: Timestamp,
     pub asgs: BTreeMap<AsgName, Seen<Asg>>,
     pub machines: BTreeMap<InstanceId, Machine>,
     asked: BTreeMap<InstanceId, Timestamp>,
@@ -41,6 +45,25 @@ pub struct CloudView {
 }
 
 impl CloudView {
+    /// Nothing has been looked at by a loop that began then.
+    pub const fn new(began: Timestamp) -> Self {
+        Self {
+            began,
+            asgs: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            launches: BTreeMap::new(),
+            read_at: None,
+            retry: None,
+        }
+    }
+
+    /// The same loop begins to look anew.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.began);
+    }
+
     /// How old the view is; `None` if there has been no look yet.
     fn age(&self, now: Timestamp) -> Option<Duration> {
         self.read_at.map(|at| now.since(at))
@@ -211,7 +234,10 @@ impl CloudView {
         now: Timestamp,
     ) -> Result<(), CloudError> {
         self.asked.extend(ids.iter().map(|id| (id.clone(), now)));
-        let found = cloud.describe_instances(ids).await?;
+        let mut found = cloud.describe_instances(ids).await?;
+        if now.since(self.began) < TAGS_LAG {
+            found.values_mut().for_each(|machine| hide_address(machine, self.began));
+        }
         self.machines.extend(found);
         Ok(())
     }
@@ -229,6 +255,17 @@ impl CloudView {
         }
         self.machines.retain(|id, _| known.contains(id));
         self.asked.retain(|id, _| known.contains(id));
+    }
+}
+
+/// A loop before this one may have named an instance right before it ended, and its memory of that may
+/// not have been saved. As long as the tag may not show, the instance is as one without an address: it
+/// gets no name, is not terminated, and is asked about again.
+fn hide_address(machine: &mut Machine, began: Timestamp) {
+    let Machine::Known(facts) = machine else { return };
+    let is_older = facts.launched.is_some_and(|at| at < began.after(CLOCKS_APART));
+    if facts.node_tag.is_none() && is_older {
+        facts.address = None;
     }
 }
 

@@ -577,6 +577,37 @@ fn a_name_that_neither_disk_nor_aws_takes_down_is_not_told() {
 }
 
 #[test]
+fn what_a_loop_before_may_have_named_gets_no_name_before_its_tag_must_show() {
+    let fake = Fake::new();
+    fake.node("n1", BOOTING);
+    let now = Timestamp::from_millis(fake.state().now);
+    if let Some(Machine::Known(facts)) = fake.state().machines.get_mut(&"i-9".into()) {
+        facts.launched = Some(now);
+    }
+    let mut engine = fake.engine();
+    for _ in 0..4 {
+        turn(&mut engine);
+        fake.pass(1000);
+    }
+    let told = |fake: &Fake| fake.log().iter().any(|line| line.starts_with("address"));
+    assert!(!told(&fake));
+    // It shows at last, and is another node's.
+    if let Some(Machine::Known(facts)) = fake.state().machines.get_mut(&"i-9".into()) {
+        facts.node_tag = Some("n2".into());
+    }
+    fake.pass(1000);
+    turn(&mut engine);
+    assert!(!told(&fake));
+    if let Some(Machine::Known(facts)) = fake.state().machines.get_mut(&"i-9".into()) {
+        facts.node_tag = None;
+    }
+    let mut engine = fake.engine();
+    fake.pass(5000);
+    turn(&mut engine);
+    assert!(told(&fake), "there is none");
+}
+
+#[test]
 fn a_turn_without_change_saves_nothing() {
     let fake = Fake::new();
     fake.node("n1", NodeState::IDLE);

@@ -49,10 +49,11 @@ HOURS ?= 100000
 soak: deps ## simulate clusters with faults, in virtual time (HOURS=100000)
 	SLURM_ASG_SIM_HOURS=$(HOURS) $(CARGO) test -p slurm-asg-engine --test sim no_seed_breaks_a_rule -- --nocapture
 
-# How many jobs `make chaos` submits.
+# How many jobs `make chaos` submits, and further lines of the group in asg.toml.
 JOBS ?= 200
-chaos: build ## many jobs on a real cluster while everything goes wrong (JOBS=200, root)
-	SLURM_ASG_CHAOS_JOBS=$(JOBS) $(CARGO) test --test e2e every_job_runs_while_everything -- --nocapture
+KEYS ?=
+chaos: build ## many jobs on a real cluster while everything goes wrong (JOBS=200 KEYS='api = "launch-instances"', root)
+	SLURM_ASG_CHAOS_JOBS=$(JOBS) SLURM_ASG_CHAOS_KEYS='$(KEYS)' $(CARGO) test --test e2e every_job_runs_while_everything -- --nocapture
 
 memcheck: build ## a cluster's life with slurmctld under Valgrind's memcheck (minutes, root)
 	$(CARGO) test --workspace --test e2e memcheck_finds -- --ignored --nocapture

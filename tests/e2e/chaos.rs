@@ -1,6 +1,7 @@
 //! Everything goes wrong at once, and every job runs all the same.
 //!
-//! `SLURM_ASG_CHAOS_JOBS` says how many jobs there are (`make chaos`: 200).
+//! `SLURM_ASG_CHAOS_JOBS` says how many jobs there are (`make chaos`: 200), `SLURM_ASG_CHAOS_KEYS` has
+//! further lines of the group.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -109,9 +110,10 @@ fn every_job_runs_while_everything_goes_wrong() -> Result<()> {
         std::env::var("SLURM_ASG_CHAOS_JOBS").ok().map_or(Ok(24), |text| text.parse())?;
     let seed: u64 =
         std::env::var("SLURM_ASG_CHAOS_SEED").ok().map_or(Ok(1), |text| text.parse())?;
+    let keys = std::env::var("SLURM_ASG_CHAOS_KEYS").unwrap_or_default();
     let lab = Lab::start(Options {
         resume_timeout_s: 30,
-        group_keys: "capacity_cooldown = 5\nboot_failures_max = 0\n".to_owned(),
+        group_keys: format!("capacity_cooldown = 5\nboot_failures_max = 0\n{keys}\n"),
         slurm_conf: "MinJobAge=3600\n".to_owned(),
         ..Options::default()
     })?;

@@ -204,6 +204,7 @@ impl World {
         let (size, zone) = (self.cloud.size(name), self.emptiest_zone(name));
         let Some(group) = self.cloud.groups.get(name) else { return };
         let (protected, instance_type) = (group.protects_new, group.config.instance_type.clone());
+        let usual_boot_delay_ms = group.config.boot_delay_ms.unwrap_or(self.config.boot_delay_ms);
         let cause = format!(
             "{} At {} an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {size} to {}.",
             group.cause,
@@ -213,7 +214,7 @@ impl World {
         let (serial, ip) = self.next_serial_and_address();
         let id = format!("i-0{:016x}", scramble(serial + 1));
         let boots = !self.faults.prevents_boot();
-        let boot_delay_ms = self.faults.boot_delay_ms().unwrap_or(self.config.boot_delay_ms);
+        let boot_delay_ms = self.faults.boot_delay_ms().unwrap_or(usual_boot_delay_ms);
         let instance = Instance {
             id: id.clone(),
             serial,

@@ -10,10 +10,12 @@ mod alarms;
 mod child;
 mod cluster;
 mod controllers;
+pub mod figures;
 mod files;
 mod jobs;
 mod options;
 mod ports;
+pub mod processor;
 mod release;
 
 pub use child::Child;

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use slurm_asg_lab::figures::{Figure, Figures};
 use slurm_asg_lab::{Lab, say};
 
 /// Nodes that are resumed at once.
@@ -39,7 +40,7 @@ struct Arguments {
 }
 
 /// What resuming some nodes took.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Taken {
     /// How many nodes.
     pub nodes: u32,
@@ -74,29 +75,28 @@ fn compare(arguments: &Arguments) -> Result<()> {
             peers.push(peer::resume(&python, nodes)?);
         }
     }
-    say(&format!(
-        "{:<30} {:>6} {:>12} {:>9} {:>10} {:>13} {:>7}",
-        "medians", "nodes", "program, ms", "CPU, ms", "memory, MB", "all bound, ms", "calls"
-    ));
+    let mut figures = Figures::begin("Beside AWS ParallelCluster 3");
     for nodes in COUNTS {
-        let (own, other) = (median(&ours, nodes), median(&peers, nodes));
-        line("slurm-asg", own);
-        line(peer::NAME, other);
-        say(&format!(
-            "{:<30} {nodes:>6} {:>11.0}x {:>8.0}x {:>9.0}x {:>12.1}x {:>6.1}x",
-            "  ratio",
-            other.program_s / own.program_s,
-            other.cpu_s / own.cpu_s,
-            other.memory_mb / own.memory_mb,
-            other.all_bound_s / own.all_bound_s,
-            f64::from(other.calls) / f64::from(own.calls.max(1)),
-        ));
+        side_by_side(&mut figures, nodes, &ours, &peers);
     }
-    if let Some(file) = &arguments.json {
-        let all = serde_json::json!({ "slurm-asg": ours, peer::NAME: peers });
-        std::fs::write(file, serde_json::to_string_pretty(&all)? + "\n")?;
-    }
-    Ok(())
+    arguments.json.as_ref().map_or(Ok(()), |file| figures.write(file))
+}
+
+/// Each figure of resuming so many nodes, with the other's.
+fn side_by_side(figures: &mut Figures, nodes: u32, ours: &[Taken], peers: &[Taken]) {
+    let mut add = |key: &str, what: &str, of: &dyn Fn(&Taken) -> f64, goal: Option<f64>| {
+        let of = |all: &[Taken]| all.iter().filter(|it| it.nodes == nodes).map(of).collect();
+        let (name, what) = (format!("peer.{nodes}.{key}"), format!("{nodes} nodes: {what}"));
+        let figure = Figure::new(&name, what, of(ours)).beside(peer::NAME, of(peers));
+        // What is asked is asked for 1,000 nodes.
+        let goal = goal.filter(|_| nodes == 1000);
+        figures.add(goal.map_or(figure.clone(), |most| figure.at_most(most)));
+    };
+    add("program.ms", "ResumeProgram, wall, ms", &|it| it.program_s * 1e3, Some(10.0));
+    add("cpu.ms", "its processor time, ms", &|it| it.cpu_s * 1e3, None);
+    add("memory.mb", "its memory, MB", &|it| it.memory_mb, Some(5.0));
+    add("bound.s", "Slurm's request to all addresses in Slurm, s", &|it| it.all_bound_s, Some(2.0));
+    add("calls", "calls to AWS beside tags", &|it| f64::from(it.calls), Some(12.0));
 }
 
 /// How many nodes Slurm has the address of an instance of; at first a cluster of the lab has its own.
@@ -106,36 +106,4 @@ pub fn with_addresses(lab: &Lab) -> Result<usize> {
     let told = lab.command("sinfo", &["-h", "-N", "-o", "%N %o"])?;
     let words = told.lines().filter_map(|line| line.split_whitespace().nth(1));
     Ok(words.filter(|word| is_address(word)).count())
-}
-
-/// Each figure's median over the runs with so many nodes.
-fn median(all: &[Taken], nodes: u32) -> Taken {
-    let middle = |figure: &dyn Fn(&Taken) -> f64| {
-        let mut values: Vec<f64> = all.iter().filter(|it| it.nodes == nodes).map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
-    let mut calls: Vec<u32> =
-        all.iter().filter(|it| it.nodes == nodes).map(|it| it.calls).collect();
-    calls.sort_unstable();
-    Taken {
-        nodes,
-        program_s: middle(&|it| it.program_s),
-        cpu_s: middle(&|it| it.cpu_s),
-        memory_mb: middle(&|it| it.memory_mb),
-        all_bound_s: middle(&|it| it.all_bound_s),
-        calls: calls.get(calls.len() / 2).copied().unwrap_or_default(),
-    }
-}
-
-fn line(who: &str, it: Taken) {
-    say(&format!(
-        "{who:<30} {:>6} {:>12.1} {:>9.1} {:>10.1} {:>13.0} {:>7}",
-        it.nodes,
-        it.program_s * 1e3,
-        it.cpu_s * 1e3,
-        it.memory_mb,
-        it.all_bound_s * 1e3,
-        it.calls
-    ));
 }

@@ -1,0 +1,65 @@
+//! How soon capacity is asked for, on a controller that has nothing else to do.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use slurm_asg_lab::figures::{Figure, Figures, quantile};
+use slurm_asg_lab::{Lab, now_ms};
+
+use crate::SOON;
+
+/// Slurm's own pass, the binding and the looks after a submission are over after this.
+const QUIET: Duration = Duration::from_secs(4);
+
+/// The time from `began` to the next SetDesiredCapacity at the endpoint, in milliseconds.
+fn until_call(lab: &Lab, began: u64) -> Result<f64> {
+    let mut arrived = None;
+    lab.until("capacity is asked for", SOON, |lab| {
+        let calls = lab.sandbox().calls()?;
+        let call =
+            calls.iter().find(|call| call.action == "SetDesiredCapacity" && call.at_ms >= began);
+        arrived = call.map(|call| call.at_ms);
+        Ok(arrived.is_some())
+    })?;
+    let arrived = arrived.context("no call")?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
+    Ok(arrived.saturating_sub(began) as f64)
+}
+
+/// Slurm is asked for a node, and the resume program is run as Slurm would, before Slurm does.
+pub fn of_resume(figures: &mut Figures, lab: &Lab, runs: u32) -> Result<()> {
+    let mut times = Vec::new();
+    for run in 0..runs {
+        let node = format!("compute-{}", run + 1);
+        lab.command("scontrol", &["update", &format!("NodeName={node}"), "State=POWER_UP"])?;
+        let began = now_ms();
+        lab.command("slurm-asg-resume", &[&node])?;
+        times.push(until_call(lab, began)?);
+        // The next one begins in quiet.
+        lab.until("the node has its instance", SOON, |lab| {
+            let status = lab.status()?;
+            Ok(status.nodes.iter().any(|it| it.name == node && it.instance.is_some()))
+        })?;
+    }
+    let what = "resume program's start to the capacity call, ms";
+    figures.add(Figure::new("call.resume.ms", what, times));
+    Ok(())
+}
+
+/// Jobs are submitted one after the other, each for a node of its own.
+pub fn of_submission(figures: &mut Figures, lab: &Lab, submissions: u32) -> Result<()> {
+    let mut times = Vec::new();
+    for _ in 0..submissions {
+        lab.sandbox().clear_calls()?;
+        let began = now_ms();
+        lab.sbatch(&["--exclusive"], "true")?;
+        times.push(until_call(lab, began)?);
+        std::thread::sleep(QUIET);
+    }
+    let p99 = quantile(&times, 0.99);
+    let what = format!("sbatch's start to the capacity call, {submissions} times, median, ms");
+    figures.add(Figure::new("call.submission.ms", what, times).at_most(150.0));
+    let what = "the same, 99 % of them within, ms";
+    figures.add(Figure::new("call.submission.p99.ms", what, vec![p99]).at_most(400.0));
+    Ok(())
+}

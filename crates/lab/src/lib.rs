@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod capacity;
 mod child;
 mod cluster;
 mod controllers;
@@ -18,6 +19,7 @@ mod ports;
 pub mod processor;
 mod release;
 
+pub use capacity::until_capacity_call;
 pub use child::Child;
 pub use cluster::{Lab, now_ms, say, wait_for};
 pub use controllers::Controller;

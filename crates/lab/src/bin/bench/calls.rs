@@ -2,29 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use slurm_asg_lab::figures::{Figure, Figures, quantile};
-use slurm_asg_lab::{Lab, now_ms};
+use slurm_asg_lab::{Lab, now_ms, until_capacity_call};
 
 use crate::SOON;
 
 /// Slurm's own pass, the binding and the looks after a submission are over after this.
 const QUIET: Duration = Duration::from_secs(4);
-
-/// The time from `began` to the next SetDesiredCapacity at the endpoint, in milliseconds.
-fn until_call(lab: &Lab, began: u64) -> Result<f64> {
-    let mut arrived = None;
-    lab.until("capacity is asked for", SOON, |lab| {
-        let calls = lab.sandbox().calls()?;
-        let call =
-            calls.iter().find(|call| call.action == "SetDesiredCapacity" && call.at_ms >= began);
-        arrived = call.map(|call| call.at_ms);
-        Ok(arrived.is_some())
-    })?;
-    let arrived = arrived.context("no call")?;
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
-    Ok(arrived.saturating_sub(began) as f64)
-}
 
 /// Slurm is asked for a node, and the resume program is run as Slurm would, before Slurm does.
 pub fn of_resume(figures: &mut Figures, lab: &Lab, runs: u32) -> Result<()> {
@@ -34,7 +19,7 @@ pub fn of_resume(figures: &mut Figures, lab: &Lab, runs: u32) -> Result<()> {
         lab.command("scontrol", &["update", &format!("NodeName={node}"), "State=POWER_UP"])?;
         let began = now_ms();
         lab.command("slurm-asg-resume", &[&node])?;
-        times.push(until_call(lab, began)?);
+        times.push(until_capacity_call(lab, began, SOON)?);
         // The next one begins in quiet.
         lab.until("the node has its instance", SOON, |lab| {
             let status = lab.status()?;
@@ -53,7 +38,7 @@ pub fn of_submission(figures: &mut Figures, lab: &Lab, submissions: u32) -> Resu
         lab.sandbox().clear_calls()?;
         let began = now_ms();
         lab.sbatch(&["--exclusive"], "true")?;
-        times.push(until_call(lab, began)?);
+        times.push(until_capacity_call(lab, began, SOON)?);
         std::thread::sleep(QUIET);
     }
     let p99 = quantile(&times, 0.99);

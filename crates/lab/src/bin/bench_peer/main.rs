@@ -1,11 +1,16 @@
-//! slurm-asg beside AWS ParallelCluster's own program, in one run on one machine.
+//! slurm-asg beside AWS ParallelCluster's own programs, in one run on one machine.
 //!
 //! Both resume 1, 100 and 1,000 nodes of a real slurmctld. ParallelCluster 3's `slurm_resume`
 //! launches instances, writes its DynamoDB table and tells Slurm their addresses before it ends;
 //! slurm-asg's program only rings, and the plugin does the rest. So two times are told of slurm-asg:
 //! how long Slurm's ResumeProgram takes, and until Slurm has all addresses.
+//!
+//! ParallelCluster 2's `jobwatcher` asks for capacity as slurm-asg does, by an Auto Scaling group's
+//! desired capacity: the time to that call is told of both.
 #![forbid(unsafe_code)]
 
+mod jobwatcher;
+mod moto;
 mod ours;
 mod peer;
 mod python;
@@ -22,13 +27,13 @@ use slurm_asg_lab::{Lab, say};
 /// Nodes that are resumed at once.
 const COUNTS: [u32; 3] = [1, 100, 1000];
 
-/// Resumes nodes with slurm-asg and with ParallelCluster 3's slurm_resume, and prints both.
+/// Does the same with slurm-asg and with ParallelCluster's programs, and prints both.
 #[derive(Debug, Parser)]
 #[command(
     name = "slurm-asg-bench-peer",
     version,
-    after_help = "Example:\n  make bench-peer\n\nThe other program and a mock of AWS for it come from PyPI, into a virtual \
-                  environment below ~/.cache/slurm-asg."
+    after_help = "Example:\n  make bench-peer\n\nThe other programs and a mock of AWS for them come from PyPI, into virtual \
+                  environments below ~/.cache/slurm-asg."
 )]
 struct Arguments {
     /// How often each is done
@@ -67,7 +72,8 @@ fn main() -> ExitCode {
 }
 
 fn compare(arguments: &Arguments) -> Result<()> {
-    let python = python::Environment::prepare()?;
+    let python = python::Environment::prepare(python::RESUME)?;
+    let watcher = python::Environment::prepare(python::JOBWATCHER)?;
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for _ in 0..arguments.runs {
         for nodes in COUNTS {
@@ -75,10 +81,16 @@ fn compare(arguments: &Arguments) -> Result<()> {
             peers.push(peer::resume(&python, nodes)?);
         }
     }
-    let mut figures = Figures::begin("Beside AWS ParallelCluster 3");
+    let mut figures = Figures::begin("Beside AWS ParallelCluster");
     for nodes in COUNTS {
         side_by_side(&mut figures, nodes, &ours, &peers);
     }
+    let (own, other) = (
+        ours::submissions(arguments.runs)?,
+        jobwatcher::submissions(&python, &watcher, arguments.runs)?,
+    );
+    let figure = Figure::new("peer.submission.s", "sbatch's start to the capacity call, s", own);
+    figures.add(figure.beside(jobwatcher::NAME, other));
     arguments.json.as_ref().map_or(Ok(()), |file| figures.write(file))
 }
 

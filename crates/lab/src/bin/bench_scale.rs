@@ -36,6 +36,8 @@ struct Arguments {
 
 /// Clients that submit at the same time.
 const CLIENTS: u32 = 8;
+/// An instance that is so long on its way starts no process.
+const NEVER_MS: u64 = 36_000_000;
 const SOON: Duration = Duration::from_secs(60);
 /// The first looks of a plugin are over after this: an idle loop looks every 30 s.
 const FIRST_LOOKS: Duration = Duration::from_secs(35);
@@ -59,7 +61,8 @@ fn bench(arguments: &Arguments) -> Result<()> {
     arguments.json.as_ref().map_or(Ok(()), |file| figures.write(file))
 }
 
-/// A cluster of which nothing runs: Slurm suspends nothing, and instances would only be launched.
+/// A cluster of which nothing runs: Slurm suspends nothing, and instances stay booting, as the work of a
+/// machine that starts is none of slurmctld's or the plugin's.
 fn start(nodes: u32, plugin: bool) -> Result<Lab> {
     let lab = Lab::start(Options {
         nodes,
@@ -67,7 +70,7 @@ fn start(nodes: u32, plugin: bool) -> Result<Lab> {
         plugin,
         suspend_time_s: 36_000,
         resume_timeout_s: 36_000,
-        boot_command: Some(vec!["/bin/true".to_owned()]),
+        boot_delay_ms: NEVER_MS,
         slurm_conf: "MaxJobCount=100000\n".to_owned(),
         ..Options::default()
     })?;

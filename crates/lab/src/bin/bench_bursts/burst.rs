@@ -1,9 +1,11 @@
 //! One burst: jobs are submitted, all nodes come, and all go again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use slurm_asg_lab::{Lab, now_ms, wait_for};
+use slurm_asg_sandbox::Call;
 
 use crate::record::{Sample, count_terminated, sample};
 use crate::{MANY, REAL};
@@ -12,6 +14,7 @@ use crate::{MANY, REAL};
 const JOB_NODES: u32 = 100;
 /// Between samples; each costs the plugin a list of all nodes that are not powered down.
 const PAUSE: Duration = Duration::from_millis(500);
+const TERMINATE: &str = "TerminateInstanceInAutoScalingGroup";
 /// For each way: up and down.
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -61,6 +64,9 @@ pub fn run(lab: &Lab, size: Size) -> Result<Burst> {
         Ok(left.trim().is_empty())
     })?;
     let ran_s = seconds(began_ms, now_ms());
+    let state = lab.sandbox().state()?;
+    let group = state.group(&format!("hpc-{MANY}")).context("the sandbox lacks a group")?;
+    let many: BTreeSet<_> = group.instances.iter().map(|it| it.id.clone()).collect();
     let down_ms = now_ms();
     lab.command("scancel", &["-p", MANY])?;
     let list = format!("NodeName={MANY}-[1-{}]", size.many);
@@ -73,7 +79,7 @@ pub fn run(lab: &Lab, size: Size) -> Result<Burst> {
     let calls = lab.sandbox().calls()?;
     let ends: Vec<_> = calls
         .iter()
-        .filter(|it| it.action == "TerminateInstanceInAutoScalingGroup" && it.status == 200)
+        .filter(|it| it.action == TERMINATE && it.status == 200)
         .map(|it| Ok((it.at_ms, u32::try_from(it.instances())?)))
         .collect::<Result<_>>()?;
     count_terminated(&mut samples, &ends);
@@ -89,13 +95,17 @@ pub fn run(lab: &Lab, size: Size) -> Result<Burst> {
     };
     #[expect(clippy::cast_precision_loss, reason = "calls of one burst")]
     let count = calls.iter().filter(|it| it.action != "CreateTags").count() as f64;
-    let last_end = ends.iter().map(|(at_ms, _)| *at_ms).max().unwrap_or_default();
+    // Slurm suspends the real nodes in its own time, which is not what the order takes.
+    let of_many = |call: &&Call| {
+        call.action == TERMINATE && call.params.values().any(|value| many.contains(value))
+    };
+    let ordered = calls.iter().filter(of_many).map(|it| it.at_ms).max().unwrap_or_default();
     Ok(Burst {
         asked_s: reached(&|it| it.asked)?,
         launched_s: reached(&|it| it.launched)?,
         bound_s: reached(&|it| it.bound)?,
         ran_s,
-        terminated_s: seconds(down_ms, last_end),
+        terminated_s: seconds(down_ms, ordered),
         zero_s,
         calls: count,
         size,

@@ -1,5 +1,6 @@
-//! When capacity is asked for.
+//! When capacity is asked for, and when Slurm has it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,4 +24,16 @@ pub fn until_capacity_call(lab: &Lab, began: u64, limit: Duration) -> Result<f64
     let arrived = arrived.context("no call")?;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
     Ok(arrived.saturating_sub(began) as f64)
+}
+
+/// How many nodes Slurm has the address of an instance of; at first a cluster of the lab has its own.
+///
+/// # Errors
+/// If Slurm does not answer.
+pub fn nodes_with_addresses(lab: &Lab) -> Result<usize> {
+    let is_address =
+        |word: &str| word.parse::<IpAddr>().is_ok_and(|address| address != Ipv4Addr::LOCALHOST);
+    let told = lab.command("sinfo", &["-h", "-N", "-o", "%N %o"])?;
+    let words = told.lines().filter_map(|line| line.split_whitespace().nth(1));
+    Ok(words.filter(|word| is_address(word)).count())
 }

@@ -19,7 +19,7 @@ mod ports;
 pub mod processor;
 mod release;
 
-pub use capacity::until_capacity_call;
+pub use capacity::{nodes_with_addresses, until_capacity_call};
 pub use child::Child;
 pub use cluster::{Lab, now_ms, say, wait_for};
 pub use controllers::Controller;

@@ -1,14 +1,15 @@
 //! Many nodes are powered up and suspended at once, in clusters of several sizes.
 //!
 //! No slurmd runs, and instances stay booting: Slurm is asked to power nodes up and, before they have
-//! registered, down again, and calls both programs for them.
+//! registered, down again, and calls both programs for them. Instances get their names at the pace that
+//! EC2 allows, ten a second: what is waited for is their addresses in Slurm.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use slurm_asg_lab::figures::{Figure, Figures, median};
 use slurm_asg_lab::processor::Meter;
-use slurm_asg_lab::{Lab, Options, wait_for};
+use slurm_asg_lab::{Lab, Options, nodes_with_addresses, wait_for};
 
 use crate::SOON;
 use crate::functions::grouped;
@@ -32,9 +33,10 @@ struct Pass {
 pub fn measure(figures: &mut Figures, sizes: &[u32], runs: u32) -> Result<()> {
     let mut costs = Vec::new();
     for &nodes in sizes {
-        // The first pass of a cluster fills what is filled once: memory, connections.
         let runs = if nodes > MANY { 1 } else { runs };
-        let passes = suspend(nodes, runs)?;
+        // Slurm may keep the addresses of nodes that it has powered down: each pass has a new cluster.
+        let passes: Vec<_> =
+            (0..runs).map(|_| pass(&start(nodes)?, nodes)).collect::<Result<_>>()?;
         let of = |figure: &dyn Fn(&Pass) -> f64| passes.iter().map(figure).collect::<Vec<f64>>();
         let (many, key) = (grouped(nodes), format!("suspend.{nodes}"));
         let down = format!("{many} nodes suspended, to all terminate calls answered, s");
@@ -44,7 +46,7 @@ pub fn measure(figures: &mut Figures, sizes: &[u32], runs: u32) -> Result<()> {
         let asked = nodes == MANY;
         figures.add(if asked { down.at_most(2.0) } else { down });
         figures.add(if asked { calls.at_most(12.0) } else { calls });
-        let up = format!("{many} nodes powered up, to all bound and named, s");
+        let up = format!("{many} nodes powered up, to all addresses in Slurm, s");
         figures.add(Figure::new(&format!("resume.{nodes}.s"), up, of(&|it| it.up_s)));
         let each = of(&|it| it.cpu_s * 1e6 / f64::from(nodes));
         costs.push((nodes, median(&each)));
@@ -59,7 +61,7 @@ pub fn measure(figures: &mut Figures, sizes: &[u32], runs: u32) -> Result<()> {
     Ok(())
 }
 
-fn suspend(nodes: u32, runs: u32) -> Result<Vec<Pass>> {
+fn start(nodes: u32) -> Result<Lab> {
     let lab = Lab::start(Options {
         nodes,
         max: nodes,
@@ -72,7 +74,7 @@ fn suspend(nodes: u32, runs: u32) -> Result<Vec<Pass>> {
         ..Options::default()
     })?;
     lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
-    (0..runs).map(|_| pass(&lab, nodes)).collect()
+    Ok(lab)
 }
 
 fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
@@ -81,7 +83,9 @@ fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
     let used = meter.seconds()?;
     let began = Instant::now();
     lab.command("scontrol", &["update", &list, "State=POWER_UP"])?;
-    until(&mut meter, "each node has its instance", || Ok(named(lab)? == nodes))?;
+    until(&mut meter, "each node has its instance", || {
+        Ok(nodes_with_addresses(lab)? == nodes as usize)
+    })?;
     let up_s = began.elapsed().as_secs_f64();
     lab.sandbox().clear_calls()?;
     let began = Instant::now();
@@ -95,7 +99,7 @@ fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
         Ok(answered.iter().map(|call| call.instances()).sum::<usize>() >= nodes as usize)
     })?;
     let down_s = began.elapsed().as_secs_f64();
-    // The next pass begins in quiet, and this one pays for all of its own.
+    // This pass pays for all of its own.
     until(&mut meter, "the nodes are off", || {
         Ok(lab.instances()?.is_empty() && lab.status()?.nodes.is_empty())
     })?;
@@ -105,13 +109,7 @@ fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
     Ok(Pass { up_s, down_s, cpu_s, calls })
 }
 
-/// Instances that have their node's name: the last that is done for a node that comes.
-fn named(lab: &Lab) -> Result<u32> {
-    let with = lab.instances()?.into_iter().filter(|it| it.tags.contains_key("slurm-asg:node"));
-    Ok(u32::try_from(with.count())?)
-}
-
-/// Waits by asking the sandbox, as an answer of the plugin's would be among what is measured.
+/// Waits by asking Slurm and the sandbox, as answers of the plugin's would be among what is measured.
 fn until(meter: &mut Meter, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let held = wait_for(LIMIT, || match meter.seconds().and_then(|_| holds()) {
         Ok(true) => Some(Ok(())),

@@ -43,7 +43,7 @@ struct Arguments {
 /// The kind of nodes whose instances boot for ever.
 const MANY: &str = "many";
 /// The kind that has a slurmd.
-const REAL: &str = "real";
+const REAL: &str = "few";
 /// An instance that is so long on its way starts no process.
 const NEVER_MS: u64 = 36_000_000;
 /// What an instance with a slurmd does. Here they are on the controller's machine, and so many at once

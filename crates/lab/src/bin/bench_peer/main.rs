@@ -15,14 +15,13 @@ mod ours;
 mod peer;
 mod python;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use slurm_asg_lab::figures::{Figure, Figures};
-use slurm_asg_lab::{Lab, say};
+use slurm_asg_lab::say;
 
 /// Nodes that are resumed at once.
 const COUNTS: [u32; 3] = [1, 100, 1000];
@@ -109,13 +108,4 @@ fn side_by_side(figures: &mut Figures, nodes: u32, ours: &[Taken], peers: &[Take
     add("memory.mb", "its memory, MB", &|it| it.memory_mb, Some(5.0));
     add("bound.s", "Slurm's request to all addresses in Slurm, s", &|it| it.all_bound_s, Some(2.0));
     add("calls", "calls to AWS beside tags", &|it| f64::from(it.calls), Some(12.0));
-}
-
-/// How many nodes Slurm has the address of an instance of; at first a cluster of the lab has its own.
-pub fn with_addresses(lab: &Lab) -> Result<usize> {
-    let is_address =
-        |word: &str| word.parse::<IpAddr>().is_ok_and(|address| address != Ipv4Addr::LOCALHOST);
-    let told = lab.command("sinfo", &["-h", "-N", "-o", "%N %o"])?;
-    let words = told.lines().filter_map(|line| line.split_whitespace().nth(1));
-    Ok(words.filter(|word| is_address(word)).count())
 }

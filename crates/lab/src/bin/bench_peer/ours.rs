@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use slurm_asg_lab::{Lab, Options, now_ms, until_capacity_call};
+use slurm_asg_lab::{Lab, Options, nodes_with_addresses, now_ms, until_capacity_call};
 
+use crate::Taken;
 use crate::python::{self, Environment};
-use crate::{Taken, with_addresses};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -35,7 +35,9 @@ pub fn resume(python: &Environment, nodes: u32) -> Result<Taken> {
     lab.sandbox().clear_calls()?;
     let called = note_calls(&lab, &program)?;
     lab.command("scontrol", &["update", &format!("NodeName={list}"), "State=POWER_UP"])?;
-    lab.until("each node has its address", SOON, |lab| Ok(with_addresses(lab)? == nodes as usize))?;
+    lab.until("each node has its address", SOON, |lab| {
+        Ok(nodes_with_addresses(lab)? == nodes as usize)
+    })?;
     let ended = SystemTime::now();
     // Slurm's own pass, up to a second or two before, is the same for every ResumeProgram.
     let began = fs::metadata(called)?.modified()?;

@@ -7,11 +7,11 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use slurm_asg_lab::{Lab, Layout, NodeKind, Options};
+use slurm_asg_lab::{Lab, Layout, NodeKind, Options, nodes_with_addresses};
 
+use crate::Taken;
 use crate::moto::{Moto, REGION};
 use crate::python::Environment;
-use crate::{Taken, with_addresses};
 
 /// Who it is.
 pub const NAME: &str = "ParallelCluster 3.11.1";
@@ -65,7 +65,10 @@ pub fn resume(python: &Environment, nodes: u32) -> Result<Taken> {
     set.push(("SLURM_RESUME_FILE".to_owned(), dir.join("resume.json").display().to_string()));
     let before = moto.calls()?;
     let run = python.measure(&python.program("slurm_resume"), &[&list], &set)?;
-    ensure!(with_addresses(&lab)? == nodes as usize, "slurm_resume has not resumed all nodes");
+    ensure!(
+        nodes_with_addresses(&lab)? == nodes as usize,
+        "slurm_resume has not resumed all nodes"
+    );
     Ok(Taken {
         nodes,
         program_s: run.wall_s,

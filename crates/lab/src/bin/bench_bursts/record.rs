@@ -18,7 +18,8 @@ pub struct Sample {
     pub asked: u32,
     /// Living instances at AWS.
     pub launched: u32,
-    /// Nodes with an instance, as of the plugin's last look.
+    /// Nodes with an instance, as of the plugin's last look: that may be half a minute ago, so the curve
+    /// is late.
     pub bound: u32,
     /// Instances for which a terminate call was answered, since the record was cleared.
     pub terminated: u32,

@@ -20,8 +20,8 @@ struct Arguments {
     /// Files that the programs have written with --json, in the order in which they are shown
     #[arg(required = true)]
     figures: Vec<PathBuf>,
-    /// Where RESULTS.md and results.json go; reasons.toml there says why a figure is not reached, and
-    /// bursts.svg is shown
+    /// Where RESULTS.md and results.json go; reasons.toml there says why a figure is not reached, notes.md
+    /// what is to be said of the run, and bursts.svg is shown
     #[arg(long, default_value = "benches")]
     out: PathBuf,
 }
@@ -79,7 +79,10 @@ fn join(arguments: &Arguments) -> Result<()> {
         arguments.figures.iter().map(|file| Figures::read(file)).collect::<Result<_>>()?;
     let reasons = reasons(&arguments.out.join("reasons.toml"))?;
     let circumstances = circumstances()?;
-    let text = text(&circumstances, &parts, &reasons, arguments.out.join("bursts.svg").exists())?;
+    let has_chart = arguments.out.join("bursts.svg").exists();
+    // Only if there is something to say of this run.
+    let notes = fs::read_to_string(arguments.out.join("notes.md")).unwrap_or_default();
+    let text = text(&circumstances, &parts, &reasons, has_chart, &notes)?;
     fs::write(arguments.out.join("RESULTS.md"), text)?;
     let joined = |figure| joined(figure, &reasons);
     let parts = parts.iter().map(|part| Part {
@@ -140,6 +143,7 @@ fn text(
     parts: &[Figures],
     reasons: &BTreeMap<String, String>,
     has_chart: bool,
+    notes: &str,
 ) -> Result<String> {
     let Circumstances { processor, cores, memory_gb, kernel, .. } = circumstances;
     let Circumstances { slurm, rustc, slurm_asg, date, load, .. } = circumstances;
@@ -154,6 +158,9 @@ fn text(
          | Rust | {rustc} |\n| slurm-asg | {slurm_asg} |\n| date | {date} |\n\
          | load at the end | {load} |"
     )?;
+    if !notes.is_empty() {
+        writeln!(out, "\n{}", notes.trim_end())?;
+    }
     let mut missed = Vec::new();
     for part in parts {
         writeln!(

@@ -9,7 +9,8 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Random worlds for each property of the plan.
 export SLURM_ASG_CASES ?= 10000
 
-.PHONY: help deps build demo test test-releases packages test-packages soak chaos memcheck fuzz oracle lint deny bench bench-peer bench-scale clean
+.PHONY: help deps build demo test test-releases packages test-packages soak chaos memcheck fuzz oracle lint deny \
+	bench bench-build bench-quick bench-alone bench-peer bench-scale bench-queue bench-bursts bench-results clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -79,21 +80,39 @@ ADVISORIES ?= 0
 deny: ## licences, sources and versions of the dependencies (ADVISORIES=1: advisories, yanked crates)
 	tools/check-deps $(ADVISORIES)
 
-bench: deps ## print the figures: plan, report, sizes, hook, programs, capacity call, memory (root)
-	$(CARGO) build --release --workspace --bins --lib
-	tools/bench-plan $(RELEASE)
-	tools/bench-report $(RELEASE)
-	$(RELEASE)/slurm-asg-bench
+# Figures of the last run, one file for each program.
+FIGURES := $(CARGO_TARGET_DIR)/figures
+# How often the programs take a figure, and ParallelCluster's beside it.
+RUNS ?= 5
 
-# How often `make bench-peer` does each.
-RUNS ?= 3
-bench-peer: deps ## resume 1, 100 and 1,000 nodes beside ParallelCluster's own program (RUNS=3, PyPI, root)
+bench-build: deps
 	$(CARGO) build --release --workspace --bins --lib
-	$(RELEASE)/slurm-asg-bench-peer --runs $(RUNS) --json $(CARGO_TARGET_DIR)/bench-peer.json
+	@mkdir -p $(FIGURES)
 
-bench-scale: deps ## what 10,000 nodes and 5,000 submissions cost (minutes, root)
-	$(CARGO) build --release --workspace --bins --lib
-	$(RELEASE)/slurm-asg-bench-scale
+bench: bench-alone bench-peer bench-scale bench-queue bench-bursts ## take all figures, write benches/RESULTS.md (an hour, PyPI, root)
+	$(MAKE) bench-results
+
+bench-quick: bench-build ## print the figures that take no time: under three minutes once it is built (root)
+	$(RELEASE)/slurm-asg-bench --quick
+
+bench-alone: bench-build ## plan, report, sizes, hook, programs, capacity call, memory, suspension (RUNS=5, root)
+	$(RELEASE)/slurm-asg-bench --runs $(RUNS) --json $(FIGURES)/alone.json
+
+bench-peer: bench-build ## resume 1, 100 and 1,000 nodes beside ParallelCluster's own program (RUNS=5, PyPI, root)
+	$(RELEASE)/slurm-asg-bench-peer --runs $(RUNS) --json $(FIGURES)/peer.json
+
+bench-scale: bench-build ## what 10,000 nodes and 5,000 submissions cost (RUNS=5, root)
+	$(RELEASE)/slurm-asg-bench-scale --runs $(RUNS) --json $(FIGURES)/scale.json
+
+bench-queue: bench-build ## what 100,000 queued jobs cost slurmctld (root)
+	$(RELEASE)/slurm-asg-bench-queue --json $(FIGURES)/queue.json
+
+bench-bursts: bench-build ## 1,000, 5,000 and 10,000 nodes and back to zero, drawn in benches/bursts.svg (root)
+	$(RELEASE)/slurm-asg-bench-bursts --json $(FIGURES)/bursts.json --svg benches/bursts.svg
+
+bench-results: ## write benches/RESULTS.md and results.json from the last figures of each
+	$(RELEASE)/slurm-asg-bench-results --out benches \
+		$(FIGURES)/alone.json $(FIGURES)/peer.json $(FIGURES)/scale.json $(FIGURES)/queue.json $(FIGURES)/bursts.json
 
 clean: ## remove what was built
 	rm -rf $(CARGO_TARGET_DIR)

@@ -274,7 +274,7 @@ async fn turn_until_changed(
         let now = Instant::now();
         let lag = due.map_or(Duration::ZERO, |due| began.saturating_duration_since(due));
         note_look(board, now - began, lag, &calls.api_calls, engine.messages());
-        pace.looked(now, look.pause);
+        pace.looked(now, look.pause, look.quiet);
         let rest = now + look.rest;
         told.look(&mut chronicle, &policy, &look);
         board.show(&policy, look);

@@ -20,6 +20,8 @@ pub struct Pace {
     soon: Option<Instant>,
     /// After the last ring.
     later: Vec<Instant>,
+    /// Until then rings bring no look.
+    quiet: Option<Instant>,
 }
 
 impl Pace {
@@ -29,8 +31,10 @@ impl Pace {
         self.later = LATER.iter().map(|after| now + *after).collect();
     }
 
-    /// A look ended at `now`, and asks for another after `pause`.
-    pub fn looked(&mut self, now: Instant, pause: Duration) {
+    /// A look ended at `now`, and asks for another after `pause`, and for none because of rings
+    /// within `quiet`. Rings are not forgotten meanwhile.
+    pub fn looked(&mut self, now: Instant, pause: Duration, quiet: Duration) {
+        self.quiet = Some(now + quiet);
         self.soon = None;
         self.later.retain(|at| *at > now);
         self.planned = Some(now + pause);
@@ -40,7 +44,8 @@ impl Pace {
     pub fn next(&self) -> Option<Instant> {
         self.planned.map(|planned| {
             let rung = self.soon.iter().chain(&self.later).min();
-            rung.map_or(planned, |rung| planned.min(*rung))
+            let rung = rung.map(|rung| self.quiet.map_or(*rung, |quiet| quiet.max(*rung)));
+            rung.map_or(planned, |rung| planned.min(rung))
         })
     }
 }
@@ -58,13 +63,13 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::default();
         assert_eq!(pace.next(), None);
-        pace.looked(start, Duration::from_secs(30));
+        pace.looked(start, Duration::from_secs(30), Duration::ZERO);
         assert_eq!(millis(&pace, start), 30_000);
         pace.ring(start);
         for due in [100, 300, 1000, 2000] {
             assert_eq!(millis(&pace, start), due);
             let then = start + Duration::from_millis(u64::try_from(due).unwrap());
-            pace.looked(then, Duration::from_secs(30));
+            pace.looked(then, Duration::from_secs(30), Duration::ZERO);
         }
         assert_eq!(millis(&pace, start), 32_000);
     }
@@ -73,11 +78,28 @@ mod tests {
     fn rings_without_end_neither_put_the_look_off_nor_pile_up() {
         let start = Instant::now();
         let mut pace = Pace::default();
-        pace.looked(start, Duration::from_secs(30));
+        pace.looked(start, Duration::from_secs(30), Duration::ZERO);
         for nth in 0..1000 {
             pace.ring(start + Duration::from_millis(nth));
         }
         assert_eq!(millis(&pace, start), 100);
         assert_eq!(pace.later.len(), LATER.len());
+    }
+    #[test]
+    fn rings_within_the_quiet_wait_for_its_end_and_planned_looks_do_not() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.looked(start, Duration::from_secs(30), Duration::from_secs(20));
+        assert_eq!(millis(&pace, start), 30_000);
+        pace.ring(start + Duration::from_secs(5));
+        assert_eq!(millis(&pace, start), 20_000);
+        pace.looked(
+            start + Duration::from_secs(20),
+            Duration::from_secs(1),
+            Duration::from_secs(20),
+        );
+        assert_eq!(millis(&pace, start), 21_000);
+        pace.ring(start + Duration::from_secs(50));
+        assert_eq!(millis(&pace, start), 21_000);
     }
 }

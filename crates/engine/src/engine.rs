@@ -57,6 +57,9 @@ const COST_SHARE: u32 = 50;
 /// The longest rest for that reason: a slow answer may be slurmctld waiting for its own locks,
 /// and what Slurm wants must not wait long for that.
 const REST_MAX: Duration = Duration::from_secs(5);
+/// The longest quiet for that reason, in which submissions alone call for no look. Slurm itself says
+/// when it wants a node: what waits is capacity that is asked for ahead of it.
+const QUIET_MAX: Duration = Duration::from_secs(60);
 
 /// The loop with everything it works on.
 #[derive(Debug)]
@@ -132,6 +135,9 @@ pub struct Look {
     pub pause: Duration,
     /// Do not look again earlier, whatever happens: looking costs slurmctld time.
     pub rest: Duration,
+    /// Do not look again earlier because of submissions alone: with a long queue each look costs
+    /// slurmctld much more time than one job is worth.
+    pub quiet: Duration,
 }
 
 impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, J> {
@@ -232,9 +238,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
         self.tell_waiting_users(&snapshot, &plan, now);
         let pause = self.pause(&plan, now);
-        let rest = cost.saturating_mul(COST_SHARE).min(REST_MAX);
+        let (rest, quiet) = rest_and_quiet(cost);
         let troubles = self.troubles.lasting();
-        Look { at: now, snapshot, memory, plan, troubles, pause, rest }
+        Look { at: now, snapshot, memory, plan, troubles, pause, rest, quiet }
     }
 
     /// Has those told whose jobs wait for nodes that cannot come now.
@@ -673,4 +679,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
 /// Leaves undone what must not be done.
 fn take_out(plan: &mut Plan, violations: &[Violation]) {
     plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
+}
+
+/// How long slurmctld is left alone after a look that cost it so much.
+fn rest_and_quiet(cost: Duration) -> (Duration, Duration) {
+    let fair = cost.saturating_mul(COST_SHARE);
+    (fair.min(REST_MAX), fair.min(QUIET_MAX))
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::alarms::{Parameters, sandbox_alarms};
 use crate::controllers;
-use crate::options::{Alarms, Layout, Options};
+use crate::options::{Alarms, Layout, NodeKind, Options};
 
 /// The name of the sandbox's queue.
 const QUEUE: &str = "slurm-asg-events";
@@ -234,14 +234,17 @@ impl Files {
             options.boot_command.clone().unwrap_or_else(|| vec!["/bin/sh".into(), script]);
         let boot_env = BTreeMap::from([("SLURM_CONF", self.text("slurm.conf"))]);
         let further: toml::Table = toml::from_str(&options.asg_keys)?;
-        let groups = options.layout().kinds.into_iter().map(|kind| {
+        let own = |kind: &str| options.kind_asg_keys.get(kind).map_or("", String::as_str);
+        let group = |kind: NodeKind| {
             let max = if options.layout.is_some() { kind.count } else { options.max };
             let mut group = further.clone();
+            group.extend(toml::from_str::<toml::Table>(own(&kind.name))?);
             group.insert("name".into(), format!("hpc-{}", kind.name).into());
             group.insert("min".into(), i64::from(options.min).into());
             group.insert("max".into(), i64::from(max).into());
-            toml::Value::from(group)
-        });
+            Ok(toml::Value::from(group))
+        };
+        let groups: Result<Vec<_>> = options.layout().kinds.into_iter().map(group).collect();
         let mut table = toml::Table::new();
         table.insert("queues".into(), vec![QUEUE].into());
         table.insert("batch_terminate".into(), options.batch_terminate.into());
@@ -250,7 +253,7 @@ impl Files {
         table.insert("launch_delay_ms".into(), i64::try_from(options.launch_delay_ms)?.into());
         table.insert("boot_delay_ms".into(), i64::try_from(options.boot_delay_ms)?.into());
         table.insert("log_dir".into(), self.text("log").into());
-        table.insert("group".into(), toml::Value::Array(groups.collect()));
+        table.insert("group".into(), toml::Value::Array(groups?));
         if let Some(alarms) = options.alarms {
             table.insert("alarm".into(), sandbox_alarms(&parameters(alarms))?.into());
         }

@@ -7,15 +7,19 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod capacity;
 mod child;
 mod cluster;
 mod controllers;
+pub mod figures;
 mod files;
 mod jobs;
 mod options;
 mod ports;
+pub mod processor;
 mod release;
 
+pub use capacity::{nodes_with_addresses, until_capacity_call};
 pub use child::Child;
 pub use cluster::{Lab, now_ms, say, wait_for};
 pub use controllers::Controller;

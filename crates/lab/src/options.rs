@@ -1,5 +1,6 @@
 //! What a test or the demo may want different.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How a cluster is set up. The default is the classic first contact: group "compute", eight
@@ -40,6 +41,8 @@ pub struct Options {
     pub group_keys: String,
     /// Further lines of the Auto Scaling group in the sandbox.
     pub asg_keys: String,
+    /// The same for the Auto Scaling groups of single kinds of nodes, by the kinds' names.
+    pub kind_asg_keys: BTreeMap<String, String>,
     /// Further lines of slurm.conf.
     pub slurm_conf: String,
     /// asg.toml names a queue, which the sandbox has: AWS's notices come over it.
@@ -166,6 +169,7 @@ impl Default for Options {
             plugin: true,
             group_keys: String::new(),
             asg_keys: String::new(),
+            kind_asg_keys: BTreeMap::new(),
             slurm_conf: String::new(),
             events_queue: false,
             alarms: None,

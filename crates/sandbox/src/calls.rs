@@ -21,6 +21,14 @@ pub struct Call {
     pub error_code: Option<String>,
 }
 
+impl Call {
+    /// How many instances it names.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        self.params.keys().filter(|key| key.starts_with("InstanceId")).count()
+    }
+}
+
 /// Names a call in the record, also after older ones were forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallId(u64);

@@ -72,6 +72,8 @@ pub struct GroupConfig {
     pub max: u32,
     /// Desired capacity at the start; the minimum if not given.
     pub desired: Option<u32>,
+    /// From Pending until an instance is InService, if not as for the other groups.
+    pub boot_delay_ms: Option<u64>,
     /// EC2 instance type.
     #[serde(default = "default_instance_type")]
     pub instance_type: String,

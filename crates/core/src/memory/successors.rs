@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Binding, Memory, Release, note_gone};
-use crate::ids::{InstanceId, NodeName};
+use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::node_state::Phase;
 use crate::plan::{TerminateCause, is_gone};
 use crate::snapshot::{Asg, Machine, Node, Snapshot};
@@ -14,12 +14,33 @@ struct Place<'a> {
     name: &'a NodeName,
     node: &'a Node,
     binding: &'a Binding,
-    asg: &'a Asg,
+    free: &'a Free<'a>,
     snapshot: &'a Snapshot,
     /// Its instance is gone: nothing runs at its address.
     gone: bool,
     /// That, or Slurm would not take it any more.
     is_over: bool,
+}
+
+/// The instances of an Auto Scaling group that count as capacity and that no node is known to have.
+struct Free<'a> {
+    all: Vec<&'a InstanceId>,
+    by_tag: BTreeMap<&'a NodeName, Vec<&'a InstanceId>>,
+}
+
+impl<'a> Free<'a> {
+    fn of(asg: &'a Asg, bound: &BTreeSet<InstanceId>, snapshot: &'a Snapshot) -> Self {
+        let members = asg.instances.iter().filter(|(_, member)| member.lifecycle.is_capacity());
+        let all: Vec<_> = members.map(|(id, _)| id).filter(|id| !bound.contains(*id)).collect();
+        let mut by_tag: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for id in &all {
+            let facts = snapshot.machines.get(*id).and_then(Machine::facts);
+            if let Some(tag) = facts.and_then(|facts| facts.node_tag.as_ref()) {
+                by_tag.entry(tag).or_default().push(*id);
+            }
+        }
+        Self { all, by_tag }
+    }
 }
 
 impl Memory {
@@ -28,14 +49,18 @@ impl Memory {
         let Some(nodes) = snapshot.nodes.known() else { return };
         let bound: BTreeSet<InstanceId> =
             self.bindings.values().map(|binding| binding.instance.clone()).collect();
+        // Looked up once for all nodes: with thousands of both, each looking at each takes minutes.
+        let known = snapshot.asgs.iter().filter_map(|(asg, seen)| Some((asg, seen.known()?)));
+        let free: BTreeMap<&AsgName, Free<'_>> =
+            known.map(|(name, asg)| (name, Free::of(asg, &bound, snapshot))).collect();
         for (name, binding) in &mut self.bindings {
-            let (Some(node), Some(asg)) = (nodes.get(name), snapshot.asg(&binding.asg)) else {
+            let (Some(node), Some(free)) = (nodes.get(name), free.get(&binding.asg)) else {
                 continue;
             };
             let gone = is_gone(binding, snapshot);
             let is_over = gone || binding.outdated;
-            let place = Place { name, node, binding, asg, snapshot, gone, is_over };
-            let Some(successor) = place.successor(&bound, &self.releases).cloned() else {
+            let place = Place { name, node, binding, free, snapshot, gone, is_over };
+            let Some(successor) = place.successor(&self.releases).cloned() else {
                 continue;
             };
             let new = Binding::new(&successor, &binding.asg, snapshot.now);
@@ -60,19 +85,15 @@ impl Memory {
 impl<'a> Place<'a> {
     /// The instance that the node has been given since. Slurm reaches the node there; or it has the
     /// node's tag, and Slurm does not reach the node at the one that memory says.
-    fn successor(
-        &self,
-        bound: &BTreeSet<InstanceId>,
-        releases: &BTreeMap<InstanceId, Release>,
-    ) -> Option<&'a InstanceId> {
+    fn successor(&self, releases: &BTreeMap<InstanceId, Release>) -> Option<&'a InstanceId> {
         if !matches!(self.node.state.phase(), Phase::Up | Phase::Booting) {
             return None;
         }
-        let members =
-            self.asg.instances.iter().filter(|(_, member)| member.lifecycle.is_capacity());
-        let free = || members.clone().map(|(id, _)| id).filter(|id| !bound.contains(*id));
-        let by_address = free().find(|id| self.is_over && self.is_reached_at(id));
-        let by_tag = || free().find(|id| !releases.contains_key(*id) && self.has_been_given(id));
+        let all = if self.is_over { self.free.all.as_slice() } else { &[] };
+        let by_address = all.iter().find(|id| self.is_reached_at(id)).copied();
+        let tagged = self.free.by_tag.get(self.name).map_or(&[][..], Vec::as_slice);
+        let given = |id: &&&InstanceId| !releases.contains_key(**id) && self.has_been_given(id);
+        let by_tag = || tagged.iter().find(given).copied();
         let serves = !self.gone && self.is_reached_at(&self.binding.instance);
         by_address.or_else(|| by_tag().filter(|_| !serves))
     }

@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use slurm_asg_lab::figures::{Figure, Figures};
+use slurm_asg_lab::processor::Meter;
 use slurm_asg_lab::{Lab, Options, say};
 
 /// Prints what the plugin costs with many nodes and many jobs.
@@ -20,19 +23,24 @@ struct Arguments {
     /// For how long the large cluster is watched while nothing happens, seconds
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(30..=3600))]
     watch: u64,
-    /// Jobs that are submitted with and without the plugin
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(8..=50_000))]
+    /// Jobs that are submitted with and without the plugin; 0 leaves this out
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(..=50_000))]
     jobs: u32,
     /// How often
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
     runs: u32,
+    /// Write the figures to this file too, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 /// Clients that submit at the same time.
 const CLIENTS: u32 = 8;
+/// An instance that is so long on its way starts no process.
+const NEVER_MS: u64 = 36_000_000;
 const SOON: Duration = Duration::from_secs(60);
-/// Clock ticks in a second, as /proc has them on Linux (proc(5), `sysconf(_SC_CLK_TCK)`).
-const TICKS: f64 = 100.0;
+/// The first looks of a plugin are over after this: an idle loop looks every 30 s.
+const FIRST_LOOKS: Duration = Duration::from_secs(35);
 
 fn main() -> ExitCode {
     match bench(&Arguments::parse()) {
@@ -45,11 +53,16 @@ fn main() -> ExitCode {
 }
 
 fn bench(arguments: &Arguments) -> Result<()> {
-    large(arguments.nodes, Duration::from_secs(arguments.watch))?;
-    submit(arguments.jobs, arguments.runs)
+    let mut figures = Figures::begin("A large and a busy slurmctld");
+    large(&mut figures, arguments.nodes, Duration::from_secs(arguments.watch))?;
+    if arguments.jobs >= CLIENTS {
+        submit(&mut figures, arguments.jobs, arguments.runs)?;
+    }
+    arguments.json.as_ref().map_or(Ok(()), |file| figures.write(file))
 }
 
-/// A cluster of which nothing runs: Slurm suspends nothing, and instances would only be launched.
+/// A cluster of which nothing runs: Slurm suspends nothing, and instances stay booting, as the work of a
+/// machine that starts is none of slurmctld's or the plugin's.
 fn start(nodes: u32, plugin: bool) -> Result<Lab> {
     let lab = Lab::start(Options {
         nodes,
@@ -57,7 +70,7 @@ fn start(nodes: u32, plugin: bool) -> Result<Lab> {
         plugin,
         suspend_time_s: 36_000,
         resume_timeout_s: 36_000,
-        boot_command: Some(vec!["/bin/true".to_owned()]),
+        boot_delay_ms: NEVER_MS,
         slurm_conf: "MaxJobCount=100000\n".to_owned(),
         ..Options::default()
     })?;
@@ -67,43 +80,52 @@ fn start(nodes: u32, plugin: bool) -> Result<Lab> {
     Ok(lab)
 }
 
-fn large(nodes: u32, watch: Duration) -> Result<()> {
+fn large(figures: &mut Figures, nodes: u32, watch: Duration) -> Result<()> {
     let without = {
         let lab = start(nodes, false)?;
-        std::thread::sleep(Duration::from_secs(5));
+        std::thread::sleep(FIRST_LOOKS);
         lab.slurmctld_memory_mb()?
     };
     let lab = start(nodes, true)?;
-    // The first looks are over.
-    std::thread::sleep(Duration::from_secs(35));
+    std::thread::sleep(FIRST_LOOKS);
     lab.sandbox().clear_calls()?;
-    let before = ticks(&lab)?;
-    std::thread::sleep(watch);
-    let share = (ticks(&lab)? - before) / TICKS / watch.as_secs_f64() * 100.0;
+    let mut meter = Meter::start(lab.slurmctld_pid().context("slurmctld does not run")?)?;
+    let (before, began) = (meter.seconds()?, Instant::now());
+    while began.elapsed() < watch {
+        std::thread::sleep(Duration::from_secs(2));
+        meter.seconds()?;
+    }
+    let share = (meter.seconds()? - before) / began.elapsed().as_secs_f64() * 100.0;
     let calls = f64::from(u32::try_from(lab.sandbox().calls()?.len())?);
-    let minutes = watch.as_secs_f64() / 60.0;
-    figure(&format!("{nodes} nodes, slurmctld without the plugin, MB"), without);
-    let more = lab.slurmctld_memory_mb()? - without;
-    figure(&format!("{nodes} nodes, more with the plugin, MB (expected: at most 40)"), more);
-    figure(&format!("{nodes} nodes, idle, % of a core (expected: at most 0.2)"), share);
-    figure(
-        &format!("{nodes} nodes, idle, calls to AWS a minute (expected: at most 4)"),
-        calls / minutes,
-    );
+    let calls = calls / (began.elapsed().as_secs_f64() / 60.0);
+    let with = lab.slurmctld_memory_mb()?;
+    let figure = |key: &str, what: &str, value| {
+        Figure::new(&format!("idle.{nodes}.{key}"), format!("{nodes} nodes, {what}"), vec![value])
+    };
+    figures.add(figure("mb", "slurmctld with the plugin, MB", with));
+    let more = figure("more.mb", "slurmctld's memory more with the plugin, MB", with - without);
+    figures.add(more.at_most(40.0));
+    figures.add(figure("cpu", "idle, the plugin's threads, % of a core", share).at_most(0.2));
+    figures.add(figure("calls", "idle, calls to AWS a minute", calls).at_most(4.0));
     Ok(())
 }
 
 /// Submits jobs, with the plugin and without it in turn, and compares the pairs.
-fn submit(jobs: u32, runs: u32) -> Result<()> {
-    let (mut ratios, mut rates) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        let without = rate(jobs, false)?;
-        let with = rate(jobs, true)?;
-        ratios.push(with / without);
-        rates.push(with);
+fn submit(figures: &mut Figures, jobs: u32, runs: u32) -> Result<()> {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for run in 0..runs {
+        // What the machine does besides may grow or wane: whoever is first takes turns.
+        let own_first = run % 2 == 1;
+        for plugin in [own_first, !own_first] {
+            let rate = rate(jobs, plugin)?;
+            if plugin { with.push(rate) } else { without.push(rate) }
+        }
     }
-    figure(&format!("{jobs} jobs by {CLIENTS} clients, jobs a second with it"), median(&mut rates));
-    figure("the same, with it to without it (expected: at least 0.98)", median(&mut ratios));
+    let ratios = with.iter().zip(&without).map(|(with, without)| with / without).collect();
+    let what = format!("{jobs} jobs by {CLIENTS} clients, jobs a second");
+    figures.add(Figure::new("submit.rate", what, with).beside("without the plugin", without));
+    let what = "the same, with the plugin to without it";
+    figures.add(Figure::new("submit.ratio", what, ratios).at_least(0.98));
     Ok(())
 }
 
@@ -133,36 +155,4 @@ fn rate(jobs: u32, plugin: bool) -> Result<f64> {
     let queued = lab.command("squeue", &["-h", "-o", "%i"])?.lines().count();
     ensure!(queued >= (each * CLIENTS) as usize, "only {queued} jobs are there");
     Ok(f64::from(each * CLIENTS) / took)
-}
-
-/// Processor time of the plugin's threads in slurmctld, in ticks.
-fn ticks(lab: &Lab) -> Result<f64> {
-    let pid = lab.slurmctld_pid().context("slurmctld does not run")?;
-    let mut sum = 0.0;
-    let mut seen = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let stat = fs::read_to_string(task?.path().join("stat"))?;
-        let (name, rest) = stat.rsplit_once(')').context("odd /proc/PID/stat")?;
-        // The plugin's own, its event log's, and those that its runtime makes for blocking work.
-        if !name.contains("(slurm-asg") && !name.contains("(tokio") {
-            continue;
-        }
-        seen += 1;
-        // proc(5): utime and stime are the 14th and 15th field, the 3rd is the first here.
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        for field in fields.iter().skip(11).take(2) {
-            sum += field.parse::<f64>()?;
-        }
-    }
-    ensure!(seen > 0, "the plugin has no thread");
-    Ok(sum)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn figure(name: &str, value: f64) {
-    say(&format!("{name:<72} {value:>10.2}"));
 }

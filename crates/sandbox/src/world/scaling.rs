@@ -226,11 +226,12 @@ impl World {
         let size = self.cloud.size(name);
         let group = self.cloud.groups.get(name)?;
         let (protected, instance_type) = (group.protects_new, group.config.instance_type.clone());
+        let usual_boot_delay_ms = group.config.boot_delay_ms.unwrap_or(self.config.boot_delay_ms);
         let cause = format!("{cause}, increasing the capacity from {size} to {}.", size + 1);
         let (serial, ip) = self.next_serial_and_address();
         let id = format!("i-0{:016x}", scramble(serial + 1));
         let boots = !self.faults.prevents_boot();
-        let boot_delay_ms = self.faults.boot_delay_ms().unwrap_or(self.config.boot_delay_ms);
+        let boot_delay_ms = self.faults.boot_delay_ms().unwrap_or(usual_boot_delay_ms);
         let instance = Instance {
             id: id.clone(),
             serial,

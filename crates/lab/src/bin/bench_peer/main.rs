@@ -1,33 +1,38 @@
-//! slurm-asg beside AWS ParallelCluster's own program, in one run on one machine.
+//! slurm-asg beside AWS ParallelCluster's own programs, in one run on one machine.
 //!
 //! Both resume 1, 100 and 1,000 nodes of a real slurmctld. ParallelCluster 3's `slurm_resume`
 //! launches instances, writes its DynamoDB table and tells Slurm their addresses before it ends;
 //! slurm-asg's program only rings, and the plugin does the rest. So two times are told of slurm-asg:
 //! how long Slurm's ResumeProgram takes, and until Slurm has all addresses.
+//!
+//! ParallelCluster 2's `jobwatcher` asks for capacity as slurm-asg does, by an Auto Scaling group's
+//! desired capacity: the time to that call is told of both.
 #![forbid(unsafe_code)]
 
+mod jobwatcher;
+mod moto;
 mod ours;
 mod peer;
 mod python;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use slurm_asg_lab::{Lab, say};
+use slurm_asg_lab::figures::{Figure, Figures};
+use slurm_asg_lab::say;
 
 /// Nodes that are resumed at once.
 const COUNTS: [u32; 3] = [1, 100, 1000];
 
-/// Resumes nodes with slurm-asg and with ParallelCluster 3's slurm_resume, and prints both.
+/// Does the same with slurm-asg and with ParallelCluster's programs, and prints both.
 #[derive(Debug, Parser)]
 #[command(
     name = "slurm-asg-bench-peer",
     version,
-    after_help = "Example:\n  make bench-peer\n\nThe other program and a mock of AWS for it come from PyPI, into a virtual \
-                  environment below ~/.cache/slurm-asg."
+    after_help = "Example:\n  make bench-peer\n\nThe other programs and a mock of AWS for them come from PyPI, into virtual \
+                  environments below ~/.cache/slurm-asg."
 )]
 struct Arguments {
     /// How often each is done
@@ -39,7 +44,7 @@ struct Arguments {
 }
 
 /// What resuming some nodes took.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Taken {
     /// How many nodes.
     pub nodes: u32,
@@ -66,7 +71,8 @@ fn main() -> ExitCode {
 }
 
 fn compare(arguments: &Arguments) -> Result<()> {
-    let python = python::Environment::prepare()?;
+    let python = python::Environment::prepare(python::RESUME)?;
+    let watcher = python::Environment::prepare(python::JOBWATCHER)?;
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for _ in 0..arguments.runs {
         for nodes in COUNTS {
@@ -74,68 +80,32 @@ fn compare(arguments: &Arguments) -> Result<()> {
             peers.push(peer::resume(&python, nodes)?);
         }
     }
-    say(&format!(
-        "{:<30} {:>6} {:>12} {:>9} {:>10} {:>13} {:>7}",
-        "medians", "nodes", "program, ms", "CPU, ms", "memory, MB", "all bound, ms", "calls"
-    ));
+    let mut figures = Figures::begin("Beside AWS ParallelCluster");
     for nodes in COUNTS {
-        let (own, other) = (median(&ours, nodes), median(&peers, nodes));
-        line("slurm-asg", own);
-        line(peer::NAME, other);
-        say(&format!(
-            "{:<30} {nodes:>6} {:>11.0}x {:>8.0}x {:>9.0}x {:>12.1}x {:>6.1}x",
-            "  ratio",
-            other.program_s / own.program_s,
-            other.cpu_s / own.cpu_s,
-            other.memory_mb / own.memory_mb,
-            other.all_bound_s / own.all_bound_s,
-            f64::from(other.calls) / f64::from(own.calls.max(1)),
-        ));
+        side_by_side(&mut figures, nodes, &ours, &peers);
     }
-    if let Some(file) = &arguments.json {
-        let all = serde_json::json!({ "slurm-asg": ours, peer::NAME: peers });
-        std::fs::write(file, serde_json::to_string_pretty(&all)? + "\n")?;
-    }
-    Ok(())
+    let (own, other) = (
+        ours::submissions(arguments.runs)?,
+        jobwatcher::submissions(&python, &watcher, arguments.runs)?,
+    );
+    let figure = Figure::new("peer.submission.s", "sbatch's start to the capacity call, s", own);
+    figures.add(figure.beside(jobwatcher::NAME, other));
+    arguments.json.as_ref().map_or(Ok(()), |file| figures.write(file))
 }
 
-/// How many nodes Slurm has the address of an instance of; at first a cluster of the lab has its own.
-pub fn with_addresses(lab: &Lab) -> Result<usize> {
-    let is_address =
-        |word: &str| word.parse::<IpAddr>().is_ok_and(|address| address != Ipv4Addr::LOCALHOST);
-    let told = lab.command("sinfo", &["-h", "-N", "-o", "%N %o"])?;
-    let words = told.lines().filter_map(|line| line.split_whitespace().nth(1));
-    Ok(words.filter(|word| is_address(word)).count())
-}
-
-/// Each figure's median over the runs with so many nodes.
-fn median(all: &[Taken], nodes: u32) -> Taken {
-    let middle = |figure: &dyn Fn(&Taken) -> f64| {
-        let mut values: Vec<f64> = all.iter().filter(|it| it.nodes == nodes).map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// Each figure of resuming so many nodes, with the other's.
+fn side_by_side(figures: &mut Figures, nodes: u32, ours: &[Taken], peers: &[Taken]) {
+    let mut add = |key: &str, what: &str, of: &dyn Fn(&Taken) -> f64, goal: Option<f64>| {
+        let of = |all: &[Taken]| all.iter().filter(|it| it.nodes == nodes).map(of).collect();
+        let (name, what) = (format!("peer.{nodes}.{key}"), format!("{nodes} nodes: {what}"));
+        let figure = Figure::new(&name, what, of(ours)).beside(peer::NAME, of(peers));
+        // What is asked is asked for 1,000 nodes.
+        let goal = goal.filter(|_| nodes == 1000);
+        figures.add(goal.map_or(figure.clone(), |most| figure.at_most(most)));
     };
-    let mut calls: Vec<u32> =
-        all.iter().filter(|it| it.nodes == nodes).map(|it| it.calls).collect();
-    calls.sort_unstable();
-    Taken {
-        nodes,
-        program_s: middle(&|it| it.program_s),
-        cpu_s: middle(&|it| it.cpu_s),
-        memory_mb: middle(&|it| it.memory_mb),
-        all_bound_s: middle(&|it| it.all_bound_s),
-        calls: calls.get(calls.len() / 2).copied().unwrap_or_default(),
-    }
-}
-
-fn line(who: &str, it: Taken) {
-    say(&format!(
-        "{who:<30} {:>6} {:>12.1} {:>9.1} {:>10.1} {:>13.0} {:>7}",
-        it.nodes,
-        it.program_s * 1e3,
-        it.cpu_s * 1e3,
-        it.memory_mb,
-        it.all_bound_s * 1e3,
-        it.calls
-    ));
+    add("program.ms", "ResumeProgram, wall, ms", &|it| it.program_s * 1e3, Some(10.0));
+    add("cpu.ms", "its processor time, ms", &|it| it.cpu_s * 1e3, None);
+    add("memory.mb", "its memory, MB", &|it| it.memory_mb, Some(5.0));
+    add("bound.s", "Slurm's request to all addresses in Slurm, s", &|it| it.all_bound_s, Some(2.0));
+    add("calls", "calls to AWS beside tags", &|it| f64::from(it.calls), Some(12.0));
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use slurm_asg_lab::{Lab, Options};
+use slurm_asg_lab::{Lab, Options, nodes_with_addresses, now_ms, until_capacity_call};
 
+use crate::Taken;
 use crate::python::{self, Environment};
-use crate::{Taken, with_addresses};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -35,7 +35,9 @@ pub fn resume(python: &Environment, nodes: u32) -> Result<Taken> {
     lab.sandbox().clear_calls()?;
     let called = note_calls(&lab, &program)?;
     lab.command("scontrol", &["update", &format!("NodeName={list}"), "State=POWER_UP"])?;
-    lab.until("each node has its address", SOON, |lab| Ok(with_addresses(lab)? == nodes as usize))?;
+    lab.until("each node has its address", SOON, |lab| {
+        Ok(nodes_with_addresses(lab)? == nodes as usize)
+    })?;
     let ended = SystemTime::now();
     // Slurm's own pass, up to a second or two before, is the same for every ResumeProgram.
     let began = fs::metadata(called)?.modified()?;
@@ -50,6 +52,26 @@ pub fn resume(python: &Environment, nodes: u32) -> Result<Taken> {
         all_bound_s,
         calls: u32::try_from(calls)?,
     })
+}
+
+/// The seconds from a submission to the capacity call, for submissions one after the other.
+pub fn submissions(runs: u32) -> Result<Vec<f64>> {
+    let lab = Lab::start(Options {
+        nodes: runs,
+        max: runs,
+        suspend_time_s: 3600,
+        boot_command: Some(vec!["/bin/true".to_owned()]),
+        ..Options::default()
+    })?;
+    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        std::thread::sleep(Duration::from_secs(4));
+        let began = now_ms();
+        lab.sbatch(&["--exclusive"], "true")?;
+        times.push(until_capacity_call(&lab, began, SOON)? / 1e3);
+    }
+    Ok(times)
 }
 
 /// Has the time of Slurm's first call of a program noted, in the file that is returned.

@@ -1,35 +1,32 @@
 //! AWS ParallelCluster 3's slurm_resume: a real slurmctld without the plugin, and moto.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
-use slurm_asg_lab::{Child, Lab, Layout, NodeKind, Options, wait_for};
+use slurm_asg_lab::{Lab, Layout, NodeKind, Options, nodes_with_addresses};
 
+use crate::Taken;
+use crate::moto::{Moto, REGION};
 use crate::python::Environment;
-use crate::{Taken, with_addresses};
 
 /// Who it is.
 pub const NAME: &str = "ParallelCluster 3.11.1";
-const START_MAX: Duration = Duration::from_secs(60);
 /// Queue, kind and compute resource: ParallelCluster reads them from the node's name.
 const KIND: &str = "q1-dy-cr1";
-const REGION: &str = "eu-west-1";
 
 /// Makes the launch template and the table that ParallelCluster has of its own.
 const PREPARE: &str = "
-import boto3, sys
-ec2 = boto3.client('ec2', endpoint_url=sys.argv[1])
+import boto3
+ec2 = boto3.client('ec2')
 vpc = ec2.create_vpc(CidrBlock='10.8.0.0/16')['Vpc']['VpcId']
 subnet = ec2.create_subnet(VpcId=vpc, CidrBlock='10.8.0.0/18')['Subnet']['SubnetId']
 ec2.create_launch_template(LaunchTemplateName='peer-q1-cr1',
     LaunchTemplateData={'InstanceType': 'c5.large', 'ImageId': 'ami-12c6146b'})
-boto3.client('dynamodb', endpoint_url=sys.argv[1]).create_table(
+boto3.client('dynamodb').create_table(
     TableName='parallelcluster-slurm-peer', BillingMode='PAY_PER_REQUEST',
     AttributeDefinitions=[{'AttributeName': 'Id', 'AttributeType': 'S'}],
     KeySchema=[{'AttributeName': 'Id', 'KeyType': 'HASH'}])
@@ -59,19 +56,19 @@ pub fn resume(python: &Environment, nodes: u32) -> Result<Taken> {
         ("PATH".to_owned(), format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", lab.dir().display())),
         ("SLURM_CONF".to_owned(), lab.path("slurm.conf").display().to_string()),
         ("SLURM_BINARIES_DIR".to_owned(), "/usr/bin".to_owned()),
-        ("AWS_ENDPOINT_URL".to_owned(), moto.url.clone()),
-        ("AWS_DEFAULT_REGION".to_owned(), REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID".to_owned(), "testing".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY".to_owned(), "testing".to_owned()),
     ];
-    let subnet = prepare(python, &moto.url, &set)?;
+    set.extend(moto.environment());
+    let subnet = moto.script(PREPARE)?;
     let dir = lab.dir();
     write_files(dir, &subnet, &list)?;
     set.push(("CONFIG_FILE".to_owned(), dir.join("resume.conf").display().to_string()));
     set.push(("SLURM_RESUME_FILE".to_owned(), dir.join("resume.json").display().to_string()));
     let before = moto.calls()?;
     let run = python.measure(&python.program("slurm_resume"), &[&list], &set)?;
-    ensure!(with_addresses(&lab)? == nodes as usize, "slurm_resume has not resumed all nodes");
+    ensure!(
+        nodes_with_addresses(&lab)? == nodes as usize,
+        "slurm_resume has not resumed all nodes"
+    );
     Ok(Taken {
         nodes,
         program_s: run.wall_s,
@@ -80,14 +77,6 @@ pub fn resume(python: &Environment, nodes: u32) -> Result<Taken> {
         all_bound_s: run.wall_s,
         calls: moto.calls()? - before,
     })
-}
-
-fn prepare(python: &Environment, url: &str, set: &[(String, String)]) -> Result<String> {
-    let mut command = Command::new(python.program("python3"));
-    let output = command.args(["-c", PREPARE, url]).envs(set.iter().cloned()).output()?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "moto takes no launch template: {errors}");
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// What ParallelCluster's cook book writes on a head node, as far as slurm_resume reads it.
@@ -129,32 +118,4 @@ fn write_files(dir: &Path, subnet: &str, list: &str) -> Result<()> {
     let now = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M:%S.%6N+0000"]).output()?;
     fs::write(dir.join("heartbeat"), String::from_utf8_lossy(&now.stdout).trim())?;
     Ok(())
-}
-
-/// A running moto. Dropping it ends it.
-struct Moto {
-    _process: Child,
-    url: String,
-    log: PathBuf,
-}
-
-impl Moto {
-    fn start(python: &Environment, log: &Path) -> Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let program = python.program("moto_server").display().to_string();
-        let port = address.port().to_string();
-        let mut process = Child::start(&program, &["-H", "127.0.0.1", "-p", &port], &[], log)?;
-        wait_for(START_MAX, || {
-            let ended = process.check().err();
-            ended.map(Err).or_else(|| TcpStream::connect(address).ok().map(Ok))
-        })
-        .context("moto_server does not listen")??;
-        Ok(Self { _process: process, url: format!("http://{address}"), log: log.to_owned() })
-    }
-
-    /// Requests so far.
-    fn calls(&self) -> Result<u32> {
-        let log = fs::read_to_string(&self.log)?;
-        Ok(u32::try_from(log.lines().filter(|line| line.contains("\"POST ")).count())?)
-    }
 }

@@ -1,4 +1,4 @@
-//! The virtual environment with the other program, and a program that measures programs.
+//! The virtual environments with the other programs, and a program that measures programs.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,9 +6,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The last release whose slurm_resume Slurm 22.05 understands.
-pub const NODE_PACKAGE: &str = "3.11.1";
-const MOTO: &str = "5.2.5";
+/// The last release whose slurm_resume Slurm 22.05 understands, and the mock of AWS.
+pub const RESUME: (&str, &[&str]) =
+    ("peer-3.11.1", &["aws-parallelcluster-node==3.11.1", "moto[server]==5.2.5"]);
+/// The last release with jobwatcher, and what it calls AWS with: it asks for any.
+pub const JOBWATCHER: (&str, &[&str]) =
+    ("peer-2.8.0", &["aws-parallelcluster-node==2.8.0", "boto3==1.44.8"]);
 
 /// Runs a program and prints wall and CPU seconds and the most memory in KiB, on the last line.
 const MEASURE: &str = "
@@ -28,22 +31,22 @@ pub struct Run {
     pub memory_mb: f64,
 }
 
-/// The virtual environment.
+/// A virtual environment.
 pub struct Environment {
     home: PathBuf,
 }
 
 impl Environment {
-    /// Installs it, unless that was done before.
-    pub fn prepare() -> Result<Self> {
+    /// Installs these packages under this name, unless that was done before.
+    pub fn prepare((name, packages): (&str, &[&str])) -> Result<Self> {
         let cache = std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty());
         let cache = cache
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
             .context("HOME is not set")?;
-        let home = cache.join("slurm-asg").join(format!("peer-{NODE_PACKAGE}"));
+        let home = cache.join("slurm-asg").join(name);
         fs::create_dir_all(home.parent().unwrap_or(Path::new("/")))?;
-        let lock = File::create(home.with_extension("lock"))?;
+        let lock = File::create(cache.join("slurm-asg").join(format!("{name}.lock")))?;
         lock.lock()?;
         let finished = home.join("finished");
         if !finished.exists() {
@@ -51,10 +54,6 @@ impl Environment {
                 fs::remove_dir_all(&home)?;
             }
             run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-            let packages = [
-                format!("aws-parallelcluster-node=={NODE_PACKAGE}"),
-                format!("moto[server]=={MOTO}"),
-            ];
             run(Command::new(home.join("bin/pip")).args(["install", "--quiet"]).args(packages))?;
             fs::write(finished, "")?;
         }

@@ -8,6 +8,10 @@ use super::{Action, Protect};
 use crate::ids::InstanceId;
 use crate::snapshot::Lifecycle;
 
+/// Instances of one group that one plan protects, 50 a call: the calls are paced, and the loop waits
+/// for them.
+const PROTECT_MAX: usize = 500;
+
 impl Pass<'_, '_> {
     /// Has instances protected that serve nodes and are not. AWS takes it from InService on.
     pub(super) fn protect(&mut self, leaving: &BTreeSet<InstanceId>) {
@@ -29,7 +33,7 @@ impl Pass<'_, '_> {
             let retry = self.scene.memory.protect_retry.get(asg);
             match retry.filter(|retry| retry.not_before > now && !all.is_empty()) {
                 Some(retry) => later = Some(retry.not_before),
-                None => found.extend(all),
+                None => found.extend(all.into_iter().take(PROTECT_MAX)),
             }
         }
         if let Some(at) = later {
@@ -57,6 +61,32 @@ mod tests {
         world.comes_to("i-2", Lifecycle::InService);
         world.pass(5);
         assert_eq!(told(&world.plan()), ["protect i-2"]);
+    }
+
+    #[test]
+    fn of_thousands_of_instances_a_part_is_protected_at_a_time() {
+        let mut world = World::new(0, 1000, &[]);
+        world.policy = crate::policy::parse(
+            "asg.toml".as_ref(),
+            "[[group]]\nname = 'g'\nnodes = 'n[1-600]'\nasg = 'a'\n",
+        )
+        .unwrap();
+        for nth in 1..=600 {
+            let (node, id) = (format!("n{nth}"), format!("i-{nth}"));
+            world.node_mut(&node).state =
+                crate::node_state::NodeState(crate::testing::state("idle"));
+            world.launch(&id, Lifecycle::InService);
+            world.bind(&node, &id);
+        }
+        world.asg_mut().desired = 600;
+        world.unprotect();
+        let plan = world.plan();
+        assert_eq!(plan.actions.len(), 500);
+        world.carry_out(&plan);
+        let plan = world.plan();
+        assert_eq!((plan.actions.len(), plan.wake_at.is_some()), (0, true));
+        world.pass(5);
+        assert_eq!(world.plan().actions.len(), 100);
     }
 
     #[test]

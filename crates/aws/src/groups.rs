@@ -126,7 +126,8 @@ pub async fn set_sizes(
     Ok(())
 }
 
-fn number(operation: &'static str, count: u32) -> Result<i32, CloudError> {
+/// A count as the API takes it.
+pub fn number(operation: &'static str, count: u32) -> Result<i32, CloudError> {
     i32::try_from(count)
         .map_err(|_| odd_answer(operation, &format!("{count} is more than AWS can count")))
 }

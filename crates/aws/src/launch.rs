@@ -13,7 +13,8 @@ use slurm_asg_engine::{CloudError, CloudErrorKind};
 
 use crate::AwsCloud;
 use crate::at_once;
-use crate::classify::{Failure, code_and_kind, cut_short, odd_answer, one_line};
+use crate::classify::{Failure, code_and_kind, cut_short, one_line};
+use crate::groups::number;
 
 const LAUNCH: &str = "LaunchInstances";
 
@@ -23,8 +24,10 @@ pub async fn launch(cloud: &AwsCloud, requests: &[Launch]) -> Vec<Result<Launche
         let (clients, turn) = (cloud.clients.clone(), cloud.paces.asg_write.turn());
         async move {
             turn.wait().await;
-            let count = i32::try_from(request.count);
-            let Ok(count) = count else { return (at, Err(odd_answer(LAUNCH, "too many"))) };
+            let count = match number(LAUNCH, request.count) {
+                Ok(count) => count,
+                Err(error) => return (at, Err(error)),
+            };
             let call = clients.autoscaling.launch_instances();
             let call = call.auto_scaling_group_name(request.asg.as_str()).requested_capacity(count);
             let call = call.availability_zones(&request.zone).client_token(&request.token);

@@ -29,7 +29,7 @@ const TAGS_LAG: Duration = Duration::from_secs(5);
 const HOOKS_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// The last look at AWS.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CloudView {
     /// When the loop began.
     began: Timestamp,
@@ -46,17 +46,8 @@ pub struct CloudView {
 
 impl CloudView {
     /// Nothing has been looked at by a loop that began then.
-    pub const fn new(began: Timestamp) -> Self {
-        Self {
-            began,
-            asgs: BTreeMap::new(),
-            machines: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            hooks: BTreeMap::new(),
-            launches: BTreeMap::new(),
-            read_at: None,
-            retry: None,
-        }
+    pub fn new(began: Timestamp) -> Self {
+        Self { began, ..Self::default() }
     }
 
     /// The same loop begins to look anew.

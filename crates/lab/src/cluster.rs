@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -435,6 +435,15 @@ impl Lab {
         )
     }
 
+    /// Waits until the plugin has looked at Slurm and AWS.
+    ///
+    /// # Errors
+    /// If it has not in time.
+    pub fn until_looked(&self, limit: Duration) -> Result<()> {
+        let has_looked = |lab: &Self| Ok(lab.status()?.looked_at_ms.is_some());
+        self.until("the plugin has looked", limit, has_looked)
+    }
+
     /// The last lines that each instance has written.
     fn instance_logs(&self) -> String {
         let files = fs::read_dir(self.files.path("log")).into_iter().flatten().flatten();
@@ -484,6 +493,18 @@ impl Drop for Lab {
         }
         self.sandbox.end();
         self.munged.end();
+    }
+}
+
+/// How a program ends, with what went wrong in one line.
+#[must_use]
+pub fn exit_code(program: &str, result: &Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{program}: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }
 

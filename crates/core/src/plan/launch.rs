@@ -30,7 +30,7 @@ struct Claim<'a> {
 impl<'a> Pass<'a, '_> {
     /// Whether the instances of an Auto Scaling group are asked for by zone.
     pub(super) fn launches_by_zone(&self, book: &Book<'_>) -> bool {
-        is_by_zone(self.scene.group, self.scene.memory, book.name) && !book.asg.zones.is_empty()
+        is_by_zone(self.scene.group, self.scene.memory, book.name, book.asg)
     }
 
     /// Says where instances cannot be asked for by zone.
@@ -160,8 +160,10 @@ impl<'a> Pass<'a, '_> {
 }
 
 /// Whether an Auto Scaling group is asked for instances by zone.
-fn is_by_zone(group: &GroupPolicy, memory: &Memory, asg: &AsgName) -> bool {
-    group.api == Api::LaunchInstances && !memory.launch_refusals.contains_key(asg)
+fn is_by_zone(group: &GroupPolicy, memory: &Memory, name: &AsgName, asg: &Asg) -> bool {
+    group.api == Api::LaunchInstances
+        && !memory.launch_refusals.contains_key(name)
+        && !asg.zones.is_empty()
 }
 
 /// Zones that are left alone, and why.
@@ -187,7 +189,7 @@ pub fn cooldown_of_zones(
     memory: &Memory,
     now: Timestamp,
 ) -> Option<Cooldown> {
-    if !is_by_zone(group, memory, name) || asg.zones.is_empty() {
+    if !is_by_zone(group, memory, name, asg) {
         return None;
     }
     let failing = failing_zones(group, name, memory, now);

@@ -10,8 +10,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use serde::Serialize;
+use slurm_asg_lab::exit_code;
 use slurm_asg_lab::figures::{Figure, Figures, Goal, median};
-use slurm_asg_lab::say;
 
 /// Joins the figures of several programs.
 #[derive(Debug, Parser)]
@@ -65,13 +65,7 @@ struct Joined<'a> {
 }
 
 fn main() -> ExitCode {
-    match join(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("bench-results: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("bench-results", &join(&Arguments::parse()))
 }
 
 fn join(arguments: &Arguments) -> Result<()> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use slurm_asg_lab::figures::{Figure, Figures};
 use slurm_asg_lab::processor::Meter;
-use slurm_asg_lab::{Lab, Options, say};
+use slurm_asg_lab::{Lab, Options, exit_code};
 
 /// Prints what the plugin costs with many nodes and many jobs.
 #[derive(Debug, Parser)]
@@ -43,13 +43,7 @@ const SOON: Duration = Duration::from_secs(60);
 const FIRST_LOOKS: Duration = Duration::from_secs(35);
 
 fn main() -> ExitCode {
-    match bench(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("bench-scale: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("bench-scale", &bench(&Arguments::parse()))
 }
 
 fn bench(arguments: &Arguments) -> Result<()> {
@@ -75,7 +69,7 @@ fn start(nodes: u32, plugin: bool) -> Result<Lab> {
         ..Options::default()
     })?;
     if plugin {
-        lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+        lab.until_looked(SOON)?;
     }
     Ok(lab)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use slurm_asg_lab::{Lab, Options, now_ms, say};
+use slurm_asg_lab::{Lab, Options, exit_code, now_ms, say};
 
 /// Shows slurm-asg at work: from no machine to a job's output and back to no machine.
 #[derive(Debug, Parser)]
@@ -20,13 +20,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match demo(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("demo: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("demo", &demo(&Arguments::parse()))
 }
 
 fn demo(arguments: &Arguments) -> Result<()> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use slurm_asg_lab::figures::Figures;
-use slurm_asg_lab::{Lab, Options, say};
+use slurm_asg_lab::{Lab, Options, exit_code};
 
 /// Prints slurm-asg's figures.
 #[derive(Debug, Parser)]
@@ -40,13 +40,7 @@ const NODES: u32 = 100;
 const SOON: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    match bench(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("bench: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("bench", &bench(&Arguments::parse()))
 }
 
 fn bench(arguments: &Arguments) -> Result<()> {
@@ -82,7 +76,7 @@ fn start() -> Result<Lab> {
         boot_command: Some(vec!["/bin/true".to_owned()]),
         ..Options::default()
     })?;
-    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    lab.until_looked(SOON)?;
     Ok(lab)
 }
 

@@ -77,7 +77,7 @@ fn start(nodes: u32) -> Result<Lab> {
         boot_command: Some(vec!["/bin/true".to_owned()]),
         ..Options::default()
     })?;
-    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    lab.until_looked(SOON)?;
     Ok(lab)
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Parser;
 use slurm_asg_lab::figures::{Figure, Figures};
-use slurm_asg_lab::{Lab, Layout, NodeKind, Options, say};
+use slurm_asg_lab::{Lab, Layout, NodeKind, Options, exit_code};
 
 use burst::{Burst, Size};
 
@@ -57,13 +57,7 @@ const BOOT: &str = "dir=${SLURM_CONF%/*}; export SLURM_CONF=$dir/slurmd.conf SCO
 const SOON: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    match bench(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("bench-bursts: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("bench-bursts", &bench(&Arguments::parse()))
 }
 
 fn bench(arguments: &Arguments) -> Result<()> {
@@ -124,7 +118,7 @@ fn start(many: u32, real: u32) -> Result<Lab> {
     let scontrol = lab.path("scontrol-few");
     fs::write(&scontrol, format!("#!/bin/sh\nexec scontrol show node -o '{REAL}-[1-{real}]'\n"))?;
     fs::set_permissions(&scontrol, fs::Permissions::from_mode(0o755))?;
-    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    lab.until_looked(SOON)?;
     Ok(lab)
 }
 

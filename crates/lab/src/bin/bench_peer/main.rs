@@ -20,8 +20,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use slurm_asg_lab::exit_code;
 use slurm_asg_lab::figures::{Figure, Figures};
-use slurm_asg_lab::say;
 
 /// Nodes that are resumed at once.
 const COUNTS: [u32; 3] = [1, 100, 1000];
@@ -61,13 +61,7 @@ pub struct Taken {
 }
 
 fn main() -> ExitCode {
-    match compare(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("bench-peer: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("bench-peer", &compare(&Arguments::parse()))
 }
 
 fn compare(arguments: &Arguments) -> Result<()> {

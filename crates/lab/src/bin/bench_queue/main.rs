@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use slurm_asg_lab::figures::{Figure, Figures};
 use slurm_asg_lab::processor::{Meter, process_seconds};
-use slurm_asg_lab::{Lab, Options, say};
+use slurm_asg_lab::{Lab, Options, exit_code};
 
 use rpc::Served;
 
@@ -59,13 +59,7 @@ struct Watched {
 }
 
 fn main() -> ExitCode {
-    match bench(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("bench-queue: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("bench-queue", &bench(&Arguments::parse()))
 }
 
 fn bench(arguments: &Arguments) -> Result<()> {
@@ -85,7 +79,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
     fill(&lab, arguments.jobs)?;
     let without = look_on(&lab, watch, true, false)?;
     restart(&mut lab, &with)?;
-    lab.until("the plugin has looked", SOON, |lab| Ok(lab.status()?.looked_at_ms.is_some()))?;
+    lab.until_looked(SOON)?;
     std::thread::sleep(FIRST_LOOKS);
     let idle = look_on(&lab, watch, false, true)?;
     let busy = look_on(&lab, watch, true, true)?;

@@ -85,6 +85,7 @@ mod tests {
         assert_eq!(millis(&pace, start), 100);
         assert_eq!(pace.later.len(), LATER.len());
     }
+
     #[test]
     fn rings_within_the_quiet_wait_for_its_end_and_planned_looks_do_not() {
         let start = Instant::now();

@@ -99,7 +99,8 @@ fn outcome(response: Option<&HttpResponse>) -> &'static str {
         CloudErrorKind::Service => "service",
         CloudErrorKind::Denied => "denied",
         CloudErrorKind::Conflict => "conflict",
-        CloudErrorKind::Unsupported | CloudErrorKind::Other => "other",
+        // What was not sent never comes here.
+        CloudErrorKind::Unsupported | CloudErrorKind::NotSent | CloudErrorKind::Other => "other",
     }
 }
 

@@ -181,6 +181,12 @@ pub fn cut_short(operation: &'static str) -> CloudError {
     CloudError { operation, kind: CloudErrorKind::NoAnswer, message }
 }
 
+/// A call that was not begun, as the calls before it took their time.
+pub fn not_sent(operation: &'static str) -> CloudError {
+    let message = "not sent yet, calls before it took their time".to_owned();
+    CloudError { operation, kind: CloudErrorKind::NotSent, message }
+}
+
 /// An answer, or a request, that makes no sense.
 pub fn odd_answer(operation: &'static str, what: &str) -> CloudError {
     CloudError { operation, kind: CloudErrorKind::Other, message: one_line(what) }
@@ -295,6 +301,7 @@ fn advice(operation: &'static str, code: &str, kind: CloudErrorKind) -> Option<S
         | CloudErrorKind::Service
         | CloudErrorKind::Conflict
         | CloudErrorKind::Unsupported
+        | CloudErrorKind::NotSent
         | CloudErrorKind::Other => None,
     }
 }

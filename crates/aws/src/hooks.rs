@@ -8,7 +8,7 @@ use slurm_asg_core::plan::{AnswerHook, HookAnswer};
 use slurm_asg_core::snapshot::{Hook, Transition};
 use slurm_asg_engine::CloudError;
 
-use crate::classify::{Failure, cut_short, odd_answer};
+use crate::classify::{Failure, odd_answer};
 use crate::client::Clients;
 use crate::{AwsCloud, at_once};
 
@@ -53,7 +53,7 @@ fn parse(hook: &LifecycleHook) -> Option<Option<Hook>> {
 
 /// An answer for each, in their order.
 pub async fn answer(cloud: &AwsCloud, answers: &[AnswerHook]) -> Vec<Result<(), CloudError>> {
-    let calls = answers.iter().enumerate().map(|(nth, told)| {
+    let calls = answers.iter().map(|told| {
         let clients = cloud.clients.clone();
         let turn = cloud.paces.asg_write.turn();
         let told = told.clone();
@@ -79,21 +79,15 @@ pub async fn answer(cloud: &AwsCloud, answers: &[AnswerHook]) -> Vec<Result<(), 
                 let sent = call.lifecycle_hook_name(&told.hook).send().await;
                 sent.map(drop).map_err(|error| Failure::of(HEARTBEAT, &error, at))
             };
-            let done = match sent {
+            match sent {
                 // The read was older than the end of the wait.
                 Err(failure) if failure.is_no_longer_held() => Ok(()),
                 other => other.map_err(|failure| failure.error),
-            };
-            (nth, done)
+            }
         }
     });
-    let mut results: Vec<_> = answers.iter().map(|_| Err(cut_short(COMPLETE))).collect();
-    for (nth, done) in at_once::all(calls, cloud.at_once).await {
-        if let Some(result) = results.get_mut(nth) {
-            *result = done;
-        }
-    }
-    results
+    let limits = cloud.limits;
+    at_once::in_order(COMPLETE, calls, limits.at_once, Some(limits.end())).await
 }
 
 #[cfg(test)]

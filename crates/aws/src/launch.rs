@@ -13,43 +13,34 @@ use slurm_asg_engine::{CloudError, CloudErrorKind};
 
 use crate::AwsCloud;
 use crate::at_once;
-use crate::classify::{Failure, code_and_kind, cut_short, one_line};
+use crate::classify::{Failure, code_and_kind, one_line};
 use crate::groups::number;
 
 const LAUNCH: &str = "LaunchInstances";
 
 /// Makes the requests, some at once; an answer for each, in their order.
 pub async fn launch(cloud: &AwsCloud, requests: &[Launch]) -> Vec<Result<Launched, CloudError>> {
-    let calls = requests.iter().cloned().enumerate().map(|(at, request)| {
+    let calls = requests.iter().cloned().map(|request| {
         let (clients, turn) = (cloud.clients.clone(), cloud.paces.asg_write.turn());
         async move {
             turn.wait().await;
-            let count = match number(LAUNCH, request.count) {
-                Ok(count) => count,
-                Err(error) => return (at, Err(error)),
-            };
+            let count = number(LAUNCH, request.count)?;
             let call = clients.autoscaling.launch_instances();
             let call = call.auto_scaling_group_name(request.asg.as_str()).requested_capacity(count);
             let call = call.availability_zones(&request.zone).client_token(&request.token);
             // What cannot be had in this zone is asked for elsewhere, by the next plan.
             let sent = call.retry_strategy(RetryStrategy::None).send().await;
-            let answer = match sent {
+            match sent {
                 Ok(answer) => Ok(parse(&answer, &request)),
                 Err(error) => {
                     let failure = Failure::of(LAUNCH, &error, &clients.autoscaling_at);
                     Err(sorted(failure))
                 }
-            };
-            (at, answer)
+            }
         }
     });
-    let mut answers = vec![Err(cut_short(LAUNCH)); requests.len()];
-    for (at, answer) in at_once::all(calls, cloud.at_once).await {
-        if let Some(place) = answers.get_mut(at) {
-            *place = answer;
-        }
-    }
-    answers
+    // Few, each with a token that is saved already: all are sent.
+    at_once::in_order(LAUNCH, calls, cloud.limits.at_once, None).await
 }
 
 /// Tells what cannot be done here from what failed this time.

@@ -28,6 +28,7 @@ mod terminate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use slurm_asg_core::advice::Advice;
 use slurm_asg_core::ids::{AsgName, InstanceId, NodeName};
@@ -45,15 +46,13 @@ pub use client::{Settings, loader};
 pub use survey::Surveyor;
 pub use tags::NODE_TAG;
 
+use at_once::Limits;
 use client::Clients;
 use consoles::Consoles;
 use metrics::Publisher;
 use pace::Paces;
 use queue::Listener;
 use tags::Tagger;
-
-/// Single terminate calls under way at once, where batches are not known.
-const AT_ONCE: usize = 8;
 
 /// The Auto Scaling, EC2 and CloudWatch APIs of one account and region.
 #[derive(Debug)]
@@ -62,8 +61,7 @@ pub struct AwsCloud {
     paces: Paces,
     /// Whether TerminateInstanceInAutoScalingGroup takes InstanceIds here, as far as is known.
     batches: AtomicBool,
-    /// Single terminate calls under way at once.
-    at_once: usize,
+    limits: Limits,
     tagger: Tagger,
     consoles: Consoles,
     publisher: Publisher,
@@ -94,7 +92,7 @@ impl AwsCloud {
             clients,
             paces: Paces::default(),
             batches: AtomicBool::new(true),
-            at_once: AT_ONCE,
+            limits: Limits::default(),
             tagger,
             consoles,
             publisher,
@@ -131,7 +129,15 @@ impl AwsCloud {
     /// The same for an endpoint that can serve one call at a time only, as some mocks of AWS.
     #[must_use]
     pub fn one_call_at_a_time(self) -> Self {
-        Self { at_once: 1, ..self }
+        let limits = Limits { at_once: 1, ..self.limits };
+        Self { limits, ..self }
+    }
+
+    /// The same, with the calls of a request beginning for so long; those that are left were not sent.
+    #[must_use]
+    pub fn beginning_calls_for(self, begin_for: Duration) -> Self {
+        let limits = Limits { begin_for, ..self.limits };
+        Self { limits, ..self }
     }
 }
 

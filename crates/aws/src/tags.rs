@@ -129,7 +129,7 @@ pub async fn write(
             (id, written)
         }
     });
-    at_once::all(calls, cloud.at_once.min(AT_ONCE_MAX)).await.into_iter().collect()
+    at_once::all(calls, cloud.limits.at_once.min(AT_ONCE_MAX)).await.into_iter().collect()
 }
 
 async fn write_names(queue: Arc<Queue>, clients: Clients) {
@@ -170,7 +170,8 @@ async fn write_names(queue: Arc<Queue>, clients: Clients) {
 /// Conflict: the instance is not known, perhaps not yet.
 fn may_be_cured(error: &CloudError) -> bool {
     match error.kind {
-        CloudErrorKind::Throttled
+        CloudErrorKind::NotSent
+        | CloudErrorKind::Throttled
         | CloudErrorKind::NoAnswer
         | CloudErrorKind::Service
         | CloudErrorKind::Conflict => true,

@@ -14,8 +14,9 @@ use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
 use slurm_asg_core::ids::InstanceId;
 use slurm_asg_core::snapshot::{Lifecycle, Machine};
 use slurm_asg_engine::{CloudError, TerminateRequest};
+use tokio::time::Instant;
 
-use crate::classify::{Failure, cut_short, named_in};
+use crate::classify::{Failure, cut_short, named_in, not_sent};
 use crate::{AwsCloud, at_once, groups, instances};
 
 const TERMINATE: &str = "TerminateInstanceInAutoScalingGroup";
@@ -42,7 +43,12 @@ pub async fn terminate(cloud: &AwsCloud, request: &TerminateRequest) -> Answers 
     let ids: Vec<InstanceId> =
         request.instances.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
     let mut answers = Answers::new();
+    let end = cloud.limits.end();
     for ids in ids.chunks(IDS_MAX) {
+        if Instant::now() >= end {
+            leave(&mut answers, ids);
+            continue;
+        }
         let ids: Ids = ids.iter().cloned().collect();
         // One id goes by the form that every endpoint knows.
         let rest = if ids.len() > 1 && cloud.batches.load(Ordering::Relaxed) {
@@ -50,12 +56,17 @@ pub async fn terminate(cloud: &AwsCloud, request: &TerminateRequest) -> Answers 
         } else {
             Rest { ids, learn: false }
         };
-        let done = one_by_one(cloud, request, rest.ids, &mut answers).await;
+        let done = one_by_one(cloud, request, rest.ids, end, &mut answers).await;
         if rest.learn && done > 0 {
             forget_batches(cloud);
         }
     }
     answers
+}
+
+/// No call was made for them.
+fn leave<'a>(answers: &mut Answers, ids: impl IntoIterator<Item = &'a InstanceId>) {
+    answers.extend(ids.into_iter().map(|id| (id.clone(), Err(not_sent(TERMINATE)))));
 }
 
 fn forget_batches(cloud: &AwsCloud) {
@@ -188,14 +199,17 @@ fn confirmed(answer: &Output, ids: &Ids) -> Ids {
     texts.flatten().flat_map(|text| named_in(text, ids)).collect()
 }
 
-/// Sends one call for each id, a few at a time. How many were carried out.
+/// Sends one call for each id, a few at a time, until `end`. How many were carried out.
 async fn one_by_one(
     cloud: &AwsCloud,
     request: &TerminateRequest,
     ids: Ids,
+    end: Instant,
     answers: &mut Answers,
 ) -> usize {
-    let calls = ids.iter().map(|id| {
+    let mut begun = 0;
+    let in_time = ids.iter().take_while(|_| Instant::now() < end).inspect(|_| begun += 1);
+    let calls = in_time.map(|id| {
         let call = cloud.clients.autoscaling.terminate_instance_in_auto_scaling_group();
         let call = call.instance_id(id.as_str());
         let call = call.should_decrement_desired_capacity(request.decrement);
@@ -209,7 +223,7 @@ async fn one_by_one(
     });
     let mut done = 0;
     let mut unclear = BTreeMap::new();
-    for (id, sent) in at_once::all(calls, cloud.at_once).await {
+    for (id, sent) in at_once::all(calls, cloud.limits.at_once).await {
         let answer = match sent {
             Ok(_) => {
                 done += 1;
@@ -227,6 +241,7 @@ async fn one_by_one(
     if !unclear.is_empty() {
         look_at_unclear(cloud, request, unclear, answers).await;
     }
+    leave(answers, ids.iter().skip(begun));
     for id in ids {
         answers.entry(id).or_insert_with(|| Err(cut_short(TERMINATE)));
     }

@@ -187,6 +187,34 @@ async fn an_endpoint_without_batches_is_asked_one_by_one_and_remembered() {
     assert_eq!(calls, ["i-1", "i-1 i-2", "i-2", "i-3", "i-4"]);
 }
 
+/// Of so many instances at an endpoint that takes longer for a call than calls may begin: how many
+/// were terminated, how many were not asked for, and how many calls there were.
+async fn begun_in_time(count: usize, batches: bool) -> (usize, usize, usize) {
+    let server = Server::start(move |request| {
+        std::thread::sleep(Duration::from_millis(400));
+        if batches || !is_batch(request) {
+            return terminated(&request.terminates());
+        }
+        refusal(400, "ValidationError", NULL_ID)
+    });
+    let cloud = cloud_at(&server.url).await.one_call_at_a_time();
+    // Whether it takes batches is known from here on.
+    assert_eq!(terminate(&cloud, "i-a i-b").await, "i-a=ok i-b=ok");
+    let before = server.seen().len();
+    let cloud = cloud.beginning_calls_for(Duration::from_millis(300));
+    let names: Vec<String> = (0..count).map(|n| format!("i-{n}")).collect();
+    let shown = terminate(&cloud, &names.join(" ")).await;
+    let ended = |how: &str| shown.matches(how).count();
+    assert_eq!(ended("=ok") + ended("=NotSent"), count, "{shown}");
+    (ended("=ok"), ended("=NotSent"), server.seen().len() - before)
+}
+
+#[tokio::test]
+async fn a_request_of_many_calls_ends_after_a_while_and_names_what_was_not_sent() {
+    assert_eq!(begun_in_time(250, true).await, (100, 150, 1));
+    assert_eq!(begun_in_time(5, false).await, (1, 4, 1));
+}
+
 #[tokio::test]
 async fn a_gone_instance_is_success_and_does_not_cost_the_others_their_batch() {
     let server = Server::start(|request| {

@@ -66,7 +66,8 @@ pub trait Cloud {
     ) -> impl Future<Output = Result<(), CloudError>>;
 
     /// Terminates instances of one group, by id, in as few calls as the endpoint takes. The
-    /// answer has every id of the request. An instance that is gone already is a success.
+    /// answer has every id of the request: [`CloudErrorKind::NotSent`] for those that would have
+    /// kept the caller waiting. An instance that is gone already is a success.
     fn terminate(
         &self,
         request: &TerminateRequest,
@@ -95,8 +96,9 @@ pub trait Cloud {
     /// If they could not be read.
     fn describe_hooks(&self, asg: &AsgName) -> impl Future<Output = Result<Vec<Hook>, CloudError>>;
 
-    /// Answers life-cycle hooks; an answer for each, in their order. A hook that holds the
-    /// instance no more is a success.
+    /// Answers life-cycle hooks; an answer for each, in their order:
+    /// [`CloudErrorKind::NotSent`] for those that would have kept the caller waiting. A hook that
+    /// holds the instance no more is a success.
     fn answer_hooks(
         &self,
         answers: &[AnswerHook],
@@ -204,6 +206,8 @@ pub struct CloudError {
 /// The kinds of failure that the loop tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloudErrorKind {
+    /// Nothing was asked of AWS: what was asked before took its time, and the loop is to go on.
+    NotSent,
     /// Too many calls: later.
     Throttled,
     /// No answer in time, or no connection: the call may or may not have been carried out.

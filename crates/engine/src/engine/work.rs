@@ -93,7 +93,8 @@ pub(super) async fn launch<C: Cloud>(cloud: &C, launches: &[Launch]) -> Vec<(Act
             match error.kind {
                 CloudErrorKind::NoAnswer | CloudErrorKind::Service => Outcome::Unanswered { why },
                 CloudErrorKind::Unsupported => Outcome::Unsupported { why },
-                CloudErrorKind::Throttled
+                CloudErrorKind::NotSent
+                | CloudErrorKind::Throttled
                 | CloudErrorKind::Denied
                 | CloudErrorKind::Conflict
                 | CloudErrorKind::Other => Outcome::Failed { why },
@@ -188,8 +189,9 @@ pub(super) async fn protect<C: Cloud>(cloud: &C, protects: &[Protect]) -> Vec<(A
     for (asg, members) in by_asg {
         let instances: Vec<_> = members.iter().map(|protect| protect.instance.clone()).collect();
         let results = cloud.protect(&asg, &instances).await;
-        outcomes.extend(members.into_iter().map(|member| {
-            (Action::Protect(member.clone()), outcome_of(&results, &member.instance))
+        outcomes.extend(members.into_iter().filter_map(|member| {
+            let outcome = outcome_of(&results, &member.instance)?;
+            Some((Action::Protect(member.clone()), outcome))
         }));
     }
     outcomes
@@ -203,17 +205,25 @@ pub(super) async fn answer_hooks<C: Cloud>(
         return Vec::new();
     }
     let results = cloud.answer_hooks(answers).await;
-    let actions = answers.iter().cloned().map(Action::AnswerHook);
-    actions.zip(results.iter().map(outcome)).collect()
+    let pairs = answers.iter().zip(&results).filter(|(_, result)| was_sent(result));
+    pairs.map(|(told, result)| (Action::AnswerHook(told.clone()), outcome(result))).collect()
 }
 
-/// What AWS said of one instance of several.
+/// What was not sent has no outcome: the next plan has it again.
+const fn was_sent(result: &Result<(), CloudError>) -> bool {
+    !matches!(result, Err(CloudError { kind: CloudErrorKind::NotSent, .. }))
+}
+
+/// What AWS said of one instance of several; nothing if it was not asked.
 fn outcome_of(
     results: &BTreeMap<InstanceId, Result<(), CloudError>>,
     instance: &InstanceId,
-) -> Outcome {
+) -> Option<Outcome> {
     let silent = || Outcome::Failed { why: "AWS did not answer for it".to_owned() };
-    results.get(instance).map_or_else(silent, outcome)
+    match results.get(instance) {
+        Some(result) => was_sent(result).then(|| outcome(result)),
+        None => Some(silent()),
+    }
 }
 
 pub(super) async fn terminate<C: Cloud>(
@@ -228,10 +238,10 @@ pub(super) async fn terminate<C: Cloud>(
     for ((asg, decrement), members) in by_call {
         let instances = members.iter().map(|terminate| terminate.instance.clone()).collect();
         let results = cloud.terminate(&TerminateRequest { asg, instances, decrement }).await;
-        for member in members {
-            let result = outcome_of(&results, &member.instance);
-            outcomes.push((Action::Terminate(member.clone()), result));
-        }
+        outcomes.extend(members.into_iter().filter_map(|member| {
+            let outcome = outcome_of(&results, &member.instance)?;
+            Some((Action::Terminate(member.clone()), outcome))
+        }));
     }
     outcomes
 }

@@ -627,6 +627,11 @@ impl World {
         (if lost { Way::ReplyLost } else { Way::Well }, kind)
     }
 
+    /// How many of several paced calls begin before it has taken too long.
+    fn sent_in_time(&mut self, calls: usize) -> usize {
+        if calls > 1 && self.rng.u8(0..8) == 0 { self.rng.usize(1..calls) } else { calls }
+    }
+
     /// The time of which a read tells.
     fn read_time(&mut self) -> Millis {
         let lag = self.rng.u64(0..=self.faults.lag_max);
@@ -724,14 +729,19 @@ impl Cloud for Ec2 {
             Err(error) => return all(Err(error)),
         };
         let mut results = BTreeMap::new();
-        for id in &request.instances {
+        let sent = self.0.world().sent_in_time(request.instances.len());
+        for id in request.instances.iter().take(sent) {
             let result = self.0.world().terminate(id, request.decrement);
             results.insert(id.clone(), result);
         }
-        match self.end("Terminate", way).await {
-            Ok(()) => results,
-            Err(error) => all(Err(error)),
+        if let Err(error) = self.end("Terminate", way).await {
+            results.values_mut().for_each(|result| *result = Err(error.clone()));
         }
+        let late = || Err(error("Terminate", CloudErrorKind::NotSent, "not sent yet"));
+        request.instances.iter().for_each(|id| {
+            results.entry(id.clone()).or_insert_with(late);
+        });
+        results
     }
 
     async fn last_failure(
@@ -784,7 +794,16 @@ impl Cloud for Ec2 {
 
     async fn answer_hooks(&self, answers: &[AnswerHook]) -> Vec<Result<(), CloudError>> {
         let mut results = Vec::new();
-        for told in answers {
+        let sent = self.0.world().sent_in_time(answers.len());
+        for (nth, told) in answers.iter().enumerate() {
+            if nth >= sent {
+                results.push(Err(error(
+                    "LifecycleAction",
+                    CloudErrorKind::NotSent,
+                    "not sent yet",
+                )));
+                continue;
+            }
             let result = match self.begin("LifecycleAction").await {
                 Ok(way) => {
                     self.0.world().answer_hook(told);

@@ -65,6 +65,8 @@ struct State {
     asgs: BTreeMap<AsgName, Asg>,
     machines: BTreeMap<InstanceId, Machine>,
     failures: BTreeMap<AsgName, LaunchFailure>,
+    /// How many instances the next call to terminate has time for.
+    terminates: Option<usize>,
     saved: Memory,
     /// How the last publication ended, until that is told.
     published: Option<Result<(), CloudError>>,
@@ -280,7 +282,14 @@ impl Cloud for Fake {
         let how = if request.decrement { "terminate" } else { "replace" };
         let line = format!("{how} {} {}", request.asg, joined(&request.instances));
         let result = self.cloud("terminate", line);
-        request.instances.iter().map(|id| (id.clone(), result.clone())).collect()
+        let sent = self.state().terminates.take().unwrap_or(usize::MAX);
+        let not_sent = || CloudError {
+            operation: "terminate",
+            kind: CloudErrorKind::NotSent,
+            message: "not yet".to_owned(),
+        };
+        let of = |nth| if nth < sent { result.clone() } else { Err(not_sent()) };
+        request.instances.iter().enumerate().map(|(nth, id)| (id.clone(), of(nth))).collect()
     }
 
     async fn last_failure(
@@ -674,6 +683,31 @@ fn terminations_go_in_one_call_per_group_and_keep_the_minimum() {
     log.retain(|line| line.starts_with("terminate") || line.starts_with("replace"));
     // b has i-3, i-4 and i-9, and keeps two.
     assert_eq!(log, ["terminate a i-1,i-2", "replace b i-4", "terminate b i-3"]);
+}
+
+#[test]
+fn what_there_was_no_time_to_terminate_goes_with_the_next_turn() {
+    let fake = Fake::new();
+    for (node, nth) in [("n1", 1), ("n2", 2), ("n3", 3)] {
+        fake.node(node, RELEASED);
+        fake.launch("a", nth);
+        fake.bind(node, "a", nth);
+    }
+    fake.state().terminates = Some(1);
+    let mut engine = fake.engine();
+    let mut looks = Vec::new();
+    for _ in 0..3 {
+        let look = turn(&mut engine);
+        let mut log = fake.log();
+        log.retain(|line| line.starts_with("terminate"));
+        looks.push(log);
+        fake.pass(u64::try_from(look.pause.as_millis()).unwrap());
+    }
+    assert_eq!(looks, [vec!["terminate a i-1,i-2,i-3"], vec!["terminate a i-2,i-3"], vec![]]);
+    assert!(fake.state().now < 1_003_000, "it waits for nothing");
+    let state = fake.state();
+    let events: Vec<_> = state.recorded.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(events, ["instance_terminated"; 3], "what is not sent is no failure");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use slurm_asg_lab::{Lab, now_ms, wait_for};
 use slurm_asg_sandbox::Call;
 
-use crate::record::{Sample, count_terminated, sample};
+use crate::record::{Sample, bindings, count_bound, count_terminated, sample};
 use crate::{MANY, REAL};
 
 /// Nodes of a job that never runs: jobs as large as these are what a large cluster is for.
@@ -83,6 +83,10 @@ pub fn run(lab: &Lab, size: Size) -> Result<Burst> {
         .map(|it| Ok((it.at_ms, u32::try_from(it.instances())?)))
         .collect::<Result<_>>()?;
     count_terminated(&mut samples, &ends);
+    let bindings = bindings(lab, began_ms)?;
+    count_bound(&mut samples, &bindings);
+    let all_bound = bindings.iter().find(|(_, count)| *count >= nodes);
+    let (bound_ms, _) = all_bound.context("the event log does not have all nodes bound")?;
     let terminated: u32 = ends.iter().map(|(_, count)| count).sum();
     ensure!(terminated >= nodes, "{terminated} of {nodes} instances were terminated by a call");
     ensure!(
@@ -103,7 +107,7 @@ pub fn run(lab: &Lab, size: Size) -> Result<Burst> {
     Ok(Burst {
         asked_s: reached(&|it| it.asked)?,
         launched_s: reached(&|it| it.launched)?,
-        bound_s: reached(&|it| it.bound)?,
+        bound_s: seconds(began_ms, *bound_ms),
         ran_s,
         terminated_s: seconds(down_ms, ordered),
         zero_s,

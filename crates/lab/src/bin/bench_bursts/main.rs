@@ -131,11 +131,7 @@ fn add(figures: &mut Figures, burst: &Burst) {
     };
     add("asked", "submission to capacity asked for", burst.asked_s);
     add("launched", "submission to all launched", burst.launched_s);
-    add(
-        "bound",
-        "submission to a status that shows all bound (as of its last look)",
-        burst.bound_s,
-    );
+    add("bound", "submission to all bound", burst.bound_s);
     add("ran", "submission to the last real job's end", burst.ran_s);
     add("terminated", "power-down ordered to all terminate calls answered", burst.terminated_s);
     add("zero", "power-down ordered to no instance", burst.zero_s);

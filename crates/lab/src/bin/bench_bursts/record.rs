@@ -1,9 +1,11 @@
 //! What is seen of a burst against time: samples of the plugin's glance and of the sandbox's state, and
 //! the calls that arrived.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use slurm_asg_core::event::{Event, EventName};
 use slurm_asg_lab::{Lab, now_ms};
 use slurm_asg_wire::{Request, Response, Status, ask};
 
@@ -18,8 +20,8 @@ pub struct Sample {
     pub asked: u32,
     /// Living instances at AWS.
     pub launched: u32,
-    /// Nodes with an instance, as of the plugin's last look: that may be half a minute ago, so the curve
-    /// is late.
+    /// Nodes with an instance. As long as the burst is followed, as of the plugin's last look, which may
+    /// be half a minute ago; then as its event log has it.
     pub bound: u32,
     /// Instances for which a terminate call was answered, since the record was cleared.
     pub terminated: u32,
@@ -53,6 +55,39 @@ fn glance(lab: &Lab) -> Result<Status> {
     }
 }
 
+/// How many nodes had an instance, from each time on at which the event log has a change of that.
+pub fn bindings(lab: &Lab, since_ms: u64) -> Result<Vec<(u64, u32)>> {
+    let log = lab.command("slurm-asg", &["events", "--json"])?;
+    let events: Vec<Event> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    Ok(steps(&events, since_ms))
+}
+
+fn steps(events: &[Event], since_ms: u64) -> Vec<(u64, u32)> {
+    let mut bound = BTreeSet::new();
+    let mut steps = Vec::new();
+    for event in events.iter().filter(|event| event.time.millis() >= since_ms) {
+        let Some(node) = &event.node else { continue };
+        let has_changed = match event.event {
+            EventName::NodeBound => bound.insert(node),
+            EventName::InstanceTerminated => bound.remove(node),
+            _ => false,
+        };
+        if has_changed {
+            steps.push((event.time.millis(), u32::try_from(bound.len()).unwrap_or(u32::MAX)));
+        }
+    }
+    steps
+}
+
+/// Puts into each sample how many nodes had an instance by then.
+pub fn count_bound(samples: &mut [Sample], steps: &[(u64, u32)]) {
+    for sample in samples {
+        let before = steps.partition_point(|(at_ms, _)| *at_ms <= sample.at_ms);
+        let last = before.checked_sub(1).and_then(|last| steps.get(last));
+        sample.bound = last.map_or(0, |(_, count)| *count);
+    }
+}
+
 /// Puts into each sample how many instances had been terminated by then. Calls are few beside tags.
 pub fn count_terminated(samples: &mut [Sample], ends: &[(u64, u32)]) {
     for sample in samples {
@@ -63,7 +98,30 @@ pub fn count_terminated(samples: &mut [Sample], ends: &[(u64, u32)]) {
 
 #[cfg(test)]
 mod tests {
+    use slurm_asg_core::time::Timestamp;
+
     use super::*;
+
+    #[test]
+    fn nodes_are_bound_from_their_event_to_the_end_of_their_instance() {
+        let event = |at_ms, name, node: &str| Event {
+            node: Some(node.into()),
+            ..Event::new(Timestamp::from_millis(at_ms), name)
+        };
+        let events = [
+            event(1, EventName::NodeBound, "a burst before"),
+            event(5, EventName::NodeBound, "n1"),
+            event(5, EventName::InstanceTerminated, "a burst before"),
+            event(7, EventName::NodeBound, "n2"),
+            event(8, EventName::NodeBound, "n2"),
+            event(9, EventName::InstanceTerminated, "n1"),
+        ];
+        let steps = steps(&events, 2);
+        assert_eq!(steps, [(5, 1), (7, 2), (9, 1)]);
+        let mut samples = [4, 5, 8, 10].map(|at_ms| Sample { at_ms, ..Sample::default() });
+        count_bound(&mut samples, &steps);
+        assert_eq!(samples.map(|sample| sample.bound), [0, 1, 2, 1]);
+    }
 
     #[test]
     fn what_was_terminated_adds_up_with_time() {

@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 
 mod boot_times;
 mod boots;
+mod clock;
 mod kept;
 mod launches;
 mod notices;

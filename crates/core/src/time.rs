@@ -35,6 +35,12 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// This point so many milliseconds later, or earlier, saturating.
+    #[must_use]
+    pub const fn moved(self, millis: i64) -> Self {
+        Self(self.0.saturating_add_signed(millis))
+    }
+
     /// This point plus `span`, saturating.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {

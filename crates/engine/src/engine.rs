@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use slurm_asg_core::advice::{Advice, advice};
 use slurm_asg_core::check::{self, Violation, check};
-use slurm_asg_core::event::{Event, EventName, boot_console, failed_boots};
+use slurm_asg_core::event::{Event, EventName, boot_console, clock_set, failed_boots};
 use slurm_asg_core::ids::GroupName;
 use slurm_asg_core::job_notice::notices;
 use slurm_asg_core::memory::{Memory, Outcome, Paused, Retry};
@@ -36,6 +36,7 @@ use crate::journal::Journal;
 use crate::observe::CloudView;
 use crate::publish::Publisher;
 use crate::scheduler::{Nodes, Scheduler};
+use crate::steady::Steady;
 use crate::store::Store;
 use crate::story::{self, Story, with_group};
 use crate::troubles::{About, Troubles};
@@ -50,6 +51,9 @@ const ACTION_PAUSE: Duration = Duration::from_millis(300);
 const FRESH: Duration = Duration::from_millis(250);
 /// Capacity is given back so long after the plan's other calls have begun, and no later.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(1);
+/// Somebody has set the machine's clock, if it is off the loop's by so many milliseconds: by itself it
+/// is not within a turn and a pause.
+const CLOCK_SET_MIN: u64 = 1000;
 /// How often one turn looks again before it acts.
 const ROUNDS_MAX: u32 = 4;
 /// Asking Slurm may cost slurmctld one part in this many of a core.
@@ -67,7 +71,7 @@ pub struct Engine<C, S, K, T, J> {
     policy: Arc<Policy>,
     cloud: C,
     scheduler: S,
-    clock: K,
+    clock: Steady<K>,
     store: T,
     journal: J,
     memory: Memory,
@@ -152,9 +156,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     ) -> Self {
         let mut troubles = Troubles::default();
         troubles.know_groups(&policy);
+        let clock = Steady::new(clock);
         let view = CloudView::new(clock.now());
         let loaded = store.load();
-        let memory = match &loaded {
+        let mut memory = match &loaded {
             Ok(memory) => memory.clone(),
             Err(error) => {
                 troubles.report(
@@ -165,6 +170,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
                 Memory::default()
             }
         };
+        if let Some(millis) = memory.leave_the_future(clock.now()) {
+            let ahead = Duration::from_millis(millis);
+            tracing::info!("state: written by a clock {ahead:?} ahead; its times are moved to now");
+        }
         Self {
             policy,
             cloud,
@@ -202,6 +211,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     /// One turn: observe, plan, check, execute, remember.
     pub async fn turn(&mut self) -> Look {
         self.slurm_read_at = None;
+        self.set_clock();
         let (mut snapshot, plan, mut cost) = self.settle_on_a_plan().await;
         let mut plan = self.checked(plan, &snapshot);
         cost += self.look_again(&mut plan, &mut snapshot).await;
@@ -241,6 +251,22 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let (rest, quiet) = rest_and_quiet(cost);
         let troubles = self.troubles.lasting();
         Look { at: now, snapshot, memory, plan, troubles, pause, rest, quiet }
+    }
+
+    /// Sets the loop's time by the machine's clock. If somebody has set that, what is remembered moves
+    /// along, and AWS is looked at anew.
+    fn set_clock(&mut self) {
+        let millis = self.clock.set();
+        if millis.unsigned_abs() < CLOCK_SET_MIN {
+            return;
+        }
+        self.memory.move_times(millis);
+        self.view = CloudView::new(self.clock.now());
+        self.story.move_times(millis);
+        self.name_retry = None;
+        let event = clock_set(millis, self.clock.now());
+        tracing::info!("{event}");
+        self.record(vec![event]);
     }
 
     /// Has those told whose jobs wait for nodes that cannot come now.

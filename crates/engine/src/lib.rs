@@ -12,6 +12,7 @@ mod journal;
 mod observe;
 mod publish;
 mod scheduler;
+mod steady;
 mod store;
 mod story;
 mod troubles;
@@ -28,10 +29,15 @@ pub use scheduler::{AddressUpdate, Nodes, Scheduler, SchedulerError};
 pub use store::{FileStore, Store, StoreError, read_memory, write_memory};
 pub use troubles::{About, Troubles};
 
+use std::time::Duration;
+
 use slurm_asg_core::time::Timestamp;
 
 /// Where the loop gets the time from.
 pub trait Clock {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// The time since some start, which goes on evenly when somebody sets the clock.
+    fn ticks(&self) -> Duration;
 }

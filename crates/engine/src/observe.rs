@@ -211,7 +211,9 @@ impl CloudView {
                     .and_then(Machine::facts)
                     .is_some_and(|facts| facts.address.is_some());
                 let pause = if complete { ASK_KNOWN_AGAIN } else { ASK_NEW_AGAIN };
-                self.asked.get(*id).is_none_or(|at| now.since(*at) >= pause)
+                let is_due = |at: &Timestamp| now.since(*at) >= pause;
+                // Of the others, another answer would say no more.
+                self.asked.get(*id).is_none_or(|at| is_due(at) && (complete || !self.hides(now)))
             })
             .cloned()
             .collect()
@@ -226,11 +228,16 @@ impl CloudView {
     ) -> Result<(), CloudError> {
         self.asked.extend(ids.iter().map(|id| (id.clone(), now)));
         let mut found = cloud.describe_instances(ids).await?;
-        if now.since(self.began) < TAGS_LAG {
+        if self.hides(now) {
             found.values_mut().for_each(|machine| hide_address(machine, self.began));
         }
         self.machines.extend(found);
         Ok(())
+    }
+
+    /// Whether the loop has begun so short a time ago that tags may not show.
+    fn hides(&self, now: Timestamp) -> bool {
+        now.since(self.began) < TAGS_LAG
     }
 
     /// Forgets instances that neither a group nor memory knows any more.

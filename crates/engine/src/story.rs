@@ -129,6 +129,14 @@ impl Story {
         }
     }
 
+    /// Somebody has set the clock, by so many milliseconds.
+    pub fn move_times(&mut self, millis: i64) {
+        let failures = self.failing.values_mut();
+        let failures = failures.flat_map(|failure| [&mut failure.told_at, &mut failure.tried_at]);
+        let told = self.done.values_mut().chain(self.beats.values_mut());
+        told.chain(failures).for_each(|time| *time = time.moved(millis));
+    }
+
     /// What a plan says of jobs and idle nodes. `memory` is from before it.
     pub fn of_plan(
         &mut self,

@@ -93,6 +93,8 @@ pub struct Count<'a> {
     pub pool: Pool<'a>,
     /// What jobs of this count hold, and until when.
     pub holds: Holds,
+    /// The same of those that the first pass has placed, which come into order when it has ended.
+    begun: Vec<(End, Vec<Hold>)>,
     /// What is kept for jobs that wait.
     pub plan: Plan,
     /// For which job something was kept last, and for how many of its tasks.
@@ -143,6 +145,7 @@ impl<'a> Count<'a> {
             lists: Lists::of(queue, &pool),
             pool,
             holds: Holds::new(),
+            begun: Vec::new(),
             plan: Plan::default(),
             kept: (usize::MAX, 0),
             looks: 0,
@@ -168,6 +171,7 @@ impl<'a> Count<'a> {
     pub fn finish(mut self) -> Demand {
         let entries = self.entries();
         let waiting = self.first_pass(&entries);
+        self.holds = std::mem::take(&mut self.begun).into_iter().collect();
         if !waiting.is_empty() {
             self.pool.wake_claimed();
             // It looks again at those that it tried, before the second pass comes.
@@ -814,9 +818,15 @@ impl<'a> Count<'a> {
         }
         // Of an array slurmctld appends what is left whenever a task starts.
         let is_first = self.got.get(entry.at).is_none_or(|got| got.tasks == 0);
-        let appended = self.got.len().saturating_add(self.holds.len());
+        let holds = self.holds.len().saturating_add(self.begun.len());
+        let appended = self.got.len().saturating_add(holds);
         let place = if is_first { entry.at } else { appended };
-        self.holds.insert(End { at: end, pass: self.pass, place }, held);
+        let end = End { at: end, pass: self.pass, place };
+        if self.pass == 0 {
+            self.begun.push((end, held));
+        } else {
+            self.holds.insert(end, held);
+        }
         self.pool.weigh(entry.partition);
         if let Some(got) = self.got.get_mut(entry.at) {
             got.tasks += 1;

@@ -1,6 +1,7 @@
 //! Which events follow from a plan, from how its actions ended, and from what Slurm asked for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Event, EventName};
 use crate::demand::{JobVerdict, JobWhy};
@@ -235,6 +236,15 @@ pub fn newly_protected(policy: &Policy, memory: &Memory, plan: &Plan, at: Timest
 pub fn failed_boots(policy: &Policy, boots: &[FailedBoot], at: Timestamp) -> Vec<Event> {
     let event = |boot: &FailedBoot| of_boot(policy, boot, at, EventName::NeverRegistered);
     boots.iter().map(event).collect()
+}
+
+/// Somebody has set the machine's clock, by so many milliseconds.
+#[must_use]
+pub fn clock_set(millis: i64, at: Timestamp) -> Event {
+    let way = if millis < 0 { "back" } else { "forward" };
+    let span = Duration::from_millis(millis.unsigned_abs());
+    let reason = Some(format!("{way} by {} s", span.as_secs_f64().round()));
+    Event { reason, ..Event::new(at, EventName::ClockSet) }
 }
 
 /// What the console of an instance that never registered had last.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use chronicle::{Chronicle, STATE_AGAIN};
 pub use follow::{
-    boot_console, counted_jobs, dropped_jobs, failed_boots, failing_launches, heartbeat,
+    boot_console, clock_set, counted_jobs, dropped_jobs, failed_boots, failing_launches, heartbeat,
     newly_protected, of_outcome, of_request,
 };
 pub use name::{EventName, UnknownName};

@@ -31,6 +31,8 @@ macro_rules! names {
 names! {
     /// The plugin has begun to work.
     Started = "started",
+    /// Somebody has set the machine's clock.
+    ClockSet = "clock_set",
     /// A configuration is in force.
     ConfigurationRead = "configuration_read",
     /// A configuration is wrong; the last good one stays in force.

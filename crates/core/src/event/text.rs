@@ -58,6 +58,9 @@ impl Event {
             EventName::Started => {
                 write!(f, "slurm-asg {} has begun to work", self.version.as_deref().unwrap_or("?"))
             }
+            EventName::ClockSet => {
+                write!(f, "the machine's clock was set {reason}; what is remembered moves along")
+            }
             EventName::ConfigurationRead => {
                 write!(f, "{} is in force", self.path.as_deref().unwrap_or("?"))
             }

@@ -78,6 +78,12 @@ pub struct Watch {
     under_way: BTreeMap<NodeName, Timestamp>,
 }
 
+impl Watch {
+    pub(super) fn times(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        self.began.values_mut().chain(self.under_way.values_mut())
+    }
+}
+
 impl PartialEq for Watch {
     fn eq(&self, _: &Self) -> bool {
         true

@@ -6,11 +6,12 @@ use std::collections::BinaryHeap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use slurm_asg_core::time::Timestamp;
 use slurm_asg_engine::Clock;
 
-use crate::world::{Event, World};
+use crate::world::{Event, START, World};
 
 /// Milliseconds of virtual time.
 pub type Millis = u64;
@@ -65,7 +66,12 @@ impl Shared {
 
 impl Clock for Shared {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.borrow().now)
+        let world = self.0.borrow();
+        Timestamp::from_millis(world.now).moved(world.clock_is_ahead)
+    }
+
+    fn ticks(&self) -> Duration {
+        Duration::from_millis(self.0.borrow().now - START)
     }
 }
 

@@ -22,9 +22,10 @@ pub enum Fault {
     EngineDiesMidTurn,
     SlurmctldDies,
     SlurmctldForgets,
+    ClockIsSet,
 }
 
-const ALL: [(Fault, Millis); 11] = [
+const ALL: [(Fault, Millis); 12] = [
     (Fault::InstanceDies, 6 * MINUTE),
     (Fault::AwsTakes, 6 * MINUTE),
     (Fault::ActorTerminates, 10 * MINUTE),
@@ -36,6 +37,7 @@ const ALL: [(Fault, Millis); 11] = [
     (Fault::EngineDiesMidTurn, 5 * MINUTE),
     (Fault::SlurmctldDies, 10 * MINUTE),
     (Fault::SlurmctldForgets, 10 * MINUTE),
+    (Fault::ClockIsSet, 10 * MINUTE),
 ];
 
 /// One seed's faults. Each kind is on or off, so that every combination comes up.

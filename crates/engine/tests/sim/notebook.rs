@@ -31,6 +31,9 @@ impl Notebook {
 
     /// What is wrong with an event, if something is.
     fn fault(&mut self, event: &Event) -> Option<&'static str> {
+        if event.event == EventName::ClockSet {
+            (self.last, self.beats) = (None, BTreeMap::new());
+        }
         if self.last.is_some_and(|last| last > event.time) {
             return Some("before its predecessor");
         }

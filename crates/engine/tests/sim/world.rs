@@ -13,7 +13,7 @@ use crate::oracle::Rate;
 use crate::slurm::{Node, Slurm};
 
 pub const ORPHAN_GRACE: Millis = MINUTE;
-const START: Millis = 1_000_000_000;
+pub const START: Millis = 1_000_000_000;
 /// Lines of the story that are kept for the reader.
 const STORY_MAX: usize = 60;
 
@@ -44,6 +44,8 @@ pub struct Sizes {
 
 pub struct World {
     pub now: Millis,
+    /// How far the controller's clock is ahead of that, milliseconds.
+    pub clock_is_ahead: i64,
     pub rng: Rng,
     pub timeline: Timeline,
     pub sleepers: Vec<Millis>,
@@ -134,6 +136,7 @@ impl World {
         }
         let mut world = Self {
             now: START,
+            clock_is_ahead: 0,
             rng,
             timeline: Timeline::default(),
             sleepers: Vec::new(),
@@ -315,6 +318,11 @@ impl World {
             Fault::SlurmctldDies | Fault::SlurmctldForgets => {
                 self.engine_is_dead = true;
                 self.restart_slurmctld(fault == Fault::SlurmctldForgets);
+                true
+            }
+            Fault::ClockIsSet => {
+                // Farther from AWS's own, nothing would work: requests are signed with the time.
+                self.clock_is_ahead = self.rng.i64(-20_000..=20_000);
                 true
             }
         };

@@ -49,6 +49,8 @@ const POLICY: &str = "
     nodes = 'n[1-6]'
     asg = ['a', 'b']
 ";
+/// When tests begin, milliseconds.
+const START: u64 = 1_000_000;
 const BOOTING: u32 = NodeState::ALLOCATED | NodeState::POWERING_UP;
 const RELEASED: u32 = NodeState::IDLE | NodeState::POWERING_DOWN;
 const OFF: u32 = NodeState::IDLE | NodeState::POWERED_DOWN;
@@ -56,6 +58,8 @@ const OFF: u32 = NodeState::IDLE | NodeState::POWERED_DOWN;
 #[derive(Default)]
 struct State {
     now: u64,
+    /// How far the machine's clock is ahead of that, milliseconds.
+    clock_is_ahead: i64,
     log: Vec<String>,
     /// Calls that fail, by their word in the log.
     fail: BTreeSet<&'static str>,
@@ -90,7 +94,7 @@ type Turner = Engine<Fake, Fake, Fake, Fake, Fake>;
 
 impl Fake {
     fn new() -> Self {
-        let mut state = State { now: 1_000_000, ..State::default() };
+        let mut state = State { now: START, ..State::default() };
         for (name, min) in [("a", 0), ("b", 1)] {
             let asg = Asg { min, max: 4, desired: min, ..Asg::default() };
             state.asgs.insert(name.into(), asg);
@@ -193,7 +197,12 @@ fn joined<'a>(names: impl IntoIterator<Item = &'a InstanceId>) -> String {
 
 impl Clock for Fake {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.state().now)
+        let state = self.state();
+        Timestamp::from_millis(state.now).moved(state.clock_is_ahead)
+    }
+
+    fn ticks(&self) -> Duration {
+        Duration::from_millis(self.state().now - START)
     }
 }
 
@@ -878,6 +887,68 @@ fn a_termination_without_an_answer_is_forgotten_once_ec2_says_so() {
         turn(&mut engine);
     }
     assert!(engine.memory().releases.is_empty(), "{:?}", engine.memory().releases);
+}
+
+/// When capacity is asked for that cannot be had, in turns a second apart, of which the clock is set by
+/// so many seconds after the first.
+fn tries_after_clock_is_set(secs: i64) -> (Fake, Vec<(u32, String)>) {
+    let fake = Fake::new();
+    for name in ["n1", "n2"] {
+        fake.node(name, BOOTING);
+    }
+    fake.state().fail.insert("desired");
+    let mut engine = fake.engine();
+    let mut tries = Vec::new();
+    for nth in 0..30 {
+        turn(&mut engine);
+        let log = fake.log().into_iter().filter(|line| line.starts_with("desired"));
+        tries.extend(log.map(|line| (nth, line)));
+        fake.pass(1000);
+        if nth == 0 {
+            fake.state().clock_is_ahead = secs * 1000;
+        }
+    }
+    (fake, tries)
+}
+
+#[test]
+fn a_clock_that_is_set_keeps_nobody_waiting_and_ends_no_pause() {
+    for secs in [-600, 600] {
+        // AWS is asked all the same, and a new instance is found.
+        let fake = Fake::new();
+        let mut engine = fake.engine();
+        turn(&mut engine);
+        fake.state().clock_is_ahead = secs * 1000;
+        fake.node("n1", BOOTING);
+        fake.pass(1000);
+        turn(&mut engine);
+        let log = fake.log();
+        assert!(log.contains(&"address n1 10.0.0.9".to_owned()), "{secs}: {log:?}");
+        // A call that has failed rests as long as it would have, and no longer.
+        let [(_, tries), (fake, tries_set)] = [0, secs].map(|secs| tries_after_clock_is_set(secs));
+        assert_eq!(tries, tries_set, "{secs}");
+        assert!((4..20).contains(&tries.len()), "{tries:?}");
+        let events: Vec<_> = fake.state().recorded.iter().map(ToString::to_string).collect();
+        let way = if secs < 0 { "back" } else { "forward" };
+        let told = format!("the machine's clock was set {way} by 600 s");
+        assert_eq!(events.iter().filter(|line| line.starts_with(&told)).count(), 1, "{events:?}");
+    }
+}
+
+#[test]
+fn what_was_saved_by_a_clock_ahead_of_this_one_holds() {
+    let fake = Fake::new();
+    fake.node("n1", RELEASED);
+    fake.launch("a", 1);
+    fake.bind("n1", "a", 1);
+    fake.state().fail.insert("terminate");
+    turn(&mut fake.engine());
+    fake.log();
+    fake.state().fail.clear();
+    fake.state().clock_is_ahead = -600_000;
+    let mut engine = fake.engine();
+    let seconds = seconds_with(&mut engine, &fake, "terminate a i-1", 10);
+    assert_eq!(seconds.len(), 1, "{seconds:?}");
 }
 
 /// Turns the loop at its own pace; the seconds of the calls that begin with `word`.

@@ -51,9 +51,6 @@ const ACTION_PAUSE: Duration = Duration::from_millis(300);
 const FRESH: Duration = Duration::from_millis(250);
 /// Capacity is given back so long after the plan's other calls have begun, and no later.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(1);
-/// Somebody has set the machine's clock, if it is off the loop's by so many milliseconds: by itself it
-/// is not within a turn and a pause.
-const CLOCK_SET_MIN: u64 = 1000;
 /// How often one turn looks again before it acts.
 const ROUNDS_MAX: u32 = 4;
 /// Asking Slurm may cost slurmctld one part in this many of a core.
@@ -256,10 +253,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     /// Sets the loop's time by the machine's clock. If somebody has set that, what is remembered moves
     /// along, and AWS is looked at anew.
     fn set_clock(&mut self) {
-        let millis = self.clock.set();
-        if millis.unsigned_abs() < CLOCK_SET_MIN {
-            return;
-        }
+        let Some(millis) = self.clock.set() else { return };
         self.memory.move_times(millis);
         self.view = CloudView::new(self.clock.now());
         self.story.move_times(millis);

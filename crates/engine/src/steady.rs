@@ -4,6 +4,10 @@ use slurm_asg_core::time::Timestamp;
 
 use crate::Clock;
 
+/// Somebody has set the machine's clock, if it is off by so many milliseconds: by itself it is not
+/// within a turn and a pause.
+const SET_MIN: u64 = 1000;
+
 /// A clock that goes on evenly, whatever becomes of the one it was set by.
 #[derive(Debug)]
 pub struct Steady<K> {
@@ -25,13 +29,18 @@ impl<K: Clock> Steady<K> {
         self.zero.after(self.clock.ticks())
     }
 
-    /// Sets it by the machine's clock again. By how much that has moved it, milliseconds.
-    pub fn set(&mut self) -> i64 {
+    /// Sets it by the machine's clock again. If somebody has set that, by how much, milliseconds. For
+    /// less it never goes back.
+    pub fn set(&mut self) -> Option<i64> {
         let (wall, own) = (self.clock.now().millis(), self.now().millis());
-        let ahead = i64::try_from(wall.abs_diff(own)).unwrap_or(i64::MAX);
-        let moved = if wall < own { -ahead } else { ahead };
-        self.zero = self.zero.moved(moved);
-        moved
+        let apart = wall.abs_diff(own);
+        let was_set = apart >= SET_MIN;
+        let apart = i64::try_from(apart).unwrap_or(i64::MAX);
+        let moved = if wall < own { -apart } else { apart };
+        if was_set || moved > 0 {
+            self.zero = self.zero.moved(moved);
+        }
+        was_set.then_some(moved)
     }
 }
 
@@ -70,10 +79,15 @@ mod tests {
             fake.wall.set(wall);
             assert_eq!(steady.now(), Timestamp::from_millis(1_000_200), "nobody sets it");
         }
-        assert_eq!(steady.set(), 5_999_800);
+        assert_eq!(steady.set(), Some(5_999_800));
         assert_eq!(steady.now(), Timestamp::from_millis(7_000_000));
         fake.wall.set(1_000_000);
-        assert_eq!(steady.set(), -6_000_000);
+        assert_eq!(steady.set(), Some(-6_000_000));
         assert_eq!(steady.now(), Timestamp::from_millis(1_000_000));
+        for (wall, then) in [(999_500, 1_000_000), (1_000_900, 1_000_900)] {
+            fake.wall.set(wall);
+            assert_eq!(steady.set(), None, "clocks drift");
+            assert_eq!(steady.now(), Timestamp::from_millis(then));
+        }
     }
 }

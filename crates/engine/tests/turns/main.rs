@@ -925,7 +925,7 @@ fn a_clock_that_is_set_keeps_nobody_waiting_and_ends_no_pause() {
         let log = fake.log();
         assert!(log.contains(&"address n1 10.0.0.9".to_owned()), "{secs}: {log:?}");
         // A call that has failed rests as long as it would have, and no longer.
-        let [(_, tries), (fake, tries_set)] = [0, secs].map(|secs| tries_after_clock_is_set(secs));
+        let [(_, tries), (fake, tries_set)] = [0, secs].map(tries_after_clock_is_set);
         assert_eq!(tries, tries_set, "{secs}");
         assert!((4..20).contains(&tries.len()), "{tries:?}");
         let events: Vec<_> = fake.state().recorded.iter().map(ToString::to_string).collect();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use slurm_asg_sandbox::{InstanceState, SandboxClient};
 use slurm_asg_wire::{Request, Response, Status, ask};
 use tempfile::TempDir;
@@ -245,6 +245,26 @@ impl Lab {
             bail!("{} {}: {said}", program.display(), arguments.join(" "));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The same by several clients at the same time.
+    ///
+    /// # Errors
+    /// If one of them fails, with what it said.
+    pub fn command_by_several(
+        &self,
+        clients: u32,
+        program: &str,
+        arguments: &[&str],
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let clients: Vec<_> =
+                (0..clients).map(|_| scope.spawn(|| self.command(program, arguments))).collect();
+            clients.into_iter().try_for_each(|client| {
+                let ended = client.join().map_err(|_| anyhow!("a client has died"))?;
+                ended.map(drop)
+            })
+        })
     }
 
     /// Runs a program from the cluster's `bin` as another user, in these groups; `user` and
@@ -520,6 +540,19 @@ pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Optio
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Asks again until something holds.
+///
+/// # Errors
+/// If it could not be asked, or time is up.
+pub fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let held = wait_for(limit, || match holds() {
+        Ok(true) => Some(Ok(())),
+        Ok(false) => None,
+        Err(error) => Some(Err(error)),
+    });
+    held.with_context(|| format!("not within {limit:?}: {what}"))?
 }
 
 /// Prints a line. A reader that has gone away is no reason to leave a cluster behind.

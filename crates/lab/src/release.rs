@@ -1,5 +1,6 @@
 //! Which release of Slurm this machine has, and what is different with it in a cluster on one host.
 
+use std::fmt;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +10,13 @@ use anyhow::{Context, Result, ensure};
 pub struct Release {
     major: u32,
     minor: u32,
+}
+
+/// As packages and directories are named: `22.05`.
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}.{:02}", self.major, self.minor)
+    }
 }
 
 impl Release {

@@ -137,14 +137,7 @@ fn rate(jobs: u32, plugin: bool) -> Result<f64> {
     )?;
     let script = script.display().to_string();
     let began = Instant::now();
-    std::thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..CLIENTS).map(|_| scope.spawn(|| lab.command("sh", &[&script]))).collect();
-        clients.into_iter().try_for_each(|client| {
-            let ended = client.join().map_err(|_| anyhow::anyhow!("a client has died"))?;
-            ended.map(drop)
-        })
-    })?;
+    lab.command_by_several(CLIENTS, "sh", &[&script])?;
     let took = began.elapsed().as_secs_f64();
     let queued = lab.command("squeue", &["-h", "-o", "%i"])?.lines().count();
     ensure!(queued >= (each * CLIENTS) as usize, "only {queued} jobs are there");

@@ -5,14 +5,21 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use slurm_asg_lab::Lab;
 use slurm_asg_lab::figures::{Figure, Figures};
+use slurm_asg_lab::{Lab, Release};
 
 use crate::build_dir;
 
-/// How large files are without symbols, as packages ship them; those are optimized further.
+/// How large files are without symbols: as packages ship them, if those have been built here.
 pub fn sizes(figures: &mut Figures) -> Result<()> {
     let dir = tempfile::tempdir()?;
+    let built = build_dir()?;
+    let packaged = built.join(format!("../releases/{}/dist", Release::installed()?));
+    let (from, whose) = if packaged.join("libjob_submit_asg.so").exists() {
+        (packaged, "as packaged")
+    } else {
+        (built, "not as packaged: `make packages` has not been run here")
+    };
     for (name, most) in [
         ("libjob_submit_asg.so", Some(12.0)),
         ("slurm-asg-resume", Some(1.0)),
@@ -21,13 +28,14 @@ pub fn sizes(figures: &mut Figures) -> Result<()> {
         ("slurm-asg-survey", None),
     ] {
         let to = dir.path().join(name);
-        fs::copy(build_dir()?.join(name), &to).with_context(|| format!("{name} is not built"))?;
+        fs::copy(from.join(name), &to).with_context(|| format!("{name} is not built"))?;
         let stripped = Command::new("strip").arg(&to).status().context("strip is not installed")?;
         ensure!(stripped.success(), "strip {name}: {stripped}");
         // A file has less than 2^52 bytes.
         let bytes = u32::try_from(fs::metadata(&to)?.len()).context("4 GiB and more")?;
         let megabytes = vec![f64::from(bytes) / 1e6];
-        let figure = Figure::new(&format!("size.{name}"), format!("size of {name}, MB"), megabytes);
+        let what = format!("size of {name}, {whose}, MB");
+        let figure = Figure::new(&format!("size.{name}"), what, megabytes);
         figures.add(most.map_or(figure.clone(), |most| figure.at_most(most)));
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use slurm_asg_lab::figures::{Figure, Figures, median};
 use slurm_asg_lab::processor::Meter;
-use slurm_asg_lab::{Lab, Options, nodes_with_addresses, wait_for};
+use slurm_asg_lab::{Lab, Options, nodes_with_addresses, until};
 
 use crate::SOON;
 use crate::functions::grouped;
@@ -87,7 +87,7 @@ fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
     let used = meter.seconds()?;
     let began = Instant::now();
     lab.command("scontrol", &["update", &list, "State=POWER_UP"])?;
-    until(&mut meter, "each node has its instance", || {
+    watched(&mut meter, "each node has its instance", || {
         Ok(nodes_with_addresses(lab)? == nodes as usize)
     })?;
     let up_s = began.elapsed().as_secs_f64();
@@ -95,7 +95,7 @@ fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
     let began = Instant::now();
     lab.command("scontrol", &["update", &list, "State=POWER_DOWN_FORCE"])?;
     let mut made = 0;
-    until(&mut meter, "all are terminated", || {
+    watched(&mut meter, "all are terminated", || {
         let all = lab.sandbox().calls()?;
         let meant = all.iter().filter(|it| it.action == "TerminateInstanceInAutoScalingGroup");
         let answered: Vec<_> = meant.filter(|call| call.status == 200).collect();
@@ -104,7 +104,7 @@ fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
     })?;
     let down_s = began.elapsed().as_secs_f64();
     // This pass pays for all of its own.
-    until(&mut meter, "the nodes are off", || {
+    watched(&mut meter, "the nodes are off", || {
         Ok(lab.instances()?.is_empty() && lab.status()?.nodes.is_empty())
     })?;
     let cpu_s = meter.seconds()? - used;
@@ -114,11 +114,6 @@ fn pass(lab: &Lab, nodes: u32) -> Result<Pass> {
 }
 
 /// Waits by asking Slurm and the sandbox, as answers of the plugin's would be among what is measured.
-fn until(meter: &mut Meter, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    let held = wait_for(LIMIT, || match meter.seconds().and_then(|_| holds()) {
-        Ok(true) => Some(Ok(())),
-        Ok(false) => None,
-        Err(error) => Some(Err(error)),
-    });
-    held.with_context(|| format!("not within {LIMIT:?}: {what}"))?
+fn watched(meter: &mut Meter, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    until(LIMIT, what, || meter.seconds().and_then(|_| holds()))
 }

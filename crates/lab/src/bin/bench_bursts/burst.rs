@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use slurm_asg_lab::{Lab, now_ms, wait_for};
+use slurm_asg_lab::{Lab, now_ms, until};
 use slurm_asg_sandbox::Call;
 
 use crate::record::{Sample, bindings, count_bound, count_terminated, sample};
@@ -139,19 +139,13 @@ fn follow(
     what: &str,
     mut holds: impl FnMut(&Lab, &Sample) -> Result<bool>,
 ) -> Result<()> {
-    let mut look = || -> Result<bool> {
+    let held = until(LIMIT, what, || {
         std::thread::sleep(PAUSE);
         let now = sample(lab)?;
         samples.push(now);
         holds(lab, &now)
-    };
-    let held = wait_for(LIMIT, || match look() {
-        Ok(true) => Some(Ok(())),
-        Ok(false) => None,
-        Err(error) => Some(Err(error)),
     });
-    let last = samples.last();
-    held.with_context(|| format!("not within {LIMIT:?}: {what}; {last:?}"))?
+    held.with_context(|| format!("the last sample: {:?}", samples.last()))
 }
 
 /// From one time to another.

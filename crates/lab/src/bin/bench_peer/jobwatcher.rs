@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use slurm_asg_lab::{Child, Lab, Options, wait_for};
+use anyhow::{Result, ensure};
+use slurm_asg_lab::{Child, Lab, Options, until, wait_for};
 
 use crate::moto::{Moto, REGION};
 use crate::python::Environment;
@@ -73,12 +73,12 @@ pub fn submissions(moto: &Environment, watcher: &Environment, runs: u32) -> Resu
     let mut times = Vec::new();
     for run in 0..runs {
         let looks = said(&log, LOOKED);
-        until(&mut process, "jobwatcher looks", || said(&log, LOOKED) > looks)?;
+        alive(&mut process, "jobwatcher looks", || said(&log, LOOKED) > looks)?;
         std::thread::sleep(MINUTE * (2 * run + 1) / (2 * runs));
         let calls = said(&log, CALLS);
         let began = Instant::now();
         let job = lab.sbatch(&["--exclusive"], "true")?;
-        until(&mut process, "jobwatcher asks for capacity", || said(&log, CALLS) > calls)?;
+        alive(&mut process, "jobwatcher asks for capacity", || said(&log, CALLS) > calls)?;
         times.push(began.elapsed().as_secs_f64());
         lab.command("scancel", &[&job.to_string()])?;
         // It says so before it calls.
@@ -116,10 +116,6 @@ fn said(log: &Path, words: &str) -> usize {
     fs::read_to_string(log).unwrap_or_default().matches(words).count()
 }
 
-fn until(process: &mut Child, what: &str, holds: impl Fn() -> bool) -> Result<()> {
-    let held = wait_for(LIMIT, || match process.check() {
-        Ok(()) => holds().then_some(Ok(())),
-        Err(error) => Some(Err(error)),
-    });
-    held.with_context(|| format!("not within {LIMIT:?}: {what}"))?
+fn alive(process: &mut Child, what: &str, holds: impl Fn() -> bool) -> Result<()> {
+    until(LIMIT, what, || process.check().map(|()| holds()))
 }

@@ -113,14 +113,7 @@ fn restart(lab: &mut Lab, slurm_conf: &str) -> Result<()> {
 fn fill(lab: &Lab, jobs: u32) -> Result<()> {
     let program = compile(lab.dir())?.display().to_string();
     let each = jobs.div_ceil(CLIENTS).to_string();
-    std::thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..CLIENTS).map(|_| scope.spawn(|| lab.command(&program, &[&each]))).collect();
-        clients.into_iter().try_for_each(|client| {
-            let ended = client.join().map_err(|_| anyhow::anyhow!("a client has died"))?;
-            ended.map(drop)
-        })
-    })?;
+    lab.command_by_several(CLIENTS, &program, &[&each])?;
     let queued = lab.command("squeue", &["-h", "-o", "%i", "-t", "PD"])?.lines().count();
     ensure!(queued >= jobs as usize, "only {queued} jobs are queued");
     Ok(())

@@ -464,6 +464,17 @@ impl Lab {
         self.until("the plugin has looked", limit, has_looked)
     }
 
+    /// Waits until the plugin has looked and its loop is as any that has been at work for a while: for
+    /// its first five seconds it gives no name to what a loop before it may have named.
+    ///
+    /// # Errors
+    /// If it has not looked in time.
+    pub fn until_settled(&self, limit: Duration) -> Result<()> {
+        self.until_looked(limit)?;
+        std::thread::sleep(SETTLED);
+        Ok(())
+    }
+
     /// The last lines that each instance has written.
     fn instance_logs(&self) -> String {
         let files = fs::read_dir(self.files.path("log")).into_iter().flatten().flatten();
@@ -527,6 +538,9 @@ pub fn exit_code(program: &str, result: &Result<()>) -> ExitCode {
         }
     }
 }
+
+/// `TAGS_LAG` of the engine, and a second.
+const SETTLED: Duration = Duration::from_secs(6);
 
 /// Asks again until there is an answer or time is up.
 pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {

@@ -69,7 +69,7 @@ fn start(nodes: u32, plugin: bool) -> Result<Lab> {
         ..Options::default()
     })?;
     if plugin {
-        lab.until_looked(SOON)?;
+        lab.until_settled(SOON)?;
     }
     Ok(lab)
 }

@@ -78,7 +78,7 @@ fn start() -> Result<Lab> {
         boot_command: Some(vec!["/bin/true".to_owned()]),
         ..Options::default()
     })?;
-    lab.until_looked(SOON)?;
+    lab.until_settled(SOON)?;
     Ok(lab)
 }
 

@@ -118,7 +118,7 @@ fn start(many: u32, real: u32) -> Result<Lab> {
     let scontrol = lab.path("scontrol-few");
     fs::write(&scontrol, format!("#!/bin/sh\nexec scontrol show node -o '{REAL}-[1-{real}]'\n"))?;
     fs::set_permissions(&scontrol, fs::Permissions::from_mode(0o755))?;
-    lab.until_looked(SOON)?;
+    lab.until_settled(SOON)?;
     Ok(lab)
 }
 

@@ -24,7 +24,7 @@ pub fn resume(python: &Environment, nodes: u32) -> Result<Taken> {
         boot_command: Some(vec!["/bin/true".to_owned()]),
         ..Options::default()
     })?;
-    lab.until_looked(SOON)?;
+    lab.until_settled(SOON)?;
     let list = format!("compute-[1-{nodes}]");
     // What Slurm waits for: the program alone.
     let slurm_conf = lab.path("slurm.conf").display().to_string();
@@ -63,7 +63,7 @@ pub fn submissions(runs: u32) -> Result<Vec<f64>> {
         boot_command: Some(vec!["/bin/true".to_owned()]),
         ..Options::default()
     })?;
-    lab.until_looked(SOON)?;
+    lab.until_settled(SOON)?;
     let mut times = Vec::new();
     for _ in 0..runs {
         std::thread::sleep(Duration::from_secs(4));

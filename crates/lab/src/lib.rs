@@ -25,4 +25,4 @@ pub use cluster::{Lab, exit_code, now_ms, say, until, wait_for};
 pub use controllers::Controller;
 pub use jobs::{Job, NodeLine};
 pub use options::{Alarms, Layout, NodeKind, Options};
-pub use release::Release;
+pub use release::{PLUGIN, Release};

@@ -1,9 +1,13 @@
 //! Which release of Slurm this machine has, and what is different with it in a cluster on one host.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+
+/// The plugin, as cargo calls it.
+pub const PLUGIN: &str = "libjob_submit_asg.so";
 
 /// A release of Slurm: year and month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +38,18 @@ impl Release {
         ensure!(output.status.success(), "slurmctld -V fails: {}", output.status);
         let said = String::from_utf8_lossy(&output.stdout);
         Self::read(&said).with_context(|| format!("slurmctld -V says {said}"))
+    }
+
+    /// Where the files are that packages for this release have, if they have been built beside this
+    /// program.
+    ///
+    /// # Errors
+    /// If this program has no directory.
+    pub fn packaged(self) -> Result<Option<PathBuf>> {
+        let program = std::env::current_exe()?;
+        let built = program.parent().context("this program has no directory")?;
+        let packaged = built.join(format!("../releases/{self}/dist"));
+        Ok(packaged.join(PLUGIN).exists().then_some(packaged))
     }
 
     /// Reads `slurm-wlm 22.05.8`.

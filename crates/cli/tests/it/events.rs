@@ -60,7 +60,7 @@ fn what_is_wrong_is_one_line_and_the_exit_code_says_whose_fault_it_is() {
         (&["--file", "/nonexistent/e"], 1, "the event log /nonexistent/e cannot be read"),
         (&[], 1, "the plugin does not run; name the event log with --file"),
         (&["--since", "yesterday"], 2, "write a span as 90s, 10m, 2h or 1d"),
-        (&["--event", "node_bond"], 2, "the events are started, configuration_read"),
+        (&["--event", "node_bond"], 2, "the events are started, clock_set, "),
         (&["--job", "x"], 2, "invalid digit"),
     ];
     for (arguments, code, words) in table {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use slurm_asg_lab::figures::{Figure, Figures};
 use slurm_asg_lab::processor::Meter;
-use slurm_asg_lab::{Lab, Options, exit_code};
+use slurm_asg_lab::{Lab, Options, PLUGIN, Release, exit_code};
 
 /// Prints what the plugin costs with many nodes and many jobs.
 #[derive(Debug, Parser)]
@@ -58,10 +58,13 @@ fn bench(arguments: &Arguments) -> Result<()> {
 /// A cluster of which nothing runs: Slurm suspends nothing, and instances stay booting, as the work of a
 /// machine that starts is none of slurmctld's or the plugin's.
 fn start(nodes: u32, plugin: bool) -> Result<Lab> {
+    let packaged = Release::installed()?.packaged()?;
     let lab = Lab::start(Options {
         nodes,
         max: nodes,
         plugin,
+        // What it takes is also a matter of how large it is.
+        plugin_file: packaged.map(|dir| dir.join(PLUGIN)),
         suspend_time_s: 36_000,
         resume_timeout_s: 36_000,
         boot_delay_ms: NEVER_MS,

@@ -6,22 +6,19 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use slurm_asg_lab::figures::{Figure, Figures};
-use slurm_asg_lab::{Lab, Release};
+use slurm_asg_lab::{Lab, PLUGIN, Release};
 
 use crate::build_dir;
 
 /// How large files are without symbols: as packages ship them, if those have been built here.
 pub fn sizes(figures: &mut Figures) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let built = build_dir()?;
-    let packaged = built.join(format!("../releases/{}/dist", Release::installed()?));
-    let (from, whose) = if packaged.join("libjob_submit_asg.so").exists() {
-        (packaged, "as packaged")
-    } else {
-        (built, "not as packaged: `make packages` has not been run here")
+    let (from, whose) = match Release::installed()?.packaged()? {
+        Some(packaged) => (packaged, "as packaged"),
+        None => (build_dir()?, "not as packaged: `make packages` has not been run here"),
     };
     for (name, most) in [
-        ("libjob_submit_asg.so", Some(12.0)),
+        (PLUGIN, Some(12.0)),
         ("slurm-asg-resume", Some(1.0)),
         ("slurm-asg-suspend", Some(1.0)),
         ("slurm-asg", None),

@@ -67,12 +67,9 @@ fn steps(events: &[Event], since_ms: u64) -> Vec<(u64, u32)> {
     let mut steps = Vec::new();
     for event in events.iter().filter(|event| event.time.millis() >= since_ms) {
         let Some(node) = &event.node else { continue };
-        let has_changed = match event.event {
-            EventName::NodeBound => bound.insert(node),
-            EventName::InstanceTerminated => bound.remove(node),
-            _ => false,
-        };
-        if has_changed {
+        let begins = event.event == EventName::NodeBound && bound.insert(node);
+        let ends = event.event == EventName::InstanceTerminated && bound.remove(node);
+        if begins || ends {
             steps.push((event.time.millis(), u32::try_from(bound.len()).unwrap_or(u32::MAX)));
         }
     }

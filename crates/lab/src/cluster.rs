@@ -581,8 +581,11 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Tests run in `deps/`, one below the binaries that they need.
-fn beside_this_program() -> Result<PathBuf> {
+/// Where the programs are that were built with this one. Tests run in `deps/`, one below.
+///
+/// # Errors
+/// If this program has no directory.
+pub fn beside_this_program() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let dir = program.parent().context("this program has no directory")?;
     let deps = dir.file_name().is_some_and(|name| name == "deps");

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::PLUGIN;
 use crate::alarms::{Parameters, sandbox_alarms};
 use crate::controllers;
 use crate::options::{Alarms, Layout, NodeKind, Options};
@@ -79,12 +80,12 @@ impl Files {
     fn copy_programs(&self, options: &Options) -> Result<()> {
         let mut programs = vec!["slurm-asg-resume", "slurm-asg-suspend", "slurm-asg"];
         if options.plugin {
-            programs.push("libjob_submit_asg.so");
+            programs.push(PLUGIN);
         }
         for name in programs {
             let built = self.build_dir.join(name);
             let (from, to) = match name {
-                "libjob_submit_asg.so" => (
+                PLUGIN => (
                     options.plugin_file.clone().unwrap_or(built),
                     self.path("plugins/job_submit_asg.so"),
                 ),

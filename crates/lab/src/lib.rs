@@ -21,7 +21,7 @@ mod release;
 
 pub use capacity::{nodes_with_addresses, until_capacity_call};
 pub use child::Child;
-pub use cluster::{Lab, exit_code, now_ms, say, until, wait_for};
+pub use cluster::{Lab, beside_this_program, exit_code, now_ms, say, until, wait_for};
 pub use controllers::Controller;
 pub use jobs::{Job, NodeLine};
 pub use options::{Alarms, Layout, NodeKind, Options};

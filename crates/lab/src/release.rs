@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::beside_this_program;
+
 /// The plugin, as cargo calls it.
 pub const PLUGIN: &str = "libjob_submit_asg.so";
 
@@ -46,9 +48,7 @@ impl Release {
     /// # Errors
     /// If this program has no directory.
     pub fn packaged(self) -> Result<Option<PathBuf>> {
-        let program = std::env::current_exe()?;
-        let built = program.parent().context("this program has no directory")?;
-        let packaged = built.join(format!("../releases/{self}/dist"));
+        let packaged = beside_this_program()?.join(format!("../releases/{self}/dist"));
         Ok(packaged.join(PLUGIN).exists().then_some(packaged))
     }
 

@@ -58,18 +58,19 @@ fn bench(arguments: &Arguments) -> Result<()> {
 /// A cluster of which nothing runs: Slurm suspends nothing, and instances stay booting, as the work of a
 /// machine that starts is none of slurmctld's or the plugin's.
 fn start(nodes: u32, plugin: bool) -> Result<Lab> {
-    let packaged = Release::installed()?.packaged()?;
+    let packaged = Release::installed()?.packaged()?.map(|dir| dir.join(PLUGIN));
+    let defaults = Options::default();
     let lab = Lab::start(Options {
         nodes,
         max: nodes,
         plugin,
         // What it takes is also a matter of how large it is.
-        plugin_file: packaged.map(|dir| dir.join(PLUGIN)),
+        plugin_file: defaults.plugin_file.clone().or(packaged),
         suspend_time_s: 36_000,
         resume_timeout_s: 36_000,
         boot_delay_ms: NEVER_MS,
         slurm_conf: "MaxJobCount=100000\n".to_owned(),
-        ..Options::default()
+        ..defaults
     })?;
     if plugin {
         lab.until_settled(SOON)?;

@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use slurm_asg_lab::beside_this_program;
 use slurm_asg_lab::figures::{Figure, Figures, median};
 
-use crate::build_dir;
 use crate::hook::instructions;
 
 /// Pending jobs and nodes.
@@ -50,7 +50,7 @@ pub fn plans(figures: &mut Figures, runs: u32) -> Result<()> {
 }
 
 fn plan_bench(jobs: u32, nodes: u32, runs: u32, mood: &str) -> Result<Command> {
-    let mut command = Command::new(build_dir()?.join("slurm-asg-plan-bench"));
+    let mut command = Command::new(beside_this_program()?.join("slurm-asg-plan-bench"));
     let numbers = [("--jobs", jobs), ("--nodes", nodes), ("--runs", runs)];
     for (option, number) in numbers {
         command.arg(option).arg(number.to_string());
@@ -65,7 +65,7 @@ fn plan_bench(jobs: u32, nodes: u32, runs: u32, mood: &str) -> Result<Command> {
 pub fn reports(figures: &mut Figures, runs: u32) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let log = dir.path().join("events.jsonl");
-    let program = build_dir()?.join("slurm-asg-event-log");
+    let program = beside_this_program()?.join("slurm-asg-event-log");
     let made =
         Command::new(program).args(["--events", EVENTS]).stdout(File::create(&log)?).status();
     ensure!(made.context("slurm-asg-event-log is not built")?.success(), "no event log");
@@ -73,7 +73,7 @@ pub fn reports(figures: &mut Figures, runs: u32) -> Result<()> {
         let (mut times, mut peaks) = (Vec::new(), Vec::new());
         for _ in 0..runs {
             let mut command = Command::new("/usr/bin/time");
-            command.args(["-f", "%M"]).arg(build_dir()?.join("slurm-asg"));
+            command.args(["-f", "%M"]).arg(beside_this_program()?.join("slurm-asg"));
             command.args(["report", "--since", "7d", "--file"]).arg(&log).args(form);
             let began = Instant::now();
             let output = command.stdout(Stdio::null()).output();

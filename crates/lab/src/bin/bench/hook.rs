@@ -5,14 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use slurm_asg_lab::figures::{Figure, Figures};
-
-use crate::build_dir;
+use slurm_asg_lab::{PLUGIN, beside_this_program};
 
 /// Time of a call, and its instructions.
 pub fn measure(figures: &mut Figures, runs: u32) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let host = compile(dir.path())?;
-    let plugin = build_dir()?.join("libjob_submit_asg.so");
+    let plugin = beside_this_program()?.join(PLUGIN);
     let mut times = Vec::new();
     for _ in 0..runs {
         let output = Command::new(&host).arg(&plugin).arg("time").output()?;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use slurm_asg_lab::figures::Figures;
 use slurm_asg_lab::{Lab, Options, exit_code};
@@ -86,10 +86,4 @@ fn memory_without_plugin() -> Result<f64> {
     let lab = Lab::start(Options { plugin: false, nodes: NODES, ..Options::default() })?;
     std::thread::sleep(Duration::from_secs(2));
     lab.slurmctld_memory_mb()
-}
-
-/// Where the programs are that were built with this one.
-fn build_dir() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    Ok(program.parent().context("this program has no directory")?.to_owned())
 }

@@ -6,16 +6,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use slurm_asg_lab::figures::{Figure, Figures};
-use slurm_asg_lab::{Lab, PLUGIN, Release};
-
-use crate::build_dir;
+use slurm_asg_lab::{Lab, PLUGIN, Release, beside_this_program};
 
 /// How large files are without symbols: as packages ship them, if those have been built here.
 pub fn sizes(figures: &mut Figures) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let (from, whose) = match Release::installed()?.packaged()? {
         Some(packaged) => (packaged, "as packaged"),
-        None => (build_dir()?, "not as packaged: `make packages` has not been run here"),
+        None => (beside_this_program()?, "not as packaged: `make packages` has not been run here"),
     };
     for (name, most) in [
         (PLUGIN, Some(12.0)),

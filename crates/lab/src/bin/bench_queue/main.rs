@@ -79,7 +79,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
     fill(&lab, arguments.jobs)?;
     let without = look_on(&lab, watch, true, false)?;
     restart(&mut lab, &with)?;
-    lab.until_settled(SOON)?;
+    lab.until_looked(SOON)?;
     std::thread::sleep(FIRST_LOOKS);
     let idle = look_on(&lab, watch, false, true)?;
     let busy = look_on(&lab, watch, true, true)?;

@@ -91,6 +91,7 @@ impl World {
                 now: Timestamp::from_secs(1_000_000),
                 nodes: Seen::Known(Arc::default()),
                 queue: Seen::Known(Arc::default()),
+                counted: None,
                 asgs: BTreeMap::new(),
                 machines: BTreeMap::new(),
             },

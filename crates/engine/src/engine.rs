@@ -17,7 +17,7 @@ use slurm_asg_core::job_notice::notices;
 use slurm_asg_core::memory::{Memory, Outcome, Paused, Retry};
 use slurm_asg_core::plan::{Action, Plan, plan};
 use slurm_asg_core::policy::Policy;
-use slurm_asg_core::snapshot::{Queue, Seen, Snapshot};
+use slurm_asg_core::snapshot::{Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
 
 pub use keep::Keeping;
@@ -35,6 +35,7 @@ use crate::job_notices::JobNotices;
 use crate::journal::Journal;
 use crate::observe::CloudView;
 use crate::publish::Publisher;
+use crate::queue_view::{QueueView, fair};
 use crate::scheduler::{Nodes, Scheduler};
 use crate::steady::Steady;
 use crate::store::Store;
@@ -53,9 +54,7 @@ const FRESH: Duration = Duration::from_millis(250);
 const GIVE_BACK_MAX: Duration = Duration::from_secs(1);
 /// How often one turn looks again before it acts.
 const ROUNDS_MAX: u32 = 4;
-/// Asking Slurm may cost slurmctld one part in this many of a core.
-const COST_SHARE: u32 = 50;
-/// The longest rest for that reason: a slow answer may be slurmctld waiting for its own locks,
+/// The longest rest for what reading Slurm's nodes costs: a slow answer may be slurmctld waiting for its own locks,
 /// and what Slurm wants must not wait long for that.
 const REST_MAX: Duration = Duration::from_secs(5);
 /// The longest quiet for that reason, in which submissions alone call for no look. Slurm itself says
@@ -74,7 +73,7 @@ pub struct Engine<C, S, K, T, J> {
     memory: Memory,
     saved: Option<Memory>,
     nodes: Seen<Nodes>,
-    queue: Seen<Arc<Queue>>,
+    queue: QueueView,
     slurm_read_at: Option<Timestamp>,
     view: CloudView,
     publisher: Publisher,
@@ -182,7 +181,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             saved: loaded.ok(),
             memory,
             nodes: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
-            queue: Seen::Unknown { why: "Slurm has not been looked at yet".to_owned() },
+            queue: QueueView::new(),
             slurm_read_at: None,
             view,
             publisher: Publisher::default(),
@@ -209,6 +208,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     pub async fn turn(&mut self) -> Look {
         self.slurm_read_at = None;
         self.set_clock();
+        let began = self.clock.now();
         let (mut snapshot, plan, mut cost) = self.settle_on_a_plan().await;
         let mut plan = self.checked(plan, &snapshot);
         cost += self.look_again(&mut plan, &mut snapshot).await;
@@ -243,9 +243,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.journal.flush();
         let cluster = self.scheduler.cluster();
         self.publisher.publish(&self.cloud, cluster, &self.policy, &plan, planned_at);
-        self.tell_waiting_users(&snapshot, &plan, now);
+        self.tell_waiting_users(began, &snapshot, &plan);
         let pause = self.pause(&plan, now);
-        let (rest, quiet) = rest_and_quiet(cost);
+        let rest = fair(cost).min(REST_MAX);
+        let quiet = fair(cost).min(QUIET_MAX).max(self.queue.rest(now));
         let troubles = self.troubles.lasting();
         Look { at: now, snapshot, memory, plan, troubles, pause, rest, quiet }
     }
@@ -256,6 +257,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         let Some(millis) = self.clock.set() else { return };
         self.memory.move_times(millis);
         self.view = CloudView::new(self.clock.now());
+        self.queue.clock_was_set();
         self.story.move_times(millis);
         self.name_retry = None;
         let event = clock_set(millis, self.clock.now());
@@ -264,9 +266,13 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     }
 
     /// Has those told whose jobs wait for nodes that cannot come now.
-    fn tell_waiting_users(&mut self, snapshot: &Snapshot, plan: &Plan, now: Timestamp) {
+    fn tell_waiting_users(&mut self, began: Timestamp, snapshot: &Snapshot, plan: &Plan) {
+        if snapshot.counted.as_ref().is_some_and(|counted| counted.at < began) {
+            // What jobs have been told is not known since then.
+            return;
+        }
         let wanted = notices(&self.policy, &self.memory, snapshot, plan);
-        let due = self.job_notices.due(wanted, now);
+        let due = self.job_notices.due(wanted, self.clock.now());
         if !due.is_empty() {
             self.scheduler.note_jobs_later(due);
         }
@@ -377,6 +383,9 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             let snapshot = self.snapshot(now);
             self.memory.notice(&snapshot);
             let plan = plan(&self.policy, &self.memory, &snapshot);
+            if snapshot.nodes.known().is_some() {
+                self.queue.was_counted(&plan);
+            }
             if round == ROUNDS_MAX && self.is_old_for(&plan, now) {
                 // An answer about something else has taken its time: numbers may be others now.
                 self.refresh().await;
@@ -389,6 +398,10 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
 
     /// Whether something new was seen that the plan should have known.
     async fn look_closer(&mut self, plan: &Plan, now: Timestamp) -> bool {
+        if plan.read_queue {
+            self.queue.want();
+            return true;
+        }
         if self.is_old_for(plan, now) {
             self.refresh().await;
             return true;
@@ -459,11 +472,13 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.warn_of_small_groups(now);
     }
 
-    /// Reads Slurm's nodes and then its queue, unless that was a moment ago. Returns what it
-    /// cost. In this order a job that is placed in between is missed, and not counted twice.
+    /// Reads Slurm's nodes, unless that was a moment ago, and then its queue if that is due. In this
+    /// order a job that is placed in between is missed, and not counted twice. Returns what it cost,
+    /// without a queue that was due: that has a pace of its own.
     async fn look_at_slurm(&mut self) -> Duration {
         let began = self.clock.now();
-        if self.slurm_read_at.is_some_and(|at| began.since(at) < FRESH) {
+        let is_fresh = self.slurm_read_at.is_some_and(|at| began.since(at) < FRESH);
+        if is_fresh && !self.queue.is_wanted() {
             return Duration::ZERO;
         }
         let read = self.scheduler.nodes().await;
@@ -477,13 +492,22 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             }
             Err(error) => self.nodes = Seen::Unknown { why: error.to_string() },
         }
-        let read = self.scheduler.queue().await;
-        self.troubles.note(&About::SlurmQueue, self.clock.now(), read.as_ref().err());
-        self.queue = match read {
-            Ok(queue) => Seen::Known(queue),
-            Err(error) => Seen::Unknown { why: error.to_string() },
-        };
-        self.clock.now().since(began)
+        let (is_wanted, is_due) = (self.queue.is_wanted(), self.queue.is_due(now));
+        if is_due {
+            let read = self.scheduler.queue().await;
+            let ended = self.clock.now();
+            self.troubles.note(&About::SlurmQueue, ended, read.as_ref().err());
+            self.queue.read(read, now, ended);
+        } else {
+            self.queue.grow_old();
+        }
+        let counts_until = if is_wanted { self.clock.now() } else { now };
+        counts_until.since(began)
+    }
+
+    /// Has the queue read with the next turn, although that is not due yet.
+    pub const fn want_queue(&mut self) {
+        self.queue.want();
     }
 
     /// Slurm gives jobs any node it knows. One that no group has room for is only found out at
@@ -561,7 +585,8 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         Snapshot {
             now,
             nodes: self.nodes.clone(),
-            queue: self.queue.clone(),
+            queue: self.queue.seen().clone(),
+            counted: self.queue.counted(),
             asgs: self.view.asgs.clone(),
             machines: self.view.machines.clone(),
         }
@@ -692,17 +717,11 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         for at in plan.wake_at.into_iter().chain(own.into_iter().flatten()).chain(next_beat) {
             pause = pause.min(at.since(now));
         }
-        pause.max(Duration::from_millis(100))
+        pause.min(self.queue.due_in(now).unwrap_or(pause)).max(Duration::from_millis(100))
     }
 }
 
 /// Leaves undone what must not be done.
 fn take_out(plan: &mut Plan, violations: &[Violation]) {
     plan.actions.retain(|action| violations.iter().all(|broken| broken.action != *action));
-}
-
-/// How long slurmctld is left alone after a look that cost it so much.
-fn rest_and_quiet(cost: Duration) -> (Duration, Duration) {
-    let fair = cost.saturating_mul(COST_SHARE);
-    (fair.min(REST_MAX), fair.min(QUIET_MAX))
 }

@@ -11,6 +11,7 @@ mod job_notices;
 mod journal;
 mod observe;
 mod publish;
+mod queue_view;
 mod scheduler;
 mod steady;
 mod store;

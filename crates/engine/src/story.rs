@@ -527,7 +527,7 @@ mod tests {
             why: slurm_asg_core::demand::JobWhy::NotTaken,
         };
         let plan = |jobs: &[u32]| Plan {
-            jobs: jobs.iter().map(|id| (*id, verdict.clone())).collect(),
+            jobs: std::sync::Arc::new(jobs.iter().map(|id| (*id, verdict.clone())).collect()),
             ..Plan::default()
         };
         let mut story = Story::new(&Memory::default());

@@ -10,12 +10,13 @@
 //! `request` reads what a job asks for, `pool` has the nodes, `fit` says what they offer,
 //! `choose` which of them Slurm takes, `counts` with numbers of nodes for features, `queue` in which
 //! order and with what consequence, `share` how much of each node a job gets, `ahead` what is kept
-//! for jobs that wait.
+//! for jobs that wait. `earlier` says what is left of a count while the queue is not read again.
 
 mod ahead;
 mod backfill;
 mod choose;
 mod counts;
+mod earlier;
 mod feature;
 mod fit;
 mod gres;
@@ -30,6 +31,7 @@ mod why;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use earlier::{Counted, Left};
 pub use why::{JobVerdict, JobWhy};
 
 use crate::ids::{GroupName, NodeName};

@@ -215,6 +215,7 @@ mod tests {
             asgs: [("a".into(), Seen::Known(asg))].into(),
             now: Timestamp::default(),
             queue: Seen::Unknown { why: String::new() },
+            counted: None,
             machines: BTreeMap::new(),
         }
     }

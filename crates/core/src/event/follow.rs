@@ -511,7 +511,7 @@ mod tests {
             (9, verdict(JobWhy::FitsOnNodesThatAreUp, 0)),
             (10, verdict(JobWhy::Held, 0)),
         ];
-        let mut plan = Plan { jobs: jobs.into(), ..Plan::default() };
+        let mut plan = Plan { jobs: std::sync::Arc::new(jobs.into()), ..Plan::default() };
         let memory = Memory { counted_since: [(7, at())].into(), ..Memory::default() };
         let counted = |plan: &Plan| counted_jobs(&policy(), &memory, plan, at());
         assert_eq!(counted(&plan), [], "no group counts ahead");
@@ -526,7 +526,7 @@ mod tests {
     #[test]
     fn a_job_that_slurm_does_not_take_is_dropped() {
         let jobs = [(7, verdict(JobWhy::NotTaken, 0)), (8, verdict(JobWhy::Counted, 1))];
-        let plan = Plan { jobs: jobs.into(), ..Plan::default() };
+        let plan = Plan { jobs: std::sync::Arc::new(jobs.into()), ..Plan::default() };
         let dropped = dropped_jobs(&plan, at());
         assert_eq!(lines(dropped.values()), [r#"{"job_dropped","job":7,"reason":"not_taken"}"#]);
     }

@@ -22,9 +22,10 @@ mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use cooldown::changed_cooldowns;
 pub(crate) use group::RESUME_TIMEOUT;
@@ -35,7 +36,7 @@ pub(crate) use shut::Shut;
 pub use sizes::SizesProblem;
 pub(crate) use whole::is_overdue;
 
-use crate::demand::{Demand, JobVerdict, Look, demand};
+use crate::demand::{Counted, JobVerdict, Look, demand};
 use crate::ids::{AsgName, GroupName, InstanceId, NodeName};
 use crate::memory::{Binding, Cooldown, Memory};
 use crate::node_state::Phase;
@@ -80,7 +81,15 @@ pub struct Plan {
     #[serde(skip)]
     pub spares: BTreeMap<InstanceId, Timestamp>,
     /// Pending jobs, and why each counts or does not.
-    pub jobs: BTreeMap<u32, JobVerdict>,
+    #[serde(serialize_with = "as_map")]
+    pub jobs: Arc<BTreeMap<u32, JobVerdict>>,
+    /// What was counted of them, for plans that are made before the queue is read again.
+    #[serde(skip)]
+    pub count: Counted,
+    /// The queue is to be read again before the plan is made: what is due now must not rest on an
+    /// earlier one.
+    #[serde(skip)]
+    pub read_queue: bool,
     /// Pending jobs that capacity is raised for, with the time since when.
     #[serde(skip)]
     pub counted: BTreeMap<u32, Timestamp>,
@@ -383,18 +392,24 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
         &recovered
     };
     let bound = &bound_by(memory);
-    let demand = match &snapshot.queue {
-        Seen::Known(queue) => demand(&look(policy, memory, snapshot, nodes, queue)),
-        // Nodes that Slurm wants by name are served all the same.
-        Seen::Unknown { .. } => {
-            Demand { counted: memory.counted_since.clone(), ..Demand::default() }
+    let counted = match (&snapshot.queue, &snapshot.counted) {
+        (Seen::Known(queue), None) => {
+            let mut demand = demand(&look(policy, memory, snapshot, nodes, queue));
+            plan.counted = std::mem::take(&mut demand.counted);
+            Counted::new(demand, nodes, snapshot.now)
+        }
+        (queue, counted) => {
+            plan.counted.clone_from(&memory.counted_since);
+            // Nodes that Slurm wants by name are served also without a queue.
+            queue.known().and(counted.clone()).unwrap_or_default()
         }
     };
+    let demand = counted.left(policy, nodes, snapshot.now);
     for (name, group) in &policy.groups {
         let of = |sum: &BTreeMap<GroupName, u32>| sum.get(name).copied().unwrap_or(0);
         let ahead = if group.prelaunch { of(&demand.launch) } else { 0 };
         let reuse = of(&demand.reuse);
-        let (launched, pending) = (&demand.launched, &demand.jobs);
+        let (launched, pending) = (&*demand.launched, &*counted.jobs);
         let scene = group::Scene {
             name,
             group,
@@ -412,8 +427,8 @@ pub fn plan(policy: &Policy, memory: &Memory, snapshot: &Snapshot) -> Plan {
     if let Some(at) = demand.next_start {
         plan.wake(at);
     }
-    plan.jobs = demand.jobs;
-    plan.counted = demand.counted;
+    plan.jobs = Arc::clone(&counted.jobs);
+    plan.count = counted;
     // One order for all groups: what makes jobs wait least comes first.
     plan.actions.sort_by_key(Action::rank);
     if plan.actions.len() > ACTIONS_MAX {
@@ -455,6 +470,13 @@ pub(crate) fn look<'a>(
         now: snapshot.now,
         trace: None,
     }
+}
+
+fn as_map<S: Serializer>(
+    jobs: &Arc<BTreeMap<u32, JobVerdict>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(jobs.iter())
 }
 
 impl Plan {

@@ -57,6 +57,14 @@ impl<'a> Pass<'a, '_> {
         if !self.is_all_or_nothing() {
             return;
         }
+        // A job that has got nodes since the queue was read is to have all of them or none too.
+        let is_unknown = |name: &&NodeName| {
+            let has_job = self.scene.nodes.get(*name).is_some_and(|node| node.state.has_work());
+            has_job && !place.contains_key(*name)
+        };
+        let mut waiting = self.booting.iter().chain(&self.wanted).copied();
+        let is_earlier = self.scene.snapshot.counted.is_some();
+        self.plan.read_queue |= is_earlier && waiting.any(|name| is_unknown(&name));
         let mut available = self.available();
         for job in &mut self.jobs {
             match available.checked_sub(job.lacks()) {
@@ -164,6 +172,9 @@ impl<'a> Pass<'a, '_> {
         let may = self.is_all_or_nothing();
         let is_due = |job: &Incomplete<'_>| may && job.until <= now && self.may_give_up(job);
         let due = self.jobs.iter().rposition(is_due);
+        // By an earlier queue these nodes may be another job's meanwhile.
+        self.plan.read_queue |= due.is_some() && scene.snapshot.counted.is_some();
+        let due = due.filter(|_| scene.snapshot.counted.is_none());
         for job in &self.jobs {
             let since = waits_since(scene.memory, job.id).filter(|_| due.is_none());
             self.plan.incomplete.insert(job.id, since.unwrap_or(now));
@@ -448,6 +459,36 @@ mod tests {
         let acts = turn(&mut world);
         assert!(acts.iter().all(|act| !act.contains("down")), "{acts:?}");
         assert!(world.memory.incomplete.contains_key(&8));
+    }
+
+    #[test]
+    fn by_an_earlier_queue_no_job_is_given_up_and_it_is_to_be_read_again() {
+        let mut world = two_jobs(1, &[], ALL);
+        let plan = world.plan();
+        world.carry_out(&plan);
+        world.snapshot.counted = Some(plan.count);
+        world.pass(59);
+        assert!(!world.plan().read_queue);
+        world.pass(1);
+        let plan = world.plan();
+        assert_eq!((told(&plan), plan.read_queue), (Vec::new(), true));
+        world.snapshot.counted = None;
+        let plan = world.plan();
+        assert_eq!((told(&plan).len(), plan.read_queue), (4, false));
+    }
+
+    #[test]
+    fn nodes_of_a_job_that_an_earlier_queue_does_not_have_call_for_it() {
+        for (keys, reads) in [(ALL, true), ("", false)] {
+            let mut world = world(8, &FOUR, keys);
+            world.configure(7, "n[1-2]", 999_980);
+            world.snapshot.counted = Some(world.plan().count);
+            assert_eq!(world.plan().read_queue, reads, "{keys}");
+            for name in ["n3", "n4"] {
+                world.node_mut(name).state = NodeState(crate::testing::state("off"));
+            }
+            assert!(!world.plan().read_queue);
+        }
     }
 
     #[test]

@@ -291,6 +291,7 @@ impl File {
             now,
             nodes: Seen::Known(Arc::new(nodes)),
             queue: Seen::Known(Arc::new(queue)),
+            counted: None,
             asgs,
             machines,
         };

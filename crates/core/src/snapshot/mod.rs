@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::demand::Counted;
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::time::Timestamp;
 
@@ -63,6 +64,9 @@ pub struct Snapshot {
     /// The pending jobs, seen after the nodes: a job that Slurm places in between is missed, not
     /// counted twice.
     pub queue: Seen<Arc<Queue>>,
+    /// If the queue is of an earlier look: what was counted from it then. It is not counted again, as
+    /// Slurm may have given jobs nodes since.
+    pub counted: Option<Counted>,
     /// The Auto Scaling groups of the policy. One that is not in the map was not looked at.
     pub asgs: BTreeMap<AsgName, Seen<Asg>>,
     /// What EC2 said of single instances. One that is not in the map was not asked for.

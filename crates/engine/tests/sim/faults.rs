@@ -57,6 +57,8 @@ pub struct Faults {
     pub cancelled: f64,
     /// AWS's reads are at most this old. That is no fault: it does not end.
     pub lag_max: Millis,
+    /// Slurm's queue is long: reading it takes at least so long. That is no fault either.
+    pub queue_takes: Millis,
     /// The desired capacity may lag too, and not as the list of instances does.
     pub desired_lags: bool,
     pub done: BTreeMap<String, u64>,
@@ -81,6 +83,7 @@ impl Faults {
             cancelled: some(0.3),
             strikes: ALL.into_iter().filter(|_| some(1.0) > 0.0).collect(),
             lag_max: if rng.bool() { rng.u64(0..4 * SECOND) } else { 0 },
+            queue_takes: if rng.u8(0..3) == 0 { rng.u64(100..1500) } else { 0 },
             desired_lags: false,
             done: BTreeMap::new(),
             forbidden: None,

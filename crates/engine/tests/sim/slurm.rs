@@ -517,6 +517,34 @@ impl World {
         }
     }
 
+    /// The pending jobs and the partitions, as slurmctld tells them.
+    fn queue(&self) -> Queue {
+        let now = self.now;
+        let pending = |(id, job): (&u32, &Job)| {
+            let JobState::Pending { from } = job.state else {
+                return (job.state == JobState::Configuring).then(|| configuring(*id, job));
+            };
+            let nodes = u32::try_from(job.size).unwrap();
+            let start_time = Some(Timestamp::from_millis(from)).filter(|_| now < from);
+            let waits = if id % 2 == 0 { Reason::NONE } else { Reason::RESOURCES };
+            Some(Record {
+                job_id: *id,
+                state_reason: if start_time.is_some() { Reason::BEGIN_TIME } else { waits },
+                partition: "p".into(),
+                num_nodes: nodes,
+                max_nodes: nodes,
+                shared: 0,
+                start_time,
+                ..Record::default()
+            })
+        };
+        let jobs = self.slurm.now.jobs.iter().filter_map(pending).collect();
+        let nodes = self.slurm.now.nodes.keys().cloned().collect();
+        let partition = Partition { name: "p".into(), nodes, max_share: 0, ..Partition::default() };
+        let partitions = [("p".into(), partition)].into();
+        Queue { jobs, partitions, ..Queue::default() }
+    }
+
     fn update(&mut self, call: &'static str) -> Result<(), SchedulerError> {
         let rate = self.faults.slurm_fails;
         if !self.slurm_is_up() || self.strikes(rate, "Slurm call refused") {
@@ -586,32 +614,13 @@ impl Scheduler for Slurmctld {
 
     async fn queue(&mut self) -> Result<Arc<Queue>, SchedulerError> {
         self.0.sleep(1).await;
-        let mut world = self.0.world();
-        world.update("slurm_load_jobs")?;
-        let now = world.now;
-        let pending = |(id, job): (&u32, &Job)| {
-            let JobState::Pending { from } = job.state else {
-                return (job.state == JobState::Configuring).then(|| configuring(*id, job));
-            };
-            let nodes = u32::try_from(job.size).unwrap();
-            let start_time = Some(Timestamp::from_millis(from)).filter(|_| now < from);
-            let waits = if id % 2 == 0 { Reason::NONE } else { Reason::RESOURCES };
-            Some(Record {
-                job_id: *id,
-                state_reason: if start_time.is_some() { Reason::BEGIN_TIME } else { waits },
-                partition: "p".into(),
-                num_nodes: nodes,
-                max_nodes: nodes,
-                shared: 0,
-                start_time,
-                ..Record::default()
-            })
+        let (queue, takes) = {
+            let mut world = self.0.world();
+            world.update("slurm_load_jobs")?;
+            (world.queue(), world.faults.queue_takes)
         };
-        let jobs = world.slurm.now.jobs.iter().filter_map(pending).collect();
-        let nodes = world.slurm.now.nodes.keys().cloned().collect();
-        let partition = Partition { name: "p".into(), nodes, max_share: 0, ..Partition::default() };
-        let partitions = [("p".into(), partition)].into();
-        Ok(Arc::new(Queue { jobs, partitions, ..Queue::default() }))
+        self.0.sleep(takes).await;
+        Ok(Arc::new(queue))
     }
 
     async fn set_addresses(&mut self, updates: &[AddressUpdate]) -> Result<(), SchedulerError> {

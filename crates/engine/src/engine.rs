@@ -207,6 +207,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     /// One turn: observe, plan, check, execute, remember.
     pub async fn turn(&mut self) -> Look {
         self.slurm_read_at = None;
+        self.queue.begin_turn();
         self.set_clock();
         let began = self.clock.now();
         let (mut snapshot, plan, mut cost) = self.settle_on_a_plan().await;
@@ -472,13 +473,13 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
         self.warn_of_small_groups(now);
     }
 
-    /// Reads Slurm's nodes, unless that was a moment ago, and then its queue if that is due. In this
-    /// order a job that is placed in between is missed, and not counted twice. Returns what it cost,
-    /// without a queue that was due: that has a pace of its own.
+    /// Reads Slurm's nodes, unless that was a moment ago, and then its queue if that is due or somebody
+    /// wants it. In this order a job that is placed in between is missed, and not counted twice. Returns
+    /// what it cost, without a queue that was due: that has a pace of its own.
     async fn look_at_slurm(&mut self) -> Duration {
         let began = self.clock.now();
         let is_fresh = self.slurm_read_at.is_some_and(|at| began.since(at) < FRESH);
-        if is_fresh && !self.queue.is_wanted() {
+        if self.queue.was_wanted() || is_fresh && !self.queue.is_wanted() {
             return Duration::ZERO;
         }
         let read = self.scheduler.nodes().await;

@@ -37,6 +37,8 @@ pub struct QueueView {
     due: Timestamp,
     /// Somebody wants to know how it is now.
     wanted: bool,
+    /// That was so in this turn, and it was read.
+    was_wanted: bool,
 }
 
 impl QueueView {
@@ -49,6 +51,7 @@ impl QueueView {
             costs: [None; 2],
             due: Timestamp::default(),
             wanted: false,
+            was_wanted: false,
         }
     }
 
@@ -70,6 +73,17 @@ impl QueueView {
     /// Whether that was said.
     pub const fn is_wanted(&self) -> bool {
         self.wanted
+    }
+
+    /// A turn begins.
+    pub const fn begin_turn(&mut self) {
+        self.was_wanted = false;
+    }
+
+    /// Whether it was wanted and read in this turn. What is planned then rests on it and on the nodes of
+    /// the same moment.
+    pub const fn was_wanted(&self) -> bool {
+        self.was_wanted && !self.wanted
     }
 
     /// Whether it is to be read with a look that is made now.
@@ -106,7 +120,8 @@ impl QueueView {
         ended: Timestamp,
     ) {
         let cost = ended.since(began);
-        (self.counted, self.is_earlier, self.wanted) = (None, false, false);
+        (self.counted, self.is_earlier) = (None, false);
+        self.was_wanted |= std::mem::take(&mut self.wanted);
         let rest = match read {
             Ok(queue) => {
                 let is_new = !self.seen.known().is_some_and(|old| Arc::ptr_eq(old, &queue));

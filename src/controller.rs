@@ -289,6 +289,10 @@ async fn turn_until_changed(
         };
         match call {
             Call::Look | Call::Messages => {}
+            Call::Order(Order::ReadQueue(answer)) => {
+                engine.want_queue();
+                drop(answer.send(Response::Ok));
+            }
             Call::Order(Order::FollowAdvice(answer)) => {
                 // Whoever asked may be gone.
                 drop(answer.send(follow_advice(&mut engine).await));

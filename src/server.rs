@@ -43,6 +43,8 @@ const REASON_BYTES_MAX: usize = 500;
 const STATUS_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long that may take.
 const STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long it may take with a queue that is so long that it is read seldom.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,8 @@ const LIMITS: Limits = Limits {
 /// Something that the loop is to do beside its turns, and where the answer goes.
 #[derive(Debug)]
 pub enum Order {
+    /// Read Slurm's queue with the next look, although it is long and was read not long ago.
+    ReadQueue(oneshot::Sender<Response>),
     /// Give the Auto Scaling groups the settings that are advised.
     FollowAdvice(oneshot::Sender<Response>),
     /// Ask AWS for more than the loop needs.
@@ -250,6 +254,21 @@ async fn look_afresh(desk: &Desk) {
     }
 }
 
+/// The same for what is said of single jobs: with a long queue most looks do not read it.
+async fn look_at_jobs_afresh(desk: &Desk) {
+    let now = SystemClock.now();
+    let is_old = |last: Arc<LastLook>| {
+        let counted = last.look.snapshot.counted.as_ref();
+        counted.is_some_and(|counted| now.since(counted.at) >= STATUS_AGE_MAX)
+    };
+    if !desk.board.last().is_some_and(is_old) {
+        return look_afresh(desk).await;
+    }
+    // Orders are taken between looks: the next one has it.
+    order(desk, Order::ReadQueue).await;
+    tokio::time::timeout(QUEUE_WAIT_MAX, desk.board.next_look()).await.ok();
+}
+
 async fn answer(request: Request, user: u32, desk: &Desk) -> Response {
     let command = |what, groups, reason| Command { what, groups, user, reason };
     match request {
@@ -349,7 +368,7 @@ enum Document {
 }
 
 async fn document(desk: &Desk, what: Document) -> Response {
-    look_afresh(desk).await;
+    look_at_jobs_afresh(desk).await;
     let Some(last) = desk.board.last() else {
         let why = "slurm-asg has not looked yet; slurmctld's log says what it waits for";
         return Response::Refused { why: why.to_owned() };

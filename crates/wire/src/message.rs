@@ -173,6 +173,9 @@ pub struct Status {
     pub events: Option<String>,
     /// When it last looked, milliseconds since the Unix epoch. `None` before the first look.
     pub looked_at_ms: Option<u64>,
+    /// When it last read Slurm's queue, in the same unit: with a long one not with each look.
+    #[serde(default)]
+    pub queue_read_at_ms: Option<u64>,
     /// Calls of the job_submit hook since the plugin was loaded.
     pub hook_calls: u64,
     /// The groups, in alphabetical order.

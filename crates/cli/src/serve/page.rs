@@ -11,6 +11,7 @@ use crate::chart::{Chart, escaped};
 use crate::output::span;
 use crate::report::html::column;
 use crate::report::tally::STATES;
+use crate::status::text::of_when;
 use crate::status::text::parts;
 
 /// How many nodes and jobs the page shows.
@@ -48,7 +49,7 @@ pub fn main_part(world: &World, now_ms: u64) -> Result<String, fmt::Error> {
             groups(status, &mut out)?;
             charts(world, &mut out)?;
             nodes(status, now_ms, &mut out)?;
-            jobs(status, &mut out)?;
+            jobs(status, now_ms, &mut out)?;
         }
         None if world.problem.is_none() => writeln!(out, "<p>The plugin is being asked.</p>")?,
         None => {}
@@ -207,8 +208,9 @@ fn nodes(status: &Status, now_ms: u64, out: &mut String) -> fmt::Result {
     foot(out, status.nodes.len().saturating_sub(NODES_SHOWN_MAX), "slurm-asg top")
 }
 
-fn jobs(status: &Status, out: &mut String) -> fmt::Result {
-    head(out, "Pending jobs", &["#Job", "#Nodes", "#Launch", "Why"])?;
+fn jobs(status: &Status, now_ms: u64, out: &mut String) -> fmt::Result {
+    let why = format!("Why{}", of_when(status, now_ms));
+    head(out, "Pending jobs", &["#Job", "#Nodes", "#Launch", &why])?;
     for job in status.jobs.iter().take(JOBS_SHOWN_MAX) {
         writeln!(
             out,

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use slurm_asg_core::hostlist;
 use slurm_asg_core::ids::NodeName;
 use slurm_asg_core::time::{Timestamp, in_minutes};
-use slurm_asg_wire::{GroupStatus, JobStatus, NodeStatus, ProtectedStatus, Status};
+use slurm_asg_wire::{GroupStatus, NodeStatus, ProtectedStatus, Status};
 
 use super::bar::Parts;
 use crate::output::span;
@@ -17,6 +17,21 @@ const BAR_CELLS_MAX: usize = 20;
 /// How many nodes and jobs are shown; more are read as JSON, or with `slurm-asg top`.
 const NODES_SHOWN_MAX: usize = 40;
 const JOBS_SHOWN_MAX: usize = 20;
+
+/// What is said of pending jobs may be older than the rest by this.
+const QUEUE_AGE_SAID: u64 = 5_000;
+
+/// Of when that is, if it is old: Slurm's queue, if it is long, is not read with each look.
+pub fn of_when(status: &Status, now_ms: u64) -> String {
+    let (looked, read) = (status.looked_at_ms, status.queue_read_at_ms);
+    let is_old = |read: &u64| looked.unwrap_or(0).saturating_sub(*read) >= QUEUE_AGE_SAID;
+    read.filter(is_old).map_or_else(String::new, |read| {
+        format!(
+            " (the queue is long, and this is of {} ago)",
+            span(now_ms.saturating_sub(read) / 1000)
+        )
+    })
+}
 
 /// The whole status.
 pub fn text(status: &Status, now_ms: u64, terminal: Terminal) -> Result<String, fmt::Error> {
@@ -41,7 +56,7 @@ pub fn text(status: &Status, now_ms: u64, terminal: Terminal) -> Result<String, 
         protected(&status.protected, terminal, &mut out)?;
     }
     if !status.jobs.is_empty() {
-        jobs(&status.jobs, terminal, &mut out)?;
+        jobs(status, now_ms, terminal, &mut out)?;
     }
     Ok(out)
 }
@@ -214,8 +229,9 @@ fn protected(all: &[ProtectedStatus], terminal: Terminal, out: &mut String) -> f
 }
 
 /// The first pending jobs.
-fn jobs(jobs: &[JobStatus], terminal: Terminal, out: &mut String) -> fmt::Result {
-    let heading = format!("\n{:>10}  WHY", "JOB");
+fn jobs(status: &Status, now_ms: u64, terminal: Terminal, out: &mut String) -> fmt::Result {
+    let jobs = &status.jobs;
+    let heading = format!("\n{:>10}  WHY{}", "JOB", of_when(status, now_ms));
     writeln!(out, "{}", terminal.paint(Color::Heading, heading))?;
     for job in jobs.iter().take(JOBS_SHOWN_MAX) {
         writeln!(out, "{:>10}  {}", job.id, job.text)?;
@@ -236,6 +252,19 @@ fn more(all: usize, shown: usize, width: usize, out: &mut String) -> fmt::Result
 mod tests {
     use super::*;
     use crate::status::example;
+
+    #[test]
+    fn of_a_queue_that_was_read_before_the_last_look_it_is_said_when() {
+        let read = |at| Status { queue_read_at_ms: at, ..example() };
+        let heading = |at| {
+            let shown = text(&read(at), 1_005_000, Terminal::none()).unwrap();
+            shown.lines().find(|line| line.contains("JOB  ")).unwrap().to_owned()
+        };
+        assert_eq!(heading(None), "       JOB  WHY");
+        assert_eq!(heading(Some(999_000)), "       JOB  WHY");
+        let old = "       JOB  WHY (the queue is long, and this is of 45 s ago)";
+        assert_eq!(heading(Some(960_000)), old);
+    }
 
     #[test]
     fn the_status_reads_as_a_table() {

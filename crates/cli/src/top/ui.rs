@@ -11,7 +11,7 @@ use slurm_asg_wire::{GroupStatus, NodeStatus, Status};
 
 use super::app::{App, Mode, View};
 use crate::output::span;
-use crate::status::text::{color_of, parts};
+use crate::status::text::{color_of, of_when, parts};
 use crate::terminal;
 
 /// Groups take no more lines than this, or a third of the screen.
@@ -221,9 +221,7 @@ fn foot_line(app: &App) -> Line<'static> {
 fn draw_rows(frame: &mut Frame<'_>, app: &mut App, paint: Paint, area: Rect) {
     let (heading, lines) = match app.view {
         View::Nodes => (node_heading(app), node_lines(app, paint)),
-        View::Jobs => {
-            (format!("{:>10} {:>6} {:>6}  WHY", "JOB", "NODES", "LAUNCH"), job_lines(app))
-        }
+        View::Jobs => (job_heading(app), job_lines(app)),
         View::Events => ("TIME      EVENT                WHAT".to_owned(), event_lines(app, paint)),
     };
     let room = usize::from(area.height).saturating_sub(1);
@@ -282,6 +280,11 @@ fn node_lines(app: &App, paint: Paint) -> Vec<Line<'static>> {
         Line::from(vec![Span::raw(text), Span::styled(node.text.clone(), style)])
     };
     app.nodes().into_iter().map(line).collect()
+}
+
+fn job_heading(app: &App) -> String {
+    let when = app.status.as_ref().map(|status| of_when(status, app.now_ms)).unwrap_or_default();
+    format!("{:>10} {:>6} {:>6}  WHY{when}", "JOB", "NODES", "LAUNCH")
 }
 
 fn job_lines(app: &App) -> Vec<Line<'static>> {

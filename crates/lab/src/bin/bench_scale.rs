@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use slurm_asg_lab::figures::{Figure, Figures};
-use slurm_asg_lab::processor::Meter;
+use slurm_asg_lab::processor::{Meter, process_seconds};
 use slurm_asg_lab::{Lab, Options, PLUGIN, Release, exit_code};
 
 /// Prints what the plugin costs with many nodes and many jobs.
@@ -115,20 +115,40 @@ fn submit(figures: &mut Figures, jobs: u32, runs: u32) -> Result<()> {
         // What the machine does besides may grow or wane: whoever is first takes turns.
         let own_first = run % 2 == 1;
         for plugin in [own_first, !own_first] {
-            let rate = rate(jobs, plugin)?;
-            if plugin { with.push(rate) } else { without.push(rate) }
+            let taken = take(jobs, plugin)?;
+            if plugin { with.push(taken) } else { without.push(taken) }
         }
     }
-    let ratios = with.iter().zip(&without).map(|(with, without)| with / without).collect();
+    let all = |of: &[Taken], value: fn(&Taken) -> f64| of.iter().map(value).collect::<Vec<_>>();
+    let ratios = |value: fn(&Taken) -> f64| {
+        with.iter().zip(&without).map(|(with, without)| value(with) / value(without)).collect()
+    };
+    let rate = |taken: &Taken| taken.rate;
     let what = format!("{jobs} jobs by {CLIENTS} clients, jobs a second");
-    figures.add(Figure::new("submit.rate", what, with).beside("without the plugin", without));
+    let figure = Figure::new("submit.rate", what, all(&with, rate));
+    figures.add(figure.beside("without the plugin", all(&without, rate)));
     let what = "the same, with the plugin to without it";
-    figures.add(Figure::new("submit.ratio", what, ratios).at_least(0.98));
+    figures.add(Figure::new("submit.ratio", what, ratios(rate)).at_least(0.98));
+    let cpu = |taken: &Taken| taken.cpu_ms;
+    let what = "the same: slurmctld's processor time for each, with all of the plugin, ms";
+    let figure = Figure::new("submit.cpu", what, all(&with, cpu));
+    figures.add(figure.beside("without the plugin", all(&without, cpu)));
+    let what = "the same, with the plugin to without it";
+    figures.add(Figure::new("submit.cpu.ratio", what, ratios(cpu)));
     Ok(())
 }
 
-/// Jobs a second that slurmctld takes from clients that submit one after the other.
-fn rate(jobs: u32, plugin: bool) -> Result<f64> {
+/// How slurmctld took jobs.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    /// Jobs a second.
+    rate: f64,
+    /// What it used of the processor for each, milliseconds.
+    cpu_ms: f64,
+}
+
+/// Has jobs submitted by clients that submit one after the other.
+fn take(jobs: u32, plugin: bool) -> Result<Taken> {
     let lab = start(100, plugin)?;
     let each = jobs / CLIENTS;
     let script = lab.path("submit");
@@ -140,10 +160,12 @@ fn rate(jobs: u32, plugin: bool) -> Result<f64> {
         ),
     )?;
     let script = script.display().to_string();
-    let began = Instant::now();
+    let pid = lab.slurmctld_pid().context("slurmctld does not run")?;
+    let (before, began) = (process_seconds(pid)?, Instant::now());
     lab.command_by_several(CLIENTS, "sh", &[&script])?;
-    let took = began.elapsed().as_secs_f64();
+    let (took, used) = (began.elapsed().as_secs_f64(), process_seconds(pid)? - before);
     let queued = lab.command("squeue", &["-h", "-o", "%i"])?.lines().count();
     ensure!(queued >= (each * CLIENTS) as usize, "only {queued} jobs are there");
-    Ok(f64::from(each * CLIENTS) / took)
+    let jobs = f64::from(each * CLIENTS);
+    Ok(Taken { rate: jobs / took, cpu_ms: used / jobs * 1000.0 })
 }

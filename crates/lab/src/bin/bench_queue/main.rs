@@ -1,8 +1,9 @@
 //! What the plugin's questions cost a slurmctld that has 100,000 jobs queued.
 //!
-//! The jobs are records of their own, and wait for a time that does not come. Twice the cluster is
-//! watched: while nothing happens, and while a job is submitted each second, so that each look of the
-//! plugin has to read the whole queue again. Slurm's own count of the time that its threads took to
+//! The jobs are records of their own, and wait for a time that does not come. Three times the cluster is
+//! watched: while nothing happens; while a job is submitted each second, so that each reading of the queue
+//! has to be of the whole of it; and the same while nodes are on their way, which the plugin looks at each
+//! second. Slurm's own count of the time that its threads took to
 //! answer (sdiag) says what the questions cost; nobody else asks meanwhile. The second time is watched
 //! without the plugin too, for what slurmctld does anyway.
 #![forbid(unsafe_code)]
@@ -38,6 +39,8 @@ struct Arguments {
 }
 
 const NODES: u32 = 1000;
+/// Nodes of them that are on their way the third time.
+const COMING: u32 = 10;
 /// Clients that fill the queue.
 const CLIENTS: u32 = 4;
 const SOON: Duration = Duration::from_secs(120);
@@ -67,6 +70,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
         nodes: NODES,
         max: NODES,
         suspend_time_s: 36_000,
+        resume_timeout_s: 36_000,
         boot_command: Some(vec!["/bin/true".to_owned()]),
         slurm_conf: format!("MaxJobCount={}\n", arguments.jobs.saturating_mul(2)),
         ..Options::default()
@@ -83,6 +87,11 @@ fn bench(arguments: &Arguments) -> Result<()> {
     std::thread::sleep(FIRST_LOOKS);
     let idle = look_on(&lab, watch, false, true)?;
     let busy = look_on(&lab, watch, true, true)?;
+    // What they boot is no slurmd: they stay on their way.
+    let nodes = format!("nodename=compute-[1-{COMING}]");
+    lab.command("scontrol", &["update", &nodes, "state=power_up"])?;
+    std::thread::sleep(FIRST_LOOKS);
+    let coming = look_on(&lab, watch, true, true)?;
 
     let mut figures = Figures::begin("A queue of 100,000 jobs");
     let mut add = |key: &str, what: &str, value, goal: bool| {
@@ -94,6 +103,12 @@ fn bench(arguments: &Arguments) -> Result<()> {
     add("busy.served", "a submission each second: answers to it, % of a core", busy.served, true);
     add("busy.plugin", "the same: the plugin's threads, % of a core", busy.plugin, false);
     add("busy.queues", "the same: answers with the whole queue, a minute", busy.queues, false);
+    let what = "the same, with nodes on their way: answers to the plugin, % of a core";
+    add("coming.served", what, coming.served, true);
+    let what = "the same, with nodes on their way: the plugin's threads, % of a core";
+    add("coming.plugin", what, coming.plugin, false);
+    let what = "the same, with nodes on their way: answers with the whole queue, a minute";
+    add("coming.queues", what, coming.queues, false);
     let what = "the same: all of slurmctld with the plugin, % of a core";
     add("busy.slurmctld", what, busy.slurmctld, false);
     let what = "the same: all of slurmctld without it, % of a core";

@@ -1,4 +1,12 @@
-use slurm_asg_core::policy::Access;
+use std::collections::BTreeMap;
+
+use slurm_asg_core::demand::Counted;
+use slurm_asg_core::memory::Memory;
+use slurm_asg_core::plan::Plan;
+use slurm_asg_core::policy::{self, Access};
+use slurm_asg_core::snapshot::{Seen, Snapshot};
+use slurm_asg_core::time::Timestamp;
+use slurm_asg_engine::Look;
 
 use super::*;
 
@@ -212,4 +220,58 @@ async fn more_clients_than_there_are_places_are_turned_away_at_once_with_the_rea
     drop(held);
     assert!(answered(&path).await, "places are free again");
     server.abort();
+}
+
+/// A look whose queue was counted so many seconds before.
+fn look(counted_before: Option<u64>) -> Look {
+    let now = SystemClock.now();
+    let counted = counted_before.map(|secs| Counted {
+        at: Timestamp::from_millis(now.millis() - secs * 1000),
+        ..Counted::default()
+    });
+    let snapshot = Snapshot {
+        now,
+        nodes: Seen::Known(Arc::default()),
+        queue: Seen::Known(Arc::default()),
+        counted,
+        asgs: BTreeMap::new(),
+        machines: BTreeMap::new(),
+    };
+    Look {
+        at: now,
+        snapshot,
+        memory: Memory::default(),
+        plan: Plan::default(),
+        troubles: Vec::new(),
+        pause: Duration::ZERO,
+        rest: Duration::ZERO,
+        quiet: Duration::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn who_asks_about_jobs_has_a_queue_read_that_was_read_long_ago() {
+    const GROUP: &str = "[[group]]\nname = 'g'\nnodes = 'n1'\nasg = 'a'";
+    let policy = Arc::new(policy::parse(Path::new("asg.toml"), GROUP).unwrap());
+    let (orders, mut ordered) = mpsc::channel(1);
+    let desk = Desk { orders, ..desk() };
+    let plan = "{\"request\":\"plan\"}\n";
+    for (counted_before, is_read) in [(None, false), (Some(1), false), (Some(40), true)] {
+        desk.board.show(&policy, look(counted_before));
+        let serve = async {
+            let Some(Order::ReadQueue(answer)) = ordered.recv().await else { panic!("no order") };
+            answer.send(Response::Ok).unwrap();
+            tokio::task::yield_now().await;
+            desk.board.show(&policy, look(None));
+        };
+        let asked = ask(&desk, 1000, &[], plan);
+        if is_read {
+            let (response, ()) = tokio::join!(asked, serve);
+            assert!(matches!(response, Response::Document { .. }), "{response:?}");
+            let last = desk.board.last().unwrap();
+            assert_eq!(last.look.snapshot.counted, None);
+        } else {
+            assert!(matches!(asked.await, Response::Document { .. }));
+        }
+    }
 }

@@ -54,8 +54,8 @@ const FRESH: Duration = Duration::from_millis(250);
 const GIVE_BACK_MAX: Duration = Duration::from_secs(1);
 /// How often one turn looks again before it acts.
 const ROUNDS_MAX: u32 = 4;
-/// The longest rest for what reading Slurm's nodes costs: a slow answer may be slurmctld waiting for its own locks,
-/// and what Slurm wants must not wait long for that.
+/// The longest rest for what reading Slurm's nodes costs: a slow answer may be slurmctld waiting for its
+/// own locks, and what Slurm wants must not wait long for that.
 const REST_MAX: Duration = Duration::from_secs(5);
 /// The longest quiet for that reason, in which submissions alone call for no look. Slurm itself says
 /// when it wants a node: what waits is capacity that is asked for ahead of it.

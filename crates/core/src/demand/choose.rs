@@ -188,11 +188,11 @@ impl<'a> Choice<'a> {
         let mut blocks = blocks(request, offers);
         while !blocks.is_empty() && choice.nodes_left > 0 {
             let best = choice.best(&blocks)?;
-            let block = blocks.remove(best);
-            choice.take_of(&block);
+            blocks.get(best).into_iter().for_each(|block| choice.take_of(block));
             if choice.is_done() {
                 return Some(choice.picks);
             }
+            blocks.remove(best);
         }
         let enough = choice.cpus <= 0 && choice.has_gres() && choice.has_enough_nodes(0);
         enough.then_some(choice.picks)
@@ -339,7 +339,7 @@ impl<'a> Choice<'a> {
 }
 
 fn blocks<'o>(request: &Request, offers: &'o [Offer]) -> Vec<Block<'o>> {
-    let mut blocks: Vec<Block<'o>> = Vec::new();
+    let mut blocks: Vec<Block<'o>> = Vec::with_capacity(offers.len());
     let mut end = None;
     // Whether the last block goes on here.
     let mut goes_on = false;

@@ -13,6 +13,9 @@ use super::pool::{Bits, Class, Pool, Run, State, Weights, has, overlap};
 use super::request::Request;
 use crate::snapshot::{JobMemory, SlurmFacts};
 
+/// Rarely more are offered to a job.
+const OFFERS_LIKELY: usize = 1000;
+
 /// Which nodes may be offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -81,7 +84,7 @@ pub fn offers(
     place: &Where<'_>,
     features: Features<'_>,
 ) -> Vec<Offer> {
-    let mut offers = Vec::new();
+    let mut offers = Vec::with_capacity(OFFERS_LIKELY);
     let torn = pool.torn(place.partition, place.excluded, place.weights);
     let mut verdicts: Vec<Option<bool>> = vec![None; pool.classes.len()];
     let least = request.least_cpus();
@@ -96,10 +99,8 @@ pub fn offers(
         place.looked_at.set(place.looked_at.get().saturating_add(stretch.runs.len()));
         let weight_of = |asleep| pool.weight(class, asleep, &torn);
         let (awake, asleep) = (weight_of(false), weight_of(true));
-        for run in &stretch.runs {
-            if !may_offer(&run.state, class, request.whole, place.which, least) {
-                continue;
-            }
+        let free = if place.which == Which::Free { least } else { 0 };
+        for run in stretch.with_free(free) {
             let Some(offer) = offer(run, class, request, slurm, place.which, least) else {
                 continue;
             };
@@ -208,6 +209,7 @@ fn may_offer(state: &State, class: &Class<'_>, whole: bool, which: Which, least:
     }
 }
 
+#[inline]
 fn offer(
     run: &Run,
     class: &Class<'_>,
@@ -242,16 +244,10 @@ fn offer(
         }
         cpus = cpus.min(most.saturating_sub(held));
     }
-    let (gres, gpus) = available_gres(class, state, request, as_if_empty, cpus, memory_mib)?;
-    if let Some(tasks) = tasks_by_gres(request, &gres) {
-        let least = request.node_tasks_cpus_min / request.cpus_per_task;
-        if tasks < u64::from(least.max(1)) {
-            return None;
-        }
-        if !request.gres.iter().any(|ask| ask.cpus_each > 0) {
-            let most = tasks.saturating_mul(u64::from(request.cpus_per_task));
-            cpus = cpus.min(u32::try_from(most).unwrap_or(u32::MAX));
-        }
+    let (mut gres, mut gpus) = (Vec::new(), 0);
+    if !request.gres.is_empty() {
+        (gres, gpus) = available_gres(class, state, request, as_if_empty, cpus, memory_mib)?;
+        cpus = limit_by_gres(cpus, request, &gres)?;
     }
     let step = if slurm.splits_cores() { 1 } else { core };
     cpus = limit_by_memory(cpus, step, memory_mib, request, slurm)?;
@@ -259,6 +255,19 @@ fn offer(
         cpus = cpus.min(cpus_with_gres(request, cpus, core, &gres));
     }
     (cpus >= least).then_some(NodeOffer { cpus, core, gres, gpus })
+}
+
+fn limit_by_gres(cpus: u32, request: &Request, gres: &[u64]) -> Option<u32> {
+    let Some(tasks) = tasks_by_gres(request, gres) else { return Some(cpus) };
+    let least = request.node_tasks_cpus_min / request.cpus_per_task;
+    if tasks < u64::from(least.max(1)) {
+        return None;
+    }
+    if request.gres.iter().any(|ask| ask.cpus_each > 0) {
+        return Some(cpus);
+    }
+    let most = tasks.saturating_mul(u64::from(request.cpus_per_task));
+    Some(cpus.min(u32::try_from(most).unwrap_or(u32::MAX)))
 }
 
 /// How many tasks GRES for each task let run on a node.

@@ -107,9 +107,56 @@ pub struct Stretch {
     pub class: usize,
     /// In the order of places. Never empty.
     pub runs: Vec<Run>,
+    /// Of each run, what [`State::free`] says: most runs of a large cluster are full, and passed
+    /// over by this alone.
+    free: Vec<u32>,
 }
 
 impl Stretch {
+    fn of(class: usize, run: Run) -> Self {
+        Self { class, free: vec![run.state.free()], runs: vec![run] }
+    }
+
+    /// The runs that have so many CPUs free on each node, or more.
+    pub fn with_free(&self, least: u32) -> impl Iterator<Item = &Run> {
+        let runs = self.runs.iter().zip(&self.free);
+        runs.filter(move |(_, free)| **free >= least).map(|(run, _)| run)
+    }
+
+    fn push(&mut self, run: Run) {
+        let at = self.runs.len();
+        self.free.push(run.state.free());
+        self.runs.push(run);
+        self.join(at);
+    }
+
+    /// Cuts a run in two before a place that is in it, if it does not begin there. The place of the
+    /// run that does then.
+    fn cut(&mut self, at: usize, place: u32) -> usize {
+        let (Some(run), Some(free)) = (self.runs.get_mut(at), self.free.get(at)) else { return at };
+        if place <= run.first || run.end() <= place {
+            return at;
+        }
+        let behind = Run { first: place, len: run.end() - place, state: run.state.clone() };
+        run.len = place - run.first;
+        self.free.insert(at + 1, *free);
+        self.runs.insert(at + 1, behind);
+        at + 1
+    }
+
+    /// Makes a run and the one before it one, if they are alike.
+    fn join(&mut self, at: usize) {
+        let Some((before, behind)) = self.runs.split_at_mut_checked(at) else { return };
+        if let (Some(run), Some(next)) = (before.last_mut(), behind.first())
+            && run.end() == next.first
+            && run.state == next.state
+        {
+            run.len += next.len;
+            self.runs.remove(at);
+            self.free.remove(at);
+        }
+    }
+
     fn first(&self) -> u32 {
         self.runs.first().map_or(0, |run| run.first)
     }
@@ -117,6 +164,13 @@ impl Stretch {
     fn run_at(&self, place: u32) -> Option<&Run> {
         let at = self.runs.partition_point(|run| run.first <= place).checked_sub(1)?;
         self.runs.get(at).filter(|run| place < run.end())
+    }
+}
+
+impl State {
+    /// CPUs that jobs may have now; none if Slurm would place no jobs there.
+    const fn free(&self) -> u32 {
+        if self.usable { self.cpus } else { 0 }
     }
 }
 
@@ -424,26 +478,18 @@ impl<'a> Pool<'a> {
         let Some(stretch) = self.stretch_at(first).and_then(|at| self.stretches.get_mut(at)) else {
             return;
         };
-        let runs = &mut stretch.runs;
-        let Some(at) = runs.partition_point(|run| run.first <= first).checked_sub(1) else {
+        let Some(at) = stretch.runs.partition_point(|run| run.first <= first).checked_sub(1) else {
             return;
         };
-        let Some(run) = runs.get_mut(at) else { return };
-        let end = first.saturating_add(len).min(run.end());
-        if first == run.first && end == run.end() {
+        let at = stretch.cut(at, first);
+        stretch.cut(at, first.saturating_add(len));
+        if let (Some(run), Some(free)) = (stretch.runs.get_mut(at), stretch.free.get_mut(at)) {
             change(&mut run.state);
-        } else {
-            let mut changed = Run { first, len: end - first, state: run.state.clone() };
-            change(&mut changed.state);
-            let before = Run { first: run.first, len: first - run.first, state: run.state.clone() };
-            let after = Run { first: end, len: run.end() - end, state: run.state.clone() };
-            let parts = [before, changed, after].into_iter().filter(|part| part.len > 0);
-            runs.splice(at..=at, parts);
+            *free = run.state.free();
         }
         // They may now be like the run before them or behind them.
-        for next in (at.max(1)..at + 4).rev() {
-            join(runs, next);
-        }
+        stretch.join(at + 1);
+        stretch.join(at);
     }
 
     /// A job ends that held something of some nodes.
@@ -470,25 +516,9 @@ impl<'a> Pool<'a> {
 
     fn push(&mut self, class: usize, run: Run) {
         match self.stretches.last_mut() {
-            Some(stretch) if stretch.class == class => {
-                let at = stretch.runs.len();
-                stretch.runs.push(run);
-                join(&mut stretch.runs, at);
-            }
-            _ => self.stretches.push(Stretch { class, runs: vec![run] }),
+            Some(stretch) if stretch.class == class => stretch.push(run),
+            _ => self.stretches.push(Stretch::of(class, run)),
         }
-    }
-}
-
-/// Makes a run and the one before it one, if they are alike.
-fn join(runs: &mut Vec<Run>, at: usize) {
-    let Some((before, behind)) = runs.split_at_mut_checked(at) else { return };
-    if let (Some(run), Some(next)) = (before.last_mut(), behind.first())
-        && run.end() == next.first
-        && run.state == next.state
-    {
-        run.len += next.len;
-        runs.remove(at);
     }
 }
 

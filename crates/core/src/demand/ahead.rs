@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
+use std::ops::Range;
 
 use super::gres::InUse;
 use super::places::{Places, is_within, joined, overlapping};
@@ -66,7 +67,56 @@ pub struct End {
 }
 
 /// What each job holds, by its end.
-pub type Holds = BTreeMap<End, Vec<Hold>>;
+///
+/// Of a long queue most jobs are placed by the first pass and hold one thing each, which nobody
+/// looks at before the second pass: only then they are put in order.
+#[derive(Clone, Debug, Default)]
+pub struct Holds {
+    all: Vec<Hold>,
+    /// Where in `all` that is which a job holds.
+    sorted: BTreeMap<End, Range<usize>>,
+    /// The same of those of the first pass, until it has ended.
+    unsorted: Vec<(End, Range<usize>)>,
+}
+
+impl Holds {
+    /// Where that begins which the next job holds.
+    pub const fn next(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The next job holds one thing more.
+    pub fn push(&mut self, hold: Hold) {
+        self.all.push(hold);
+    }
+
+    /// A job holds all that was pushed from `begin` on.
+    pub fn insert(&mut self, end: End, begin: usize) {
+        let held = begin..self.all.len();
+        if end.pass == 0 {
+            self.unsorted.push((end, held));
+        } else {
+            self.sorted.insert(end, held);
+        }
+    }
+
+    /// How many jobs there are.
+    pub fn len(&self) -> usize {
+        self.sorted.len() + self.unsorted.len()
+    }
+
+    /// The first pass has ended.
+    pub fn sort(&mut self) {
+        let mut jobs = std::mem::take(&mut self.unsorted);
+        jobs.sort_by_key(|(end, _)| u128::from(end.at) << 64 | end.place as u128);
+        self.sorted = jobs.into_iter().collect();
+    }
+
+    /// What is held at a place.
+    fn at(&self, held: &Range<usize>) -> &[Hold] {
+        self.all.get(held.clone()).unwrap_or_default()
+    }
+}
 
 impl Hold {
     /// Whether all of it is within joined places.
@@ -126,8 +176,9 @@ const fn step(time: u64) -> u64 {
 /// Lets jobs end in groups, as Slurm does: those that end within a time that doubles.
 #[derive(Debug)]
 pub struct Ends<'h> {
+    holds: &'h Holds,
     /// The jobs in the order of their ends.
-    jobs: Peekable<btree_map::Iter<'h, End, Vec<Hold>>>,
+    jobs: Peekable<btree_map::Iter<'h, End, Range<usize>>>,
     window_s: u64,
     base: Option<u64>,
     looked_at: usize,
@@ -136,7 +187,8 @@ pub struct Ends<'h> {
 impl<'h> Ends<'h> {
     /// Of all that is held.
     pub fn of(holds: &'h Holds) -> Self {
-        Self { jobs: holds.iter().peekable(), window_s: CLOSE_S, base: None, looked_at: 0 }
+        let jobs = holds.sorted.iter().peekable();
+        Self { holds, jobs, window_s: CLOSE_S, base: None, looked_at: 0 }
     }
 
     /// Gives back to the pool what the next jobs hold that have nodes which `matters`. The time
@@ -147,7 +199,8 @@ impl<'h> Ends<'h> {
         matters: impl Fn(&Hold) -> bool,
     ) -> Option<u64> {
         let mut last = None;
-        while let Some((End { at: end, .. }, holds)) = self.jobs.next() {
+        while let Some((End { at: end, .. }, held)) = self.jobs.next() {
+            let holds = self.holds.at(held);
             self.looked_at = self.looked_at.saturating_add(holds.len());
             if !holds.iter().any(&matters) {
                 // Slurm does not look how far it has come before the next one is gone too.
@@ -181,7 +234,8 @@ impl<'h> Ends<'h> {
 
     /// Whether there is a job that has nodes which `matters`; those before it are passed over.
     pub fn any_that(&mut self, matters: impl Fn(&Hold) -> bool) -> bool {
-        while let Some((_, holds)) = self.jobs.peek() {
+        while let Some((_, held)) = self.jobs.peek() {
+            let holds = self.holds.at(held);
             if holds.iter().any(&matters) {
                 return true;
             }

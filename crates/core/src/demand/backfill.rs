@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use super::BEHIND_MAX;
 use super::ahead::{Ends, Hold, WINDOW_S};
 use super::choose::Pick;
+use super::entry::Entry;
 use super::fit::Which;
 use super::places::{Places, joined};
 use super::pool::Weights;
-use super::queue::{Count, Entry, Ready, Refusal};
+use super::queue::{Count, Ready, Refusal};
 use super::request::Request;
 use super::why::JobWhy;
 
@@ -63,7 +64,7 @@ impl<'a> Count<'a> {
                 break;
             }
             let placed = match self.ready(entry) {
-                Ok(ready) if entry.job.het_job_id == 0 => self.backfill(entry, &ready),
+                Ok(ready) if !entry.is_component => self.backfill(entry, &ready),
                 Ok(ready) => self.ripen(entry, &ready, &mut hets),
                 Err(refusal) => Err(refusal),
             };

@@ -5,15 +5,17 @@
 //! `backfill`.
 
 use std::cell::Cell;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::ahead::{End, Hold, Holds, Plan, looks};
 use super::choose::{Pick, choose, choose_all};
 use super::counts::Search;
+use super::entry::Entry;
 use super::feature::Constraint;
 use super::fit::{self, Features, Where, Which, classes_that_suit, offers};
+use super::kind::{Asked, Kind, Kinds};
 use super::named::Lists;
 use super::places::{Places, is_within, joined};
 use super::pool::{Bits, Pool, Run, Stretch, Weights, has, overlap, set};
@@ -22,20 +24,7 @@ use super::share::shares;
 use super::why::{JobVerdict, JobWhy};
 use super::{Demand, Look, PATIENCE, PLACED_MAX, SEARCHED_MAX};
 use crate::ids::{GroupName, NodeName};
-use crate::snapshot::{Job, License, Partition, Reason, Reservation, number, said};
-
-/// One job in one of its partitions.
-#[derive(Clone, Copy)]
-pub struct Entry<'a> {
-    /// The job's place in the queue.
-    pub at: usize,
-    pub job: &'a Job,
-    pub partition: usize,
-    /// The first pass looked for nodes for it.
-    pub tried: bool,
-    /// It asks for more nodes than its partition has.
-    pub over: bool,
-}
+use crate::snapshot::{Job, License, Partition, Reservation, number, said};
 
 /// Why a job is not placed.
 pub enum Refusal {
@@ -52,16 +41,16 @@ pub enum Refusal {
 
 /// A job that may be placed, in one partition.
 pub struct Ready {
-    pub request: Request,
-    pub scene: Scene,
+    pub request: Rc<Request>,
+    pub scene: Rc<Scene>,
     /// How long it runs, seconds.
     pub limit_s: u64,
 }
 
 /// What was placed last, and where.
 struct Last {
-    request: Request,
-    scene: Scene,
+    request: Rc<Request>,
+    scene: Rc<Scene>,
     place: u32,
 }
 
@@ -71,38 +60,46 @@ type Licenses<'a> = Option<BTreeMap<&'a str, u32>>;
 /// What is put back if a heterogeneous job cannot start.
 type Saved<'a> = (Vec<Stretch>, Licenses<'a>, Holds);
 
-/// A run without a limit, seconds: Slurm reckons with a year.
-const UNLIMITED_S: u64 = 365 * 24 * 3600;
-
-fn limit_s(job: &Job, partition: &Partition) -> u64 {
-    partition.minutes_of(job.time_limit).map_or(UNLIMITED_S, |minutes| u64::from(minutes) * 60)
-}
-
 /// What one job has got.
 #[derive(Default)]
 struct Got {
     tasks: u32,
     nodes: u32,
-    /// Nodes that are launched for it: the place of the first one, and how many follow.
-    launch: Vec<(u32, u32)>,
-    reuse: BTreeMap<GroupName, u32>,
+    /// How many nodes are launched for it.
+    launch: u32,
+    /// Why it is not placed.
+    why: Option<JobWhy>,
+    /// It is part of the demand.
+    is_counted: bool,
+}
+
+/// Neighbouring nodes that had no job.
+struct Fresh {
+    /// The place in the queue of the job that gets them.
+    at: usize,
+    /// The place of the first one.
+    first: u32,
+    /// How many there are.
+    len: u32,
+    /// They are launched for it: they are not up.
+    launch: bool,
 }
 
 pub struct Count<'a> {
-    look: &'a Look<'a>,
+    pub look: &'a Look<'a>,
     pub pool: Pool<'a>,
     /// What jobs of this count hold, and until when.
     pub holds: Holds,
-    /// The same of those that the first pass has placed, which come into order when it has ended.
-    begun: Vec<(End, Vec<Hold>)>,
     /// What is kept for jobs that wait.
     pub plan: Plan,
     /// For which job something was kept last, and for how many of its tasks.
     pub kept: (usize, u32),
     /// At how much more the second pass looks.
     looks: usize,
-    partitions: Vec<&'a Partition>,
+    pub partitions: Vec<&'a Partition>,
     reservations: Vec<&'a Reservation>,
+    /// What jobs ask for.
+    pub kinds: Kinds<'a>,
     /// Licenses that are free.
     licenses: Licenses<'a>,
     /// Tasks that run, by array.
@@ -122,9 +119,9 @@ pub struct Count<'a> {
     /// Who was placed last, on a single node; nothing has changed since.
     last: Option<Last>,
     /// What was asked for last that no nodes can serve, whatever runs on them, and why.
-    hopeless: Option<(Request, Scene, JobWhy)>,
+    hopeless: Option<(Rc<Request>, Rc<Scene>, JobWhy)>,
     got: Vec<Got>,
-    why: Vec<Option<JobWhy>>,
+    fresh: Vec<Fresh>,
     traced: Vec<NodeName>,
 }
 
@@ -144,13 +141,13 @@ impl<'a> Count<'a> {
             look,
             lists: Lists::of(queue, &pool),
             pool,
-            holds: Holds::new(),
-            begun: Vec::new(),
+            holds: Holds::default(),
             plan: Plan::default(),
             kept: (usize::MAX, 0),
             looks: 0,
             partitions: queue.partitions.values().collect(),
             reservations: queue.reservations.iter().flat_map(BTreeMap::values).collect(),
+            kinds: Kinds::default(),
             licenses: licenses
                 .map(|all| all.iter().map(|(name, it)| (&**name, free(it))).collect()),
             running,
@@ -162,7 +159,7 @@ impl<'a> Count<'a> {
             last: None,
             hopeless: None,
             got: queue.jobs.iter().map(|_| Got::default()).collect(),
-            why: vec![None; queue.jobs.len()],
+            fresh: Vec::new(),
             traced: Vec::new(),
         }
     }
@@ -171,8 +168,8 @@ impl<'a> Count<'a> {
     pub fn finish(mut self) -> Demand {
         let entries = self.entries();
         let waiting = self.first_pass(&entries);
-        self.holds = std::mem::take(&mut self.begun).into_iter().collect();
         if !waiting.is_empty() {
+            self.holds.sort();
             self.pool.wake_claimed();
             // It looks again at those that it tried, before the second pass comes.
             waiting.iter().filter(|entry| entry.tried).for_each(|it| self.pool.weigh(it.partition));
@@ -189,76 +186,6 @@ impl<'a> Count<'a> {
         self.sum_up()
     }
 
-    /// What may start now, in Slurm's order: tier, priority, age.
-    fn entries(&mut self) -> Vec<Entry<'a>> {
-        let by_name: BTreeMap<&str, usize> =
-            self.look.queue.partitions.keys().enumerate().map(|(at, name)| (&**name, at)).collect();
-        let default = self.partitions.iter().position(|partition| partition.is_default());
-        let only = (self.partitions.len() == 1).then_some(0);
-        let mut entries = Vec::with_capacity(self.look.queue.jobs.len());
-        for (at, job) in self.look.queue.jobs.iter().enumerate().filter(|(_, job)| job.is_pending())
-        {
-            if let Err(why) = self.may_start(job) {
-                self.note(at, why);
-                continue;
-            }
-            for name in job.partition.split(',') {
-                let found = by_name.get(name).copied();
-                let found = found.or(if name.is_empty() { default.or(only) } else { None });
-                let Some(partition) = found else {
-                    self.note(at, JobWhy::NoSuchPartition);
-                    continue;
-                };
-                let all = self.partitions.get(partition).map_or(0, |it| it.nodes.len());
-                let is_over = |nodes: u32| usize::try_from(nodes).is_ok_and(|nodes| nodes > all);
-                // It asks for no more than shows, and of most jobs no more of the record is read.
-                let over = is_over(job.num_nodes) && is_over(job.nodes_min());
-                entries.push(Entry { at, job, partition, tried: false, over });
-            }
-        }
-        let tier = |entry: &Entry<'_>| {
-            self.partitions.get(entry.partition).map_or(0, |partition| partition.priority_tier)
-        };
-        // Stable: of several partitions of a job the first one comes first.
-        entries.sort_by_cached_key(|entry| {
-            (Reverse(tier(entry)), Reverse(entry.job.priority), entry.job.job_id)
-        });
-        entries
-    }
-
-    /// What keeps a job from starting that more machines do not change.
-    fn may_start(&self, job: &Job) -> Result<(), JobWhy> {
-        let now = self.look.now;
-        if job.priority == 0 {
-            return Err(JobWhy::Held);
-        }
-        let expected = matches!(
-            job.state_reason,
-            Reason::RESOURCES | Reason::PRIORITY | Reason::NODE_NOT_AVAIL | Reason::RESERVATION
-        );
-        // For a job that waits for nodes, start_time is Slurm's guess.
-        let begins = job.eligible_time.max(job.start_time.filter(|_| !expected));
-        if let Some(at) = begins.filter(|begins| *begins > now) {
-            return Err(JobWhy::NotYet { at });
-        }
-        match job.state_reason {
-            Reason::NONE
-            | Reason::PRIORITY
-            | Reason::RESOURCES
-            | Reason::BEGIN_TIME
-            | Reason::RESERVATION
-            | Reason::NODE_NOT_AVAIL
-            | Reason::ARRAY_TASK_LIMIT => {}
-            // That is said of one of its partitions; the count looks at each.
-            reason if reason.is_of_one_partition() && job.partition.contains(',') => {}
-            reason => return Err(JobWhy::HeldBack { reason }),
-        }
-        if said(&job.dependency).is_some() {
-            return Err(JobWhy::WaitsForOtherJobs);
-        }
-        Ok(())
-    }
-
     /// In the order of priority. Returns what waits for nodes.
     fn first_pass(&mut self, entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
         let mut waiting = Vec::new();
@@ -271,7 +198,7 @@ impl<'a> Count<'a> {
                 let why = if entry.over { JobWhy::Impossible } else { JobWhy::BehindOthers };
                 self.note(entry.at, why);
                 waiting.push(*entry);
-            } else if entry.job.het_job_id != 0 {
+            } else if entry.is_component {
                 // Slurm starts these with the second pass only, and keeps their partition, unless
                 // it lets them in no queue.
                 match self.ready(entry) {
@@ -314,21 +241,27 @@ impl<'a> Count<'a> {
 
     /// What a job needs to know before it is placed.
     pub fn ready(&self, entry: &Entry<'a>) -> Result<Ready, Refusal> {
-        let job = entry.job;
-        let Some(partition) = self.partitions.get(entry.partition).copied() else {
+        let Some(kind) = self.kinds.get(entry.kind) else {
             return Err(Refusal::Not(JobWhy::NoSuchPartition));
         };
-        let inside = self.admit(job, partition).map_err(Refusal::Not)?;
-        let slurm = &self.look.queue.slurm;
-        let request = Request::read(job, partition, slurm, &self.lists).map_err(Refusal::Not)?;
-        if let Some(max) = job.tasks_at_once_max()
-            && self.tasks_now(job) == 0
+        let asked = kind.asked.get_or_init(|| self.read(kind)).clone();
+        let (request, scene) = asked.map_err(Refusal::Not)?;
+        if entry.tasks == 0
+            && let Some(max) = entry.job.tasks_at_once_max()
         {
             return Err(Refusal::Not(JobWhy::ArrayLimit { max }));
         }
+        Ok(Ready { request, scene, limit_s: entry.limit_s })
+    }
+
+    /// What jobs of a kind ask for, and where they may go.
+    fn read(&self, kind: &Kind<'a>) -> Asked {
+        let Kind { job, partition: at, .. } = *kind;
+        let partition = self.partitions.get(at).copied().ok_or(JobWhy::NoSuchPartition)?;
+        let inside = self.admit(job, partition)?;
+        let request = Request::read(job, partition, &self.look.queue.slurm, &self.lists)?;
         let outside = self.reservations_in_the_way(job, partition);
-        let scene = Scene { partition: entry.partition, inside, outside };
-        Ok(Ready { request, scene, limit_s: limit_s(job, partition) })
+        Ok((Rc::new(request), Rc::new(Scene { partition: at, inside, outside })))
     }
 
     /// Places a job, or as many tasks of an array as find a place.
@@ -347,8 +280,10 @@ impl<'a> Count<'a> {
             if self.looked_at.get() >= SEARCHED_MAX || !self.spend() {
                 return Err(Refusal::Not(JobWhy::TooFarBehind));
             }
-            let before = said(&entry.job.licenses).map(|_| self.licenses());
-            self.take_licenses(entry.job)?;
+            // The job of the kind has the same ones, and its record is at hand.
+            let job = self.kinds.get(entry.kind).map_or(entry.job, |kind| kind.job);
+            let before = said(&job.licenses).map(|_| self.licenses());
+            self.take_licenses(job)?;
             last = match self.place(entry, &ready, last) {
                 Ok(last) => last,
                 Err(refusal) => {
@@ -375,7 +310,7 @@ impl<'a> Count<'a> {
     }
 
     /// How many tasks of a job may start now, if it were the first one.
-    fn tasks_now(&self, job: &Job) -> u32 {
+    pub fn tasks_now(&self, job: &Job) -> u32 {
         let running = self.running.get(&job.array_job_id).copied().unwrap_or(0);
         let most = job.tasks_at_once_max().map_or(u32::MAX, |max| max.saturating_sub(running));
         job.tasks().min(most)
@@ -384,7 +319,7 @@ impl<'a> Count<'a> {
     /// How many tasks of a job are still to be placed.
     pub fn left(&self, entry: &Entry<'a>) -> u32 {
         let placed = self.got.get(entry.at).map_or(0, |got| got.tasks);
-        self.tasks_now(entry.job).saturating_sub(placed)
+        entry.tasks.saturating_sub(placed)
     }
 
     /// How many tasks of a job are not placed, whether they may start or not.
@@ -470,8 +405,9 @@ impl<'a> Count<'a> {
         (self.pool.stretches, self.licenses, self.holds) = saved;
         for entry in entries {
             if let Some(got) = self.got.get_mut(entry.at) {
-                *got = Got::default();
+                *got = Got { why: got.why.take(), ..Got::default() };
             }
+            self.fresh.retain(|nodes| nodes.at != entry.at);
         }
     }
 
@@ -771,11 +707,9 @@ impl<'a> Count<'a> {
         let mut gres_left: Vec<u64> = request.gres.iter().map(|ask| ask.per_job).collect();
         let shares = shares(request, picks);
         let slurm = self.look.queue.slurm;
-        let traced = self.look.trace == Some(entry.job.job_id);
-        let partition = self.partitions.get(entry.partition);
-        let limit = partition.map_or(0, |partition| limit_s(entry.job, partition));
-        let end = self.now_s().saturating_add(limit);
-        let mut held = Vec::new();
+        let traced = self.look.trace.is_some_and(|id| id == entry.job.job_id);
+        let end = self.now_s().saturating_add(entry.limit_s);
+        let held = self.holds.next();
         let mut rest = shares.as_slice();
         while let Some(((place, cpus), _)) = rest.split_first() {
             let (place, cpus) = (*place, *cpus);
@@ -791,21 +725,17 @@ impl<'a> Count<'a> {
             let Some(class) = self.pool.classes.get(kind) else { break };
             let mut left = state.clone();
             fit::take(&mut left, class, request, &slurm, cpus, &mut gres_left, nodes_behind);
-            if let (Some(got), Some(group)) = (self.got.get_mut(entry.at), class.group)
-                && !state.claimed
-            {
-                match (state.empty, state.off, state.up) {
-                    (true, true, _) => got.launch.push((place, count)),
-                    (true, false, true) => add(&mut got.reuse, group, count),
-                    // Slurm has asked for it already, or other jobs are on it.
-                    (true, false, false) | (false, ..) => {}
-                }
+            // Of what is not empty Slurm has asked for it already, or other jobs are on it.
+            let is_fresh = state.empty && !state.claimed && class.group.is_some();
+            if is_fresh && (state.off || state.up) {
+                let (at, first, launch) = (entry.at, place, state.off);
+                self.fresh.push(Fresh { at, first, len: count, launch });
             }
             if traced {
                 let names = (place..place + count).filter_map(|place| self.pool.name(place));
                 self.traced.extend(names.cloned());
             }
-            held.push(Hold {
+            self.holds.push(Hold {
                 first: place,
                 len: count,
                 class: kind,
@@ -818,21 +748,15 @@ impl<'a> Count<'a> {
         }
         // Of an array slurmctld appends what is left whenever a task starts.
         let is_first = self.got.get(entry.at).is_none_or(|got| got.tasks == 0);
-        let holds = self.holds.len().saturating_add(self.begun.len());
-        let appended = self.got.len().saturating_add(holds);
+        let appended = self.got.len().saturating_add(self.holds.len());
         let place = if is_first { entry.at } else { appended };
-        let end = End { at: end, pass: self.pass, place };
-        if self.pass == 0 {
-            self.begun.push((end, held));
-        } else {
-            self.holds.insert(end, held);
-        }
+        self.holds.insert(End { at: end, pass: self.pass, place }, held);
         self.pool.weigh(entry.partition);
         if let Some(got) = self.got.get_mut(entry.at) {
             got.tasks += 1;
             got.nodes = got.nodes.saturating_add(u32::try_from(shares.len()).unwrap_or(u32::MAX));
+            got.why = None;
         }
-        self.forget(entry.at);
     }
 
     /// A job waits for nodes: in the first pass nobody behind it gets nodes of its partition; or,
@@ -862,73 +786,69 @@ impl<'a> Count<'a> {
     /// Notes why a job is not placed. Of several partitions the first reason stands, unless a
     /// later one gives more hope; in a single one nothing is said against that it can never run.
     pub fn note(&mut self, at: usize, why: JobWhy) {
-        if self.is_placed(at) {
-            return;
-        }
         let jobs = &self.look.queue.jobs;
-        if let Some(slot) = self.why.get_mut(at) {
-            let is_single = || jobs.get(at).is_some_and(|job| !job.partition.contains(','));
-            let hope = |why: &JobWhy| {
-                let waits = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
-                let last = *why == JobWhy::Impossible && is_single();
-                if last {
-                    3
-                } else if *why == JobWhy::NoFreeNodes {
-                    2
-                } else {
-                    u8::from(waits)
-                }
-            };
-            if slot.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
-                *slot = Some(why);
+        let Some(got) = self.got.get_mut(at).filter(|got| got.nodes == 0) else { return };
+        let is_single = || jobs.get(at).is_some_and(|job| !job.partition.contains(','));
+        let hope = |why: &JobWhy| {
+            let waits = matches!(why, JobWhy::BehindOthers | JobWhy::TooFarBehind);
+            let last = *why == JobWhy::Impossible && is_single();
+            if last {
+                3
+            } else if *why == JobWhy::NoFreeNodes {
+                2
+            } else {
+                u8::from(waits)
+            }
+        };
+        if got.why.as_ref().is_none_or(|old| hope(&why) > hope(old)) {
+            got.why = Some(why);
+        }
+    }
+
+    fn sum_up(mut self) -> Demand {
+        let Look { queue, earlier, now, .. } = self.look;
+        let traced = std::mem::take(&mut self.traced);
+        let mut demand = Demand { traced, ..Demand::default() };
+        let mut verdicts = Vec::with_capacity(queue.jobs.len());
+        for nodes in self.fresh.iter().filter(|nodes| nodes.launch) {
+            if let Some(got) = self.got.get_mut(nodes.at) {
+                got.launch = got.launch.saturating_add(nodes.len);
             }
         }
-    }
-
-    fn forget(&mut self, at: usize) {
-        if let Some(slot) = self.why.get_mut(at) {
-            *slot = None;
-        }
-    }
-
-    fn sum_up(self) -> Demand {
-        let Look { queue, earlier, now, .. } = self.look;
-        let mut demand = Demand { traced: self.traced, ..Demand::default() };
-        let mut verdicts = Vec::with_capacity(queue.jobs.len());
-        for ((job, got), why) in queue.jobs.iter().zip(self.got).zip(self.why) {
+        for (job, got) in queue.jobs.iter().zip(&mut self.got) {
             if !job.is_pending() {
                 continue;
             }
-            let launch = got.launch.iter().fold(0_u32, |sum, (_, len)| sum.saturating_add(*len));
-            let since = earlier.get(&job.job_id).copied().unwrap_or(*now);
-            let why = match why {
+            let launch = got.launch;
+            let since = || earlier.get(&job.job_id).copied().unwrap_or(*now);
+            let why = match got.why.take() {
                 Some(why) => why,
                 None if launch == 0 => JobWhy::FitsOnNodesThatAreUp,
                 // Its nodes stay taken: what comes behind it must not count on them either.
-                None if now.since(since) > PATIENCE => JobWhy::NotTaken,
+                None if now.since(since()) > PATIENCE => JobWhy::NotTaken,
                 None => JobWhy::Counted,
             };
             if launch > 0 {
-                demand.counted.insert(job.job_id, since);
+                demand.counted.insert(job.job_id, since());
             }
             if let JobWhy::NotYet { at } = why {
                 demand.next_start = Some(demand.next_start.map_or(at, |earlier| earlier.min(at)));
             }
-            let verdict = if why.is_counted() {
-                for (first, len) in got.launch {
-                    let names = (first..first + len).filter_map(|place| self.pool.name(place));
-                    demand.launched.extend(names.cloned());
-                    let group = self.pool.class_at(first).and_then(|class| class.group);
-                    group.into_iter().for_each(|group| add(&mut demand.launch, group, len));
-                }
-                got.reuse.iter().for_each(|(group, count)| add(&mut demand.reuse, group, *count));
-                JobVerdict { nodes: got.nodes, launch, why }
-            } else {
-                JobVerdict { nodes: 0, launch: 0, why }
-            };
-            verdicts.push((job.job_id, verdict));
+            got.is_counted = why.is_counted();
+            let (nodes, launch) = if got.is_counted { (got.nodes, launch) } else { (0, 0) };
+            verdicts.push((job.job_id, JobVerdict { nodes, launch, why }));
         }
         demand.jobs = verdicts.into_iter().collect();
+        let is_counted = |at: usize| self.got.get(at).is_some_and(|got| got.is_counted);
+        let counted = || self.fresh.iter().filter(|nodes| is_counted(nodes.at));
+        for Fresh { first, len, launch, .. } in counted() {
+            let sums = if *launch { &mut demand.launch } else { &mut demand.reuse };
+            let group = self.pool.class_at(*first).and_then(|class| class.group);
+            group.into_iter().for_each(|group| add(sums, group, *len));
+        }
+        let launched = counted().filter(|nodes| nodes.launch);
+        let places = launched.flat_map(|nodes| nodes.first..nodes.first + nodes.len);
+        demand.launched = places.filter_map(|place| self.pool.name(place)).cloned().collect();
         demand
     }
 }

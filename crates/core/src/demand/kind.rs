@@ -1,0 +1,143 @@
+//! Kinds of jobs: those of one kind ask for the same, in the same partition.
+//!
+//! People submit the same again and again, so a long queue is of few kinds. What a job asks for is
+//! read once for each kind, and the jobs' records, which are large, are not read in the order of
+//! priority.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::queue::Scene;
+use super::request::Request;
+use super::why::JobWhy;
+use crate::snapshot::{Job, Text, said};
+
+/// What a job asks for and where it may go, or why it adds nothing, whatever nodes there are.
+pub type Asked = Result<(Rc<Request>, Rc<Scene>), JobWhy>;
+
+/// A kind of jobs.
+pub struct Kind<'a> {
+    /// One of them.
+    pub job: &'a Job,
+    /// Their partition.
+    pub partition: usize,
+    /// How many reservations begin before they would end.
+    pub reservations: usize,
+    /// They want to run for longer than the partition lets them.
+    pub over_time: bool,
+    /// What they ask for, once it has been read.
+    pub asked: OnceCell<Asked>,
+}
+
+/// All kinds of a queue.
+#[derive(Default)]
+pub struct Kinds<'a> {
+    all: Vec<Kind<'a>>,
+    /// The last one with each mark.
+    known: BTreeMap<u64, usize>,
+}
+
+impl<'a> Kinds<'a> {
+    /// The place of a kind among all. Where marks meet, one kind may be there twice, which costs
+    /// time and nothing else.
+    pub fn place_of(&mut self, kind: Kind<'a>) -> usize {
+        let at = self.known.entry(kind.mark()).or_insert(usize::MAX);
+        if self.all.get(*at).is_none_or(|known| !known.is_like(&kind)) {
+            *at = self.all.len();
+            self.all.push(kind);
+        }
+        *at
+    }
+
+    /// The kind at a place.
+    pub fn get(&self, at: usize) -> Option<&Kind<'a>> {
+        self.all.get(at)
+    }
+}
+
+impl Kind<'_> {
+    fn is_like(&self, other: &Self) -> bool {
+        let place = |kind: &Self| (kind.partition, kind.reservations, kind.over_time);
+        place(self) == place(other)
+            && numbers(self.job) == numbers(other.job)
+            && sizes(self.job) == sizes(other.job)
+            && texts(self.job) == texts(other.job)
+    }
+
+    /// A number that is mostly another one for another kind.
+    fn mark(&self) -> u64 {
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        let job = self.job;
+        let mix = |sum: u64, more: u64| (sum ^ more).wrapping_mul(FACTOR).rotate_left(32);
+        let numbers = [
+            [job.num_tasks, job.num_nodes],
+            [job.max_nodes, job.num_cpus],
+            [job.cpus_per_task, job.ntasks_per_node],
+            [job.pn_min_cpus, job.shared],
+        ];
+        let numbers = numbers.map(|[one, other]| u64::from(one) << 32 | u64::from(other));
+        let place = (self.partition as u64) << 32 ^ self.reservations as u64;
+        let sum = numbers.into_iter().fold(mix(place, job.pn_min_memory), mix);
+        // Texts differ at their ends. A long one is not read to its beginning for each job.
+        let texts = texts(job).into_iter().filter_map(said);
+        texts.fold(sum, |sum, text| {
+            let ends = text.bytes().rev().take(16);
+            ends.fold(mix(sum, text.len() as u64), |sum, byte| mix(sum, byte.into()))
+        })
+    }
+}
+
+/// The numbers of a job that decide where it may be placed.
+const fn numbers(job: &Job) -> [u32; 22] {
+    [
+        job.num_nodes,
+        job.max_nodes,
+        job.num_cpus,
+        job.max_cpus,
+        job.num_tasks,
+        job.cpus_per_task,
+        job.ntasks_per_node,
+        job.ntasks_per_socket,
+        job.ntasks_per_core,
+        job.ntasks_per_board,
+        job.ntasks_per_tres,
+        job.boards_per_node,
+        job.sockets_per_node,
+        job.cores_per_socket,
+        job.threads_per_core,
+        job.core_spec,
+        job.pn_min_cpus,
+        job.pn_min_tmp_disk,
+        job.shared,
+        job.contiguous,
+        job.req_switch,
+        job.reboot,
+    ]
+}
+
+/// The larger ones of these numbers.
+const fn sizes(job: &Job) -> [u64; 2] {
+    [job.pn_min_memory, job.bitflags]
+}
+
+/// The texts of a job that decide where it may be placed, and the licenses that it needs.
+const fn texts(job: &Job) -> [&Text; 15] {
+    [
+        &job.tres_per_job,
+        &job.tres_per_node,
+        &job.tres_per_socket,
+        &job.tres_per_task,
+        &job.cpus_per_tres,
+        &job.mem_per_tres,
+        &job.features,
+        &job.prefer,
+        &job.batch_features,
+        &job.cluster_features,
+        &job.req_nodes,
+        &job.exc_nodes,
+        &job.licenses,
+        &job.resv_name,
+        &job.burst_buffer,
+    ]
+}

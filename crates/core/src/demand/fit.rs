@@ -97,6 +97,9 @@ pub fn offers(
             continue;
         }
         place.looked_at.set(place.looked_at.get().saturating_add(stretch.runs.len()));
+        if !request.gres.iter().all(|ask| gres::has(&class.gres, ask)) {
+            continue;
+        }
         let weight_of = |asleep| pool.weight(class, asleep, &torn);
         let (awake, asleep) = (weight_of(false), weight_of(true));
         let free = if place.which == Which::Free { least } else { 0 };
@@ -304,7 +307,7 @@ fn available_gres(
     memory_mib: u64,
 ) -> Option<(Vec<u64>, u64)> {
     let mut gpus: u64 = 0;
-    let mut all = Vec::with_capacity(request.gres.len());
+    let mut all = Vec::new();
     for ask in &request.gres {
         // Of types that have no place on the node each must be enough by itself
         // (_build_sock_gres_by_type() in cons_tres/gres_sched.c).

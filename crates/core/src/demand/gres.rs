@@ -138,6 +138,11 @@ pub fn given_back(line: &Stock, booked: InUse, asks: &[Ask]) -> InUse {
     InUse { of_type: if is_named { booked.in_all } else { 0 }, ..booked }
 }
 
+/// Whether there is any of what is asked for, in use or not.
+pub fn has(stock: &[Stock], ask: &Ask) -> bool {
+    stock.iter().any(|line| line.is_asked_for(ask))
+}
+
 /// What is left of each line that is some of what is asked for. What is not said to be in use is
 /// not.
 pub fn left<'s>(

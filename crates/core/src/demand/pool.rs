@@ -18,6 +18,9 @@ use crate::snapshot::{Node, Release};
 /// Sets of partitions or reservations, a bit each, by their place in the alphabet.
 pub type Bits = Vec<u64>;
 
+/// So many runs are passed over together.
+const PART: usize = 64;
+
 /// What is the same for all nodes of a class, whatever jobs are placed.
 #[derive(Debug)]
 pub struct Class<'a> {
@@ -109,7 +112,7 @@ pub struct Stretch {
     pub runs: Vec<Run>,
     /// Of each run, what [`State::free`] says: most runs of a large cluster are full, and passed
     /// over by this alone.
-    free: Vec<u32>,
+    free: Vec<u8>,
 }
 
 impl Stretch {
@@ -117,9 +120,15 @@ impl Stretch {
         Self { class, free: vec![run.state.free()], runs: vec![run] }
     }
 
-    /// The runs that have so many CPUs free on each node, or more.
+    /// The runs that have so many CPUs free on each node, or more; also some that have fewer, where
+    /// there are that many.
     pub fn with_free(&self, least: u32) -> impl Iterator<Item = &Run> {
-        let runs = self.runs.iter().zip(&self.free);
+        let least = u8::try_from(least).unwrap_or(u8::MAX);
+        // The processor finds the most of a part at once.
+        let most = |free: &[u8]| free.iter().fold(0, |most: u8, free| most.max(*free));
+        let parts = self.runs.chunks(PART).zip(self.free.chunks(PART));
+        let runs = parts.filter(move |(_, free)| most(free) >= least);
+        let runs = runs.flat_map(|(runs, free)| runs.iter().zip(free));
         runs.filter(move |(_, free)| **free >= least).map(|(run, _)| run)
     }
 
@@ -168,9 +177,9 @@ impl Stretch {
 }
 
 impl State {
-    /// CPUs that jobs may have now; none if Slurm would place no jobs there.
-    const fn free(&self) -> u32 {
-        if self.usable { self.cpus } else { 0 }
+    /// CPUs that jobs may have now, as far as a byte tells; none if Slurm would place no jobs there.
+    fn free(&self) -> u8 {
+        if self.usable { u8::try_from(self.cpus).unwrap_or(u8::MAX) } else { 0 }
     }
 }
 

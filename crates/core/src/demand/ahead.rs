@@ -108,7 +108,7 @@ impl Holds {
     /// The first pass has ended.
     pub fn sort(&mut self) {
         let mut jobs = std::mem::take(&mut self.unsorted);
-        jobs.sort_by_key(|(end, _)| u128::from(end.at) << 64 | end.place as u128);
+        jobs.sort_unstable_by_key(|(end, _)| u128::from(end.at) << 64 | end.place as u128);
         self.sorted = jobs.into_iter().collect();
     }
 

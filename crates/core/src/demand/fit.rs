@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::choose::Offer;
 use super::feature::Expression;
@@ -14,7 +15,7 @@ use super::request::Request;
 use crate::snapshot::{JobMemory, SlurmFacts};
 
 /// Rarely more are offered to a job.
-const OFFERS_LIKELY: usize = 1000;
+const OFFERS_LIKELY: usize = 250;
 
 /// Which nodes may be offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +213,7 @@ fn may_offer(state: &State, class: &Class<'_>, whole: bool, which: Which, least:
     }
 }
 
-#[inline]
+#[inline(always)]
 fn offer(
     run: &Run,
     class: &Class<'_>,
@@ -312,7 +313,7 @@ fn available_gres(
         // Of types that have no place on the node each must be enough by itself
         // (_build_sock_gres_by_type() in cons_tres/gres_sched.c).
         let enough = ask.per_node.max(ask.per_task).max(1);
-        let used = if as_if_empty { &[] } else { state.gres_used.as_slice() };
+        let used = if as_if_empty { &[] } else { &*state.gres_used };
         let mut there: u64 = gres::left(&class.gres, used, ask)
             .filter(|(line, left)| line.kind.is_none() || line.located || *left >= enough)
             .map(|(_, left)| left)
@@ -373,7 +374,10 @@ pub fn given_back(
     class: &Class<'_>,
     request: &Request,
 ) -> Vec<InUse> {
-    let booked = after.gres_used.iter().zip(&before.gres_used);
+    if request.gres.is_empty() && !request.whole {
+        return Vec::new();
+    }
+    let booked = after.gres_used.iter().zip(before.gres_used.iter());
     let booked = booked.map(|(after, before)| after.without(*before));
     if request.whole {
         // Slurm makes it ask for each type that is there (_handle_exclusive_gres()).
@@ -397,7 +401,7 @@ pub fn take(
     let cores = cpus.div_ceil(threads);
     let held = cores.saturating_mul(class.core.max(1));
     let tasks = u64::from((cpus / request.cpus_per_task).max(1));
-    let before = state.gres_used.clone();
+    let before = Rc::clone(&state.gres_used);
     for (ask, left) in request.gres.iter().zip(gres_left) {
         let there: u64 = gres::left(&class.gres, &before, ask).map(|(_, left)| left).sum();
         let count = ask.on_node(tasks).unwrap_or_else(|| {
@@ -409,7 +413,7 @@ pub fn take(
             let mib = ask.memory_each.saturating_mul(count);
             state.memory_mib = state.memory_mib.saturating_sub(mib);
         }
-        gres::book(&class.gres, &mut state.gres_used, ask, count);
+        gres::book(&class.gres, Rc::make_mut(&mut state.gres_used), ask, count);
     }
     let memory = match request.memory {
         JobMemory::PerNode(mib) => mib,
@@ -427,7 +431,7 @@ pub fn take(
     state.cpus = if request.whole { 0 } else { state.cpus.saturating_sub(held) };
     if request.whole {
         state.memory_mib = 0;
-        for (line, used) in class.gres.iter().zip(&mut state.gres_used) {
+        for (line, used) in class.gres.iter().zip(Rc::make_mut(&mut state.gres_used)) {
             *used = InUse { of_type: line.count, in_all: line.in_all };
         }
     }

@@ -5,13 +5,15 @@
 //! priority.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::queue::Scene;
 use super::request::Request;
 use super::why::JobWhy;
 use crate::snapshot::{Job, Text, said};
+
+/// Among so many that came last a kind is looked for.
+const LAST: usize = 1 << 13;
 
 /// What a job asks for and where it may go, or why it adds nothing, whatever nodes there are.
 pub type Asked = Result<(Rc<Request>, Rc<Scene>), JobWhy>;
@@ -30,24 +32,33 @@ pub struct Kind<'a> {
     pub asked: OnceCell<Asked>,
 }
 
-/// All kinds of a queue.
-#[derive(Default)]
+/// All kinds of a queue. One may be there several times, which costs time and nothing else.
 pub struct Kinds<'a> {
     all: Vec<Kind<'a>>,
-    /// The last one with each mark.
-    known: BTreeMap<u64, usize>,
+    /// The marks and places of those that came last, by the rest of their marks.
+    last: Vec<(u64, usize)>,
+}
+
+impl Default for Kinds<'_> {
+    fn default() -> Self {
+        Self { all: Vec::new(), last: vec![(0, usize::MAX); LAST] }
+    }
 }
 
 impl<'a> Kinds<'a> {
-    /// The place of a kind among all. Where marks meet, one kind may be there twice, which costs
-    /// time and nothing else.
+    /// The place of a kind among all.
     pub fn place_of(&mut self, kind: Kind<'a>) -> usize {
-        let at = self.known.entry(kind.mark()).or_insert(usize::MAX);
-        if self.all.get(*at).is_none_or(|known| !known.is_like(&kind)) {
-            *at = self.all.len();
-            self.all.push(kind);
+        let (mark, next) = (kind.mark(), self.all.len());
+        let slot = usize::try_from(mark % LAST as u64).ok();
+        if let Some(last) = slot.and_then(|slot| self.last.get_mut(slot)) {
+            let known = self.all.get(last.1).filter(|_| last.0 == mark);
+            if known.is_some_and(|known| known.is_like(&kind)) {
+                return last.1;
+            }
+            *last = (mark, next);
         }
-        *at
+        self.all.push(kind);
+        next
     }
 
     /// The kind at a place.

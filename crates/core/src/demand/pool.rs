@@ -4,7 +4,8 @@
 //! and mend them. So placing a job costs as much as there are kinds of nodes, not nodes. Runs of
 //! one class that follow one another are a stretch: a job passes over those that are no use to it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Look;
@@ -43,6 +44,8 @@ pub struct Class<'a> {
     pub features: BTreeSet<&'a str>,
     /// GRES.
     pub gres: Vec<Stock>,
+    /// That nothing of it is in use.
+    unused: Rc<[InUse]>,
     /// The partitions that its nodes are in.
     pub partitions: Bits,
     /// The reservations that its nodes are in.
@@ -60,8 +63,8 @@ pub struct State {
     pub cpus: u32,
     /// Memory that is free, MiB.
     pub memory_mib: u64,
-    /// GRES in use, in the order of the class's stock.
-    pub gres_used: Vec<InUse>,
+    /// GRES in use, in the order of the class's stock. Shared, because states are copied.
+    pub gres_used: Rc<[InUse]>,
     /// No job holds anything of it.
     pub empty: bool,
     /// A job of this count has all of it.
@@ -200,7 +203,7 @@ pub struct Pool<'a> {
     /// The names, by place.
     names: Vec<&'a NodeName>,
     /// The places, by name.
-    places: BTreeMap<&'a NodeName, u32>,
+    places: HashMap<&'a NodeName, u32>,
     release: Option<Release>,
     /// Classes whose nodes Slurm still weighs as before it powered some up.
     stale: BTreeSet<usize>,
@@ -217,7 +220,7 @@ impl<'a> Pool<'a> {
         let mut nodes: Vec<(&NodeName, &Node)> = look.nodes.iter().collect();
         nodes.sort_by_key(|(_, node)| node.index);
         let names: Vec<&NodeName> = nodes.iter().map(|(name, _)| *name).collect();
-        let places: BTreeMap<&NodeName, u32> =
+        let places: HashMap<&NodeName, u32> =
             names.iter().zip(0..).map(|(name, place)| (*name, place)).collect();
         let queue = look.queue;
         let lists = queue.partitions.values().map(|partition| partition.nodes.as_slice());
@@ -276,19 +279,17 @@ impl<'a> Pool<'a> {
                 && !reserved
                 && !look.broken.contains(name);
         let works = node.state.has_work();
-        let (cpus, memory, stock) = self
-            .classes
-            .get(class)
-            .map_or((0, 0, 0), |class| (class.cpus, class.memory_mib, class.gres.len()));
+        let class = self.classes.get(class);
+        let (cpus, memory) = class.map_or((0, 0), |class| (class.cpus, class.memory_mib));
         let used_cpus = node.alloc_cpus.unwrap_or(if works { cpus } else { 0 });
         let used_memory = node.alloc_memory.unwrap_or(if works && node.alloc_cpus.is_none() {
             memory
         } else {
             0
         });
-        let mut gres_used = vec![InUse::default(); stock];
-        if let (Some(text), Some(class)) = (&node.gres_used, self.classes.get(class)) {
-            note_use(&class.gres, text, &mut gres_used);
+        let mut gres_used = class.map(|class| Rc::clone(&class.unused)).unwrap_or_default();
+        if let (Some(text), Some(class)) = (&node.gres_used, class) {
+            note_use(&class.gres, text, Rc::make_mut(&mut gres_used));
         }
         State {
             cpus: cpus.saturating_sub(used_cpus),
@@ -513,8 +514,9 @@ impl<'a> Pool<'a> {
                 state.cpus = state.cpus.saturating_add(hold.cpus).min(cpus);
                 let memory = state.memory_mib.saturating_add(hold.memory_mib);
                 state.memory_mib = memory.min(memory_mib);
-                for (used, held) in state.gres_used.iter_mut().zip(&hold.gres) {
-                    *used = used.without(*held);
+                if !hold.gres.is_empty() {
+                    let used = Rc::make_mut(&mut state.gres_used).iter_mut();
+                    used.zip(&hold.gres).for_each(|(used, held)| *used = used.without(*held));
                 }
                 state.empty = state.cpus == cpus;
                 state.whole = false;
@@ -534,7 +536,7 @@ impl<'a> Pool<'a> {
 /// For each place, which of the lists it is in.
 fn members<'n>(
     lists: impl Iterator<Item = &'n [NodeName]>,
-    places: &BTreeMap<&NodeName, u32>,
+    places: &HashMap<&NodeName, u32>,
     nodes: usize,
 ) -> Vec<Bits> {
     let mut members: Vec<Bits> = vec![Bits::new(); nodes];
@@ -639,6 +641,7 @@ impl<'a> Kind<'a> {
         let node = self.node;
         let core = node.cpus_of_a_core();
         let features = node.active_features().map_or("", |text| text);
+        let gres = node.gres.as_deref().map(stocks).unwrap_or_default();
         Class {
             config,
             cpus: node.cpus().saturating_sub(node.core_spec_cnt.saturating_mul(core)),
@@ -648,7 +651,8 @@ impl<'a> Kind<'a> {
             disk_mib: node.tmp_disk,
             weight: node.weight,
             features: features.split(',').filter(|name| !name.is_empty()).collect(),
-            gres: node.gres.as_deref().map(stocks).unwrap_or_default(),
+            unused: Rc::from(vec![InUse::default(); gres.len()]),
+            gres,
             partitions: self.partitions,
             reservations: self.reservations,
             group: self.group,
@@ -673,7 +677,7 @@ mod tests {
         State {
             cpus,
             memory_mib: 0,
-            gres_used: Vec::new(),
+            gres_used: Rc::default(),
             empty: true,
             woken: false,
             worked: false,
@@ -691,7 +695,7 @@ mod tests {
             classes: Vec::new(),
             stretches: Vec::new(),
             names: Vec::new(),
-            places: BTreeMap::new(),
+            places: HashMap::new(),
             near: BTreeMap::new(),
             stale: BTreeSet::new(),
             release: None,

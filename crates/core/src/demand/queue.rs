@@ -20,7 +20,7 @@ use super::named::Lists;
 use super::places::{Places, is_within, joined};
 use super::pool::{Bits, Pool, Run, Stretch, Weights, has, overlap, set};
 use super::request::Request;
-use super::share::shares;
+use super::share::{Share, shares};
 use super::why::{JobVerdict, JobWhy};
 use super::{Demand, Look, PATIENCE, PLACED_MAX, SEARCHED_MAX};
 use crate::ids::{GroupName, NodeName};
@@ -711,13 +711,13 @@ impl<'a> Count<'a> {
         let end = self.now_s().saturating_add(entry.limit_s);
         let held = self.holds.next();
         let mut rest = shares.as_slice();
-        while let Some(((place, cpus), _)) = rest.split_first() {
-            let (place, cpus) = (*place, *cpus);
+        while let Some((&Share { place, cpus, .. }, _)) = rest.split_first() {
             let Some((kind, run)) = self.pool.run_at(place) else { break };
             let (behind_run, state) = (run.end(), run.state.clone());
             // Neighbours of one run that give the same are taken at once.
-            let alike =
-                (place..behind_run).zip(rest).take_while(|(at, share)| **share == (*at, cpus));
+            let alike = (place..behind_run)
+                .zip(rest)
+                .take_while(|(at, share)| (share.place, share.cpus) == (*at, cpus));
             let len = if request.asks_in_all() { 1 } else { alike.count().max(1) };
             let (_, behind) = rest.split_at(len.min(rest.len()));
             let nodes_behind = behind.len() as u64;

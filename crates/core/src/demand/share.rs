@@ -5,14 +5,15 @@ use super::choose::Pick;
 use super::request::Request;
 
 /// One node of a job.
-struct Share {
-    place: u32,
+pub struct Share {
+    pub place: u32,
     /// CPUs that it may have.
     at_most: u32,
     /// CPUs of one core.
     core: u32,
     tasks: u32,
-    cpus: u32,
+    /// CPUs that it gets.
+    pub cpus: u32,
 }
 
 impl Share {
@@ -29,7 +30,7 @@ impl Share {
 }
 
 /// The places that a job gets, in order, and how many CPUs of each.
-pub fn shares(request: &Request, picks: &[Pick]) -> Vec<(u32, u32)> {
+pub fn shares(request: &Request, picks: &[Pick]) -> Vec<Share> {
     let places = picks.iter().flat_map(|pick| {
         let places = pick.first..pick.first + pick.len;
         places.map(|place| Share {
@@ -43,12 +44,13 @@ pub fn shares(request: &Request, picks: &[Pick]) -> Vec<(u32, u32)> {
     let mut shares: Vec<Share> = places.collect();
     shares.sort_by_key(|share| share.place);
     if request.whole {
-        return shares.iter().map(|share| (share.place, share.at_most)).collect();
+        shares.iter_mut().for_each(|share| share.cpus = share.at_most);
+        return shares;
     }
     spread(request, &mut shares);
     let least = request.node_gres_cpus_min();
-    let cpus = |share: &Share| share.cpus.max(least.min(share.at_most));
-    shares.iter().map(|share| (share.place, cpus(share))).collect()
+    shares.iter_mut().for_each(|share| share.cpus = share.cpus.max(least.min(share.at_most)));
+    shares
 }
 
 fn spread(request: &Request, shares: &mut [Share]) {
@@ -104,7 +106,7 @@ mod tests {
         let picks =
             nodes.iter().zip(0..).map(|(cpus, first)| Pick { first, len: 1, cpus: *cpus, core });
         let picks: Vec<Pick> = picks.collect();
-        shares(&request, &picks).into_iter().map(|(_, cpus)| cpus).collect()
+        shares(&request, &picks).iter().map(|share| share.cpus).collect()
     }
 
     fn job(num_nodes: u32, num_tasks: u32, cpus_per_task: u32) -> Job {

@@ -8,9 +8,10 @@
 //! counting too little costs a second or two, counting too much costs money.
 //!
 //! `request` reads what a job asks for, `pool` has the nodes, `fit` says what they offer,
-//! `choose` which of them Slurm takes, `counts` with numbers of nodes for features, `queue` in which
-//! order and with what consequence, `share` how much of each node a job gets, `ahead` what is kept
-//! for jobs that wait. `earlier` says what is left of a count while the queue is not read again.
+//! `choose` which of them Slurm takes, `counts` with numbers of nodes for features, `entry` which
+//! jobs may start and in which order, `kind` which of them ask for the same, `queue` with what
+//! consequence, `share` how much of each node a job gets, `ahead` what is kept for jobs that wait.
+//! `earlier` says what is left of a count while the queue is not read again.
 
 mod ahead;
 mod backfill;

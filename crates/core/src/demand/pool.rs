@@ -4,7 +4,7 @@
 //! and mend them. So placing a job costs as much as there are kinds of nodes, not nodes. Runs of
 //! one class that follow one another are a stretch: a job passes over those that are no use to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -203,7 +203,7 @@ pub struct Pool<'a> {
     /// The names, by place.
     names: Vec<&'a NodeName>,
     /// The places, by name.
-    places: HashMap<&'a NodeName, u32>,
+    places: BTreeMap<&'a NodeName, u32>,
     release: Option<Release>,
     /// Classes whose nodes Slurm still weighs as before it powered some up.
     stale: BTreeSet<usize>,
@@ -217,17 +217,21 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     /// Sorts the nodes of a snapshot into runs.
     pub fn of(look: &Look<'a>) -> Self {
-        let mut nodes: Vec<(&NodeName, &Node)> = look.nodes.iter().collect();
-        nodes.sort_by_key(|(_, node)| node.index);
-        let names: Vec<&NodeName> = nodes.iter().map(|(name, _)| *name).collect();
-        let places: HashMap<&NodeName, u32> =
-            names.iter().zip(0..).map(|(name, place)| (*name, place)).collect();
+        let mut nodes: Vec<(usize, (&NodeName, &Node))> = look.nodes.iter().enumerate().collect();
+        nodes.sort_by_key(|(_, (_, node))| node.index);
+        let names: Vec<&NodeName> = nodes.iter().map(|(_, (name, _))| *name).collect();
+        // In the order of names again: numbers are sorted faster than texts.
+        let mut places: Vec<(usize, u32)> =
+            nodes.iter().zip(0..).map(|((nth, _), place)| (*nth, place)).collect();
+        places.sort_unstable();
+        let places = places.into_iter().map(|(_, place)| place);
+        let places: BTreeMap<&NodeName, u32> = look.nodes.keys().zip(places).collect();
         let queue = look.queue;
         let lists = queue.partitions.values().map(|partition| partition.nodes.as_slice());
-        let partitions = members(lists, &places, names.len());
+        let partitions = members(lists, &places, &names);
         let reserved = queue.reservations.iter().flat_map(BTreeMap::values);
         let lists = reserved.map(|reservation| reservation.node_list.as_slice());
-        let reservations = members(lists, &places, names.len());
+        let reservations = members(lists, &places, &names);
         let mut pool = Self {
             classes: Vec::new(),
             stretches: Vec::new(),
@@ -239,7 +243,7 @@ impl<'a> Pool<'a> {
             torn: [BTreeMap::new(), BTreeMap::new()],
         };
         let mut kinds: Kinds<'a> = Kinds::default();
-        for (place, (name, node)) in (0..).zip(nodes) {
+        for (place, (_, (name, node))) in (0..).zip(nodes) {
             let membership =
                 |lists: &[Bits]| lists.get(place as usize).cloned().unwrap_or_default();
             let kind = Kind {
@@ -533,19 +537,23 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// For each place, which of the lists it is in.
+/// For each place, which of the lists it is in. Most lists are in the order of places.
 fn members<'n>(
     lists: impl Iterator<Item = &'n [NodeName]>,
-    places: &HashMap<&NodeName, u32>,
-    nodes: usize,
+    places: &BTreeMap<&NodeName, u32>,
+    names: &[&NodeName],
 ) -> Vec<Bits> {
-    let mut members: Vec<Bits> = vec![Bits::new(); nodes];
+    let mut members: Vec<Bits> = vec![Bits::new(); names.len()];
     for (nth, list) in lists.enumerate() {
+        let mut next = 0_usize;
         for name in list {
-            let Some(place) = places.get(name) else { continue };
-            if let Some(bits) = members.get_mut(*place as usize) {
+            let is_next = names.get(next) == Some(&name);
+            let place = || places.get(name).map(|place| *place as usize);
+            let Some(place) = Some(next).filter(|_| is_next).or_else(place) else { continue };
+            if let Some(bits) = members.get_mut(place) {
                 set(bits, nth);
             }
+            next = place + 1;
         }
     }
     members
@@ -695,7 +703,7 @@ mod tests {
             classes: Vec::new(),
             stretches: Vec::new(),
             names: Vec::new(),
-            places: HashMap::new(),
+            places: BTreeMap::new(),
             near: BTreeMap::new(),
             stale: BTreeSet::new(),
             release: None,

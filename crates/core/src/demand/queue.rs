@@ -168,6 +168,7 @@ impl<'a> Count<'a> {
     pub fn finish(mut self) -> Demand {
         let entries = self.entries();
         let waiting = self.first_pass(&entries);
+        drop(entries);
         if !waiting.is_empty() {
             self.holds.sort();
             self.pool.wake_claimed();
@@ -183,6 +184,7 @@ impl<'a> Count<'a> {
                 self.first_pass(&waiting);
             }
         }
+        drop(waiting);
         self.sum_up()
     }
 

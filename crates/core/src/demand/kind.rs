@@ -152,3 +152,34 @@ const fn texts(job: &Job) -> [&Text; 15] {
         &job.burst_buffer,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_of_one_kind_as_long_as_they_ask_for_the_same_in_the_same_place() {
+        let plain = Job { num_tasks: 4, features: Some("fast".into()), ..Job::default() };
+        let others = [
+            Job { job_id: 7, priority: 9, time_limit: 60, ..plain.clone() },
+            Job { num_tasks: 5, ..plain.clone() },
+            Job { reboot: 1, ..plain.clone() },
+            Job { pn_min_memory: 100, ..plain.clone() },
+            Job { features: Some("slow".into()), ..plain.clone() },
+            Job { resv_name: Some("fast".into()), ..plain.clone() },
+            plain.clone(),
+        ];
+        let kind = |job, partition, reservations, over_time| {
+            let asked = OnceCell::new();
+            Kind { job, partition, reservations, over_time, asked }
+        };
+        let mut kinds = Kinds::default();
+        let first = kinds.place_of(kind(&plain, 0, 0, false));
+        let places = others.iter().map(|job| kinds.place_of(kind(job, 0, 0, false)));
+        // Whether nodes reboot has no part in the mark: that kind took the slot of the first one.
+        assert_eq!((first, places.collect::<Vec<_>>()), (0, vec![0, 1, 2, 3, 4, 5, 6]));
+        let elsewhere = [kind(&plain, 1, 0, false), kind(&plain, 0, 1, false)];
+        assert_eq!(elsewhere.map(|kind| kinds.place_of(kind)), [7, 8]);
+        assert_eq!(kinds.place_of(kind(&plain, 0, 0, true)), 9);
+    }
+}

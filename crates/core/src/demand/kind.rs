@@ -158,6 +158,73 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_field_of_a_job_makes_its_kind_or_is_known_not_to() {
+        // Whoever adds a field decides here, and in `numbers`, `sizes` or `texts`.
+        let Job {
+            // These are read of each job.
+            job_id: _,
+            job_state: _,
+            state_reason: _,
+            priority: _,
+            partition: _,
+            user_id: _,
+            array_job_id: _,
+            array_task_str: _,
+            array_max_tasks: _,
+            het_job_id: _,
+            het_job_offset: _,
+            dependency: _,
+            time_limit: _,
+            start_time: _,
+            eligible_time: _,
+            nodes: _,
+            // The others are not.
+            num_nodes: _,
+            max_nodes: _,
+            num_cpus: _,
+            max_cpus: _,
+            num_tasks: _,
+            cpus_per_task: _,
+            ntasks_per_node: _,
+            ntasks_per_socket: _,
+            ntasks_per_core: _,
+            ntasks_per_board: _,
+            ntasks_per_tres: _,
+            boards_per_node: _,
+            sockets_per_node: _,
+            cores_per_socket: _,
+            threads_per_core: _,
+            core_spec: _,
+            pn_min_cpus: _,
+            pn_min_memory: _,
+            pn_min_tmp_disk: _,
+            tres_per_job: _,
+            tres_per_node: _,
+            tres_per_socket: _,
+            tres_per_task: _,
+            cpus_per_tres: _,
+            mem_per_tres: _,
+            features: _,
+            prefer: _,
+            batch_features: _,
+            cluster_features: _,
+            req_nodes: _,
+            exc_nodes: _,
+            licenses: _,
+            resv_name: _,
+            burst_buffer: _,
+            shared: _,
+            contiguous: _,
+            req_switch: _,
+            reboot: _,
+            bitflags: _,
+        } = Job::default();
+        let plain = Job::default();
+        let made = numbers(&plain).len() + sizes(&plain).len() + texts(&plain).len();
+        assert_eq!(made, 39);
+    }
+
+    #[test]
     fn jobs_are_of_one_kind_as_long_as_they_ask_for_the_same_in_the_same_place() {
         let plain = Job { num_tasks: 4, features: Some("fast".into()), ..Job::default() };
         let others = [

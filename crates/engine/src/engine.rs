@@ -15,7 +15,7 @@ use slurm_asg_core::event::{Event, EventName, boot_console, clock_set, failed_bo
 use slurm_asg_core::ids::GroupName;
 use slurm_asg_core::job_notice::notices;
 use slurm_asg_core::memory::{Memory, Outcome, Paused, Retry};
-use slurm_asg_core::plan::{Action, Plan, plan};
+use slurm_asg_core::plan::{Action, Plan, plan, surely_watches_cloud};
 use slurm_asg_core::policy::Policy;
 use slurm_asg_core::snapshot::{Seen, Snapshot};
 use slurm_asg_core::time::Timestamp;
@@ -383,6 +383,11 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             let now = self.clock.now();
             let snapshot = self.snapshot(now);
             self.memory.notice(&snapshot);
+            if round <= ROUNDS_MAX && self.is_old_for_any_plan(&snapshot) {
+                self.refresh().await;
+                round += 1;
+                continue;
+            }
             let plan = plan(&self.policy, &self.memory, &snapshot);
             if snapshot.nodes.known().is_some() {
                 self.queue.was_counted(&plan);
@@ -424,6 +429,12 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
             IDLE_PAUSE
         };
         self.view.is_stale(old_enough, now)
+    }
+
+    /// The same of whatever plan there will be, as far as that shows before it is made.
+    fn is_old_for_any_plan(&self, snapshot: &Snapshot) -> bool {
+        self.view.is_stale(TRANSITION_PAUSE, snapshot.now)
+            && surely_watches_cloud(&self.policy, &self.memory, snapshot)
     }
 
     async fn look_up_instances(&mut self, plan: &Plan, now: Timestamp) -> bool {

@@ -39,7 +39,7 @@ pub use why::{JobVerdict, JobWhy};
 
 use crate::ids::{GroupName, NodeName};
 use crate::policy::Policy;
-use crate::snapshot::{Node, Queue};
+use crate::snapshot::{Job, Node, Queue};
 use crate::time::Timestamp;
 
 /// A job that was counted and that Slurm has not given nodes after this time is counted no
@@ -94,6 +94,9 @@ pub struct Look<'a> {
 /// Counts what pending jobs will want.
 #[must_use]
 pub fn demand(look: &Look<'_>) -> Demand {
+    if !look.queue.jobs.iter().any(Job::is_pending) {
+        return Demand::default();
+    }
     queue::Count::of(look).finish()
 }
 

@@ -17,6 +17,7 @@ mod report;
 mod shut;
 mod sizes;
 mod supply;
+mod watch;
 mod whole;
 mod zones;
 
@@ -34,6 +35,7 @@ pub(crate) use pause::scales;
 pub use report::{GroupReport, NodeReport, Waiting, Why};
 pub(crate) use shut::Shut;
 pub use sizes::SizesProblem;
+pub use watch::surely_watches_cloud;
 pub(crate) use whole::is_overdue;
 
 use crate::demand::{Counted, JobVerdict, Look, demand};

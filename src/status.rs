@@ -157,7 +157,7 @@ fn node(policy: &Policy, slurm: SlurmFacts, name: &NodeName, report: &NodeReport
     NodeStatus {
         name: name.to_string(),
         group: policy.group_of(name).map(ToString::to_string).unwrap_or_default(),
-        state: report.state.clone(),
+        state: report.state.to_string(),
         instance: report.instance.as_ref().map(ToString::to_string),
         why: report.why.word(),
         text: report.why.to_string(),

@@ -150,7 +150,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::node_state::Phase;
+    use crate::node_state::{NodeState, Phase};
     use crate::plan::{NodeReport, Why};
     use crate::policy;
 
@@ -178,7 +178,8 @@ mod tests {
         }
         for (name, since) in [("n1", 40), ("n2", 70)] {
             let why = Why::Idle { since: Some(Timestamp::from_secs(since)) };
-            let report = NodeReport { phase: Phase::Up, state: String::new(), instance: None, why };
+            let report =
+                NodeReport { phase: Phase::Up, state: NodeState::default(), instance: None, why };
             plan.nodes.insert(name.into(), report);
         }
         plan

@@ -119,7 +119,7 @@ impl PlanView {
         });
         let nodes = plan.nodes.iter().map(|(name, report)| {
             let view = NodeView {
-                state: report.state.clone(),
+                state: report.state.to_string(),
                 instance: report.instance.clone(),
                 why: report.why.word(),
                 text: report.why.to_string(),

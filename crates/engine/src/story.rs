@@ -493,7 +493,7 @@ mod tests {
         let idle = |names: &[&str]| {
             let report = NodeReport {
                 phase: slurm_asg_core::node_state::Phase::Up,
-                state: "IDLE+CLOUD".to_owned(),
+                state: slurm_asg_core::node_state::NodeState::default(),
                 instance: None,
                 why: Why::Idle { since },
             };

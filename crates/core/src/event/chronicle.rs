@@ -175,6 +175,7 @@ impl GroupState {
 mod tests {
     use super::*;
     use crate::memory::Release;
+    use crate::node_state::NodeState;
     use crate::plan::{GroupReport, TerminateCause};
     use crate::snapshot::{Asg, Member};
 
@@ -185,7 +186,7 @@ mod tests {
     }
 
     fn node(phase: Phase, why: Why, instance: Option<&str>) -> NodeReport {
-        NodeReport { phase, state: String::new(), instance: instance.map(Into::into), why }
+        NodeReport { phase, state: NodeState::default(), instance: instance.map(Into::into), why }
     }
 
     fn booting(since: i64) -> NodeReport {

@@ -361,7 +361,7 @@ pub fn of_request(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node_state::Phase;
+    use crate::node_state::{NodeState, Phase};
     use crate::plan::{
         Bind, GroupReport, Launch, MarkDown, NodeReport, PowerDown, PowerUp, SetDesired, SetSizes,
         Terminate,
@@ -397,7 +397,7 @@ mod tests {
     }
 
     fn node(why: Why) -> NodeReport {
-        NodeReport { phase: Phase::Up, state: "IDLE".to_owned(), instance: None, why }
+        NodeReport { phase: Phase::Up, state: NodeState::default(), instance: None, why }
     }
 
     #[test]

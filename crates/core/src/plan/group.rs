@@ -237,8 +237,7 @@ impl<'a> Pass<'a, '_> {
         instance: Option<InstanceId>,
         why: Why,
     ) {
-        let report =
-            NodeReport { phase: node.state.phase(), state: node.state.to_string(), instance, why };
+        let report = NodeReport { phase: node.state.phase(), state: node.state, instance, why };
         self.plan.nodes.insert(name.clone(), report);
     }
 

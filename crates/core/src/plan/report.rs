@@ -9,7 +9,7 @@ use super::Plan;
 use super::shut::Shut;
 use super::sizes::SizesProblem;
 use crate::ids::{InstanceId, NodeName};
-use crate::node_state::Phase;
+use crate::node_state::{NodeState, Phase};
 use crate::time::Timestamp;
 use crate::word::variant_name;
 
@@ -86,8 +86,8 @@ impl Waiting {
 pub struct NodeReport {
     /// What Slurm's state says about its machine.
     pub phase: Phase,
-    /// Its state in Slurm's words.
-    pub state: String,
+    /// Its state.
+    pub state: NodeState,
     /// The instance that serves it.
     pub instance: Option<InstanceId>,
     /// Why the node is as it is, and what it waits for.

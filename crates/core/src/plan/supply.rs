@@ -40,7 +40,7 @@ impl<'a> Pass<'a, '_> {
             if let Some(node) = self.scene.nodes.get(name) {
                 let report = NodeReport {
                     phase: Phase::Booting,
-                    state: node.state.to_string(),
+                    state: node.state,
                     instance: Some(id.clone()),
                     why: Why::Bound,
                 };

@@ -1,5 +1,6 @@
 //! What was last seen of AWS, and when it is to be looked at again.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -242,17 +243,19 @@ impl CloudView {
 
     /// Forgets instances that neither a group nor memory knows any more.
     pub fn prune(&mut self, memory: &Memory) {
-        let mut known: BTreeSet<&InstanceId> = memory.releases.keys().collect();
-        known.extend(memory.bindings.values().map(|binding| &binding.instance));
-        for asg in self.asgs.values() {
-            match asg {
-                Seen::Known(asg) => known.extend(asg.instances.keys()),
-                // A group that could not be read may hold any of them.
-                Seen::Unknown { .. } => return,
-            }
-        }
-        self.machines.retain(|id, _| known.contains(id));
-        self.asked.retain(|id, _| known.contains(id));
+        let asgs: Option<Vec<&Asg>> = self.asgs.values().map(Seen::known).collect();
+        // A group that could not be read may hold any of them.
+        let Some(asgs) = asgs else { return };
+        let bound = LazyCell::new(|| -> BTreeSet<&InstanceId> {
+            memory.bindings.values().map(|binding| &binding.instance).collect()
+        });
+        let is_known = |id: &InstanceId| {
+            asgs.iter().any(|asg| asg.instances.contains_key(id))
+                || memory.releases.contains_key(id)
+                || bound.contains(id)
+        };
+        self.machines.retain(|id, _| is_known(id));
+        self.asked.retain(|id, _| is_known(id));
     }
 }
 

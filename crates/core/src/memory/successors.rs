@@ -9,7 +9,7 @@ use crate::node_state::Phase;
 use crate::plan::{TerminateCause, is_gone};
 use crate::snapshot::{Asg, Machine, Node, Snapshot};
 
-/// A node in service, with what memory says of it.
+/// A node in service or about to be, with what memory says of it.
 struct Place<'a> {
     name: &'a NodeName,
     node: &'a Node,
@@ -29,7 +29,7 @@ struct Free<'a> {
 }
 
 impl<'a> Free<'a> {
-    fn of(asg: &'a Asg, bound: &BTreeSet<InstanceId>, snapshot: &'a Snapshot) -> Self {
+    fn of(asg: &'a Asg, bound: &BTreeSet<&InstanceId>, snapshot: &'a Snapshot) -> Self {
         let members = asg.instances.iter().filter(|(_, member)| member.lifecycle.is_capacity());
         let all: Vec<_> = members.map(|(id, _)| id).filter(|id| !bound.contains(*id)).collect();
         let mut by_tag: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -44,19 +44,26 @@ impl<'a> Free<'a> {
 }
 
 impl Memory {
+    /// Of all groups that have any. Looked up once for all nodes: with thousands of both, each looking
+    /// at each takes minutes.
+    fn free<'a>(&self, snapshot: &'a Snapshot) -> BTreeMap<&'a AsgName, Free<'a>> {
+        let bound: BTreeSet<&InstanceId> =
+            self.bindings.values().map(|binding| &binding.instance).collect();
+        let known = snapshot.asgs.iter().filter_map(|(name, seen)| Some((name, seen.known()?)));
+        known
+            .map(|(name, asg)| (name, Free::of(asg, &bound, snapshot)))
+            .filter(|(_, free)| !free.all.is_empty())
+            .collect()
+    }
+
     /// Takes the instances that have come after those that memory knows.
     pub(super) fn notice_successors(&mut self, snapshot: &Snapshot) {
         let Some(nodes) = snapshot.nodes.known() else { return };
-        let bound: BTreeSet<InstanceId> =
-            self.bindings.values().map(|binding| binding.instance.clone()).collect();
-        // Looked up once for all nodes: with thousands of both, each looking at each takes minutes.
-        let known = snapshot.asgs.iter().filter_map(|(asg, seen)| Some((asg, seen.known()?)));
-        let free: BTreeMap<&AsgName, Free<'_>> =
-            known.map(|(name, asg)| (name, Free::of(asg, &bound, snapshot))).collect();
+        let free = self.free(snapshot);
         for (name, binding) in &mut self.bindings {
-            let (Some(node), Some(free)) = (nodes.get(name), free.get(&binding.asg)) else {
-                continue;
-            };
+            let Some(free) = free.get(&binding.asg) else { continue };
+            let in_use = |node: &&Node| matches!(node.state.phase(), Phase::Up | Phase::Booting);
+            let Some(node) = nodes.get(name).filter(in_use) else { continue };
             let gone = is_gone(binding, snapshot);
             let is_over = gone || binding.outdated;
             let place = Place { name, node, binding, free, snapshot, gone, is_over };
@@ -86,16 +93,13 @@ impl<'a> Place<'a> {
     /// The instance that the node has been given since. Slurm reaches the node there; or it has the
     /// node's tag, and Slurm does not reach the node at the one that memory says.
     fn successor(&self, releases: &BTreeMap<InstanceId, Release>) -> Option<&'a InstanceId> {
-        if !matches!(self.node.state.phase(), Phase::Up | Phase::Booting) {
-            return None;
-        }
         let all = if self.is_over { self.free.all.as_slice() } else { &[] };
         let by_address = all.iter().find(|id| self.is_reached_at(id)).copied();
         let tagged = self.free.by_tag.get(self.name).map_or(&[][..], Vec::as_slice);
         let given = |id: &&&InstanceId| !releases.contains_key(**id) && self.has_been_given(id);
         let by_tag = || tagged.iter().find(given).copied();
-        let serves = !self.gone && self.is_reached_at(&self.binding.instance);
-        by_address.or_else(|| by_tag().filter(|_| !serves))
+        let serves = || !self.gone && self.is_reached_at(&self.binding.instance);
+        by_address.or_else(|| by_tag().filter(|_| !serves()))
     }
 
     fn is_reached_at(&self, id: &InstanceId) -> bool {

@@ -236,6 +236,9 @@ impl<'a> Pass<'a, '_> {
     /// Has nodes powered down for the first job that can have all of its nodes then: those of the
     /// job that is given up, before Slurm gives them to the next one, and idle ones.
     fn make_room(&mut self, given_up: Option<&Incomplete<'a>>) {
+        if !self.jobs.iter().any(|job| job.held) {
+            return;
+        }
         let served = count(self.booting.len()).saturating_add(count(self.wanted.len()));
         let available = self.available().saturating_sub(served);
         let idle = self.idle_nodes();

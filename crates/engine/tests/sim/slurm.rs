@@ -22,7 +22,7 @@ const REQUEUE_DELAY: Millis = 121 * SECOND;
 /// A node that is silent for this long is set down (SlurmdTimeout).
 const SILENT_MAX: Millis = 300 * SECOND;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     pub state: u32,
     pub address: String,
@@ -52,6 +52,16 @@ impl Node {
         NodeState(self.state).is_down()
     }
 
+    /// Powered down, and nobody wants anything of it: to power_save.c it is not there.
+    const fn sleeps(&self) -> bool {
+        let stirs = NodeState::POWERING_DOWN
+            | NodeState::POWERING_UP
+            | NodeState::POWER_DOWN
+            | NodeState::POWER_UP
+            | NodeState::COMPLETING;
+        self.has(NodeState::POWERED_DOWN) && !self.has(stirs) && self.job.is_none()
+    }
+
     const fn set_base(&mut self, base: u32) {
         self.state = self.state & !0xf | base;
     }
@@ -73,7 +83,7 @@ pub enum JobState {
     Completing,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     pub size: usize,
     pub state: JobState,
@@ -87,7 +97,7 @@ pub struct Job {
 }
 
 /// What slurmctld writes into StateSaveLocation.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Saved {
     pub nodes: BTreeMap<NodeName, Node>,
     pub jobs: BTreeMap<u32, Job>,
@@ -341,7 +351,9 @@ impl World {
             return;
         }
         let (mut resumed, mut suspended) = (Vec::new(), Vec::new());
-        for name in self.names() {
+        let nodes = self.slurm.now.nodes.iter().filter(|(_, node)| !node.sleeps());
+        let names: Vec<_> = nodes.map(|(name, _)| name.clone()).collect();
+        for name in names {
             self.ping(&name);
             let (now, resets) = (self.now, self.slurm.resets_at_once);
             let nth: usize = name.as_str().trim_start_matches('n').parse().unwrap();
@@ -597,13 +609,14 @@ impl Scheduler for Slurmctld {
             let rate = world.faults.slurm_slow;
             let slow = world.strikes(rate, "slurmctld slow");
             let took = if slow { world.rng.u64(50..500) } else { world.rng.u64(0..3) };
+            let blank = Seen::default();
             let seen = |node: &Node| Seen {
                 state: NodeState(node.state | NodeState::CLOUD),
                 address: node.address.clone(),
                 reason: node.reason.clone(),
                 idle_since: Some(Timestamp::from_millis(node.last_busy)),
                 cpus: 1,
-                ..Seen::default()
+                ..blank.clone()
             };
             let nodes = world.slurm.now.nodes.iter();
             (nodes.map(|(name, node)| (name.clone(), seen(node))).collect(), took)

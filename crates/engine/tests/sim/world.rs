@@ -251,7 +251,7 @@ impl World {
                 }
             }
             Event::SlurmSaves => {
-                if self.slurm_is_up() {
+                if self.slurm_is_up() && self.slurm.saved != self.slurm.now {
                     self.slurm.saved = self.slurm.now.clone();
                 }
                 self.timeline.at(self.now + 5 * SECOND, Event::SlurmSaves);

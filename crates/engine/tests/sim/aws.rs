@@ -1,7 +1,7 @@
 //! One Auto Scaling group and its instances as a model. Everything that happens to an instance
 //! has a time, so that a read that lags is the same question at an earlier time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use slurm_asg_core::advice::Advice;
@@ -262,14 +262,13 @@ impl World {
         let (addressed, boots) = (found.max(after(0, 4)), after(15, 80));
         // Addresses are few, and are used again after a rest.
         let rest = self.aws.addresses_rest;
-        let taken = |address: &IpAddr| {
-            let mut all = self.aws.instances.values();
-            all.any(|i| now < i.gone.saturating_add(rest) && i.address == *address)
-        };
+        let all = self.aws.instances.values();
+        let taken: BTreeSet<IpAddr> =
+            all.filter(|i| now < i.gone.saturating_add(rest)).map(|i| i.address).collect();
         let pool = if rest > 0 { 240 } else { 2 * u8::try_from(self.aws.max).unwrap() + 2 };
         let free: Vec<IpAddr> = (10..10 + pool)
             .map(|last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)))
-            .filter(|address| !taken(address))
+            .filter(|address| !taken.contains(address))
             .collect();
         if free.is_empty() {
             self.aws.launched -= 1;

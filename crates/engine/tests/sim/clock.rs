@@ -31,6 +31,11 @@ impl Timeline {
         self.heap.push(Reverse((at, self.asked, event)));
     }
 
+    /// When the next event is due.
+    pub fn next(&self) -> Option<Millis> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
+    }
+
     /// The next event that is due by `limit`.
     pub fn due(&mut self, limit: Millis) -> Option<(Millis, Event)> {
         if self.heap.peek()?.0.0 > limit {

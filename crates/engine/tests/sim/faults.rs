@@ -143,8 +143,10 @@ pub struct Disk(pub Shared);
 
 impl Store for Disk {
     fn load(&mut self) -> Result<Memory, StoreError> {
-        let text = self.0.world().disk.clone();
-        Ok(text.map_or_else(Memory::default, |text| serde_json::from_str(&text).unwrap()))
+        // What is written as JSON must be read as what it was; of most saves nothing is read.
+        let saved = self.0.world().disk.clone().unwrap_or_default();
+        let text = serde_json::to_string(&saved).unwrap();
+        Ok(serde_json::from_str(&text).unwrap())
     }
 
     fn save(&mut self, memory: &Memory) -> Result<(), StoreError> {
@@ -154,7 +156,7 @@ impl Store for Disk {
             // Only the real store can make its error: no directory can be there.
             return FileStore::new("/dev/null/none".as_ref()).save(memory);
         }
-        world.disk = Some(serde_json::to_string(memory).unwrap());
+        world.disk = Some(memory.clone());
         Ok(())
     }
 }

@@ -52,6 +52,9 @@ const QUIET: Millis =
 
 type Loop = Engine<Ec2, Slurmctld, Shared, Disk, Notebook>;
 
+/// So soon after an event the loop sees whether it rings.
+const STEP: Millis = 100;
+
 struct Simulation {
     world: Shared,
     engine: Option<Loop>,
@@ -159,8 +162,10 @@ impl Simulation {
                 if world.engine_is_dead || next <= world.now {
                     break;
                 }
-                // An event may ring: no further than to the next one.
-                let step = next.min(world.now + 100);
+                // An event may ring: no further than to the next one, in steps.
+                let event = world.timeline.next().unwrap_or(next);
+                let steps = event.saturating_sub(world.now).div_ceil(STEP).max(1);
+                let step = next.min(world.now + steps * STEP);
                 world.run_to(step);
             }
             if world.engine_is_dead {

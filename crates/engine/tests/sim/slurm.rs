@@ -1,6 +1,7 @@
 //! slurmctld as a model: jobs, nodes, and power_save.c of 22.05 as far as the loop depends on it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use slurm_asg_core::hostlist;
@@ -107,6 +108,8 @@ pub struct Saved {
 pub struct Slurm {
     pub now: Saved,
     pub saved: Saved,
+    /// What was shown of the nodes last, and what they were.
+    pub shown: (BTreeMap<NodeName, Node>, Nodes),
     /// Not serving before this time.
     pub up_from: Millis,
     pub submitted: u32,
@@ -119,6 +122,28 @@ pub struct Slurm {
     pub resets_at_once: bool,
     /// SuspendExcNodes: Slurm does not suspend the first so many nodes by itself.
     pub spared: usize,
+}
+
+impl Slurm {
+    /// The nodes as slurmctld shows them.
+    fn show_nodes(&mut self) -> Nodes {
+        let (before, shown) = &mut self.shown;
+        if *before != self.now.nodes {
+            let blank = Seen::default();
+            let seen = |node: &Node| Seen {
+                state: NodeState(node.state | NodeState::CLOUD),
+                address: node.address.clone(),
+                reason: node.reason.clone(),
+                idle_since: Some(Timestamp::from_millis(node.last_busy)),
+                cpus: 1,
+                ..blank.clone()
+            };
+            let nodes = self.now.nodes.iter();
+            *shown = Arc::new(nodes.map(|(name, node)| (name.clone(), seen(node))).collect());
+            before.clone_from(&self.now.nodes);
+        }
+        Arc::clone(shown)
+    }
 }
 
 /// A job that has its nodes and waits for them.
@@ -353,8 +378,9 @@ impl World {
         let (mut resumed, mut suspended) = (Vec::new(), Vec::new());
         let nodes = self.slurm.now.nodes.iter().filter(|(_, node)| !node.sleeps());
         let names: Vec<_> = nodes.map(|(name, _)| name.clone()).collect();
+        let answering = self.answering();
         for name in names {
-            self.ping(&name);
+            self.ping(&name, answering.contains(&name));
             let (now, resets) = (self.now, self.slurm.resets_at_once);
             let nth: usize = name.as_str().trim_start_matches('n').parse().unwrap();
             let spared = nth <= self.slurm.spared;
@@ -409,22 +435,22 @@ impl World {
         }
     }
 
-    /// Whether a slurmd for this node answers at its address.
-    fn answers(&self, name: &NodeName) -> bool {
-        let node = &self.slurm.now.nodes[name];
-        self.aws.instances.values().any(|instance| {
-            instance.is_alive(self.now)
-                && instance.slurmd.as_ref().is_some_and(|slurmd| slurmd.node == *name)
-                && node.address.parse() == Ok(instance.address)
-        })
+    /// Nodes for which a slurmd answers at their address.
+    fn answering(&self) -> Vec<NodeName> {
+        let alive = self.aws.instances.values().filter(|instance| instance.is_alive(self.now));
+        let slurmds = alive.filter_map(|it| Some((&it.slurmd.as_ref()?.node, it.address)));
+        let is_there = |(name, address): &(&NodeName, IpAddr)| {
+            self.slurm.now.nodes[*name].address.parse() == Ok(*address)
+        };
+        slurmds.filter(is_there).map(|(name, _)| name.clone()).collect()
     }
 
-    fn ping(&mut self, name: &NodeName) {
-        if self.slurm.now.nodes[name].phase() != Phase::Up {
+    fn ping(&mut self, name: &NodeName, answers: bool) {
+        let now = self.now;
+        let node = self.node(name);
+        if node.phase() != Phase::Up {
             return;
         }
-        let (now, answers) = (self.now, self.answers(name));
-        let node = self.node(name);
         if answers {
             // node_did_resp
             node.clear(NodeState::NO_RESPOND);
@@ -609,20 +635,10 @@ impl Scheduler for Slurmctld {
             let rate = world.faults.slurm_slow;
             let slow = world.strikes(rate, "slurmctld slow");
             let took = if slow { world.rng.u64(50..500) } else { world.rng.u64(0..3) };
-            let blank = Seen::default();
-            let seen = |node: &Node| Seen {
-                state: NodeState(node.state | NodeState::CLOUD),
-                address: node.address.clone(),
-                reason: node.reason.clone(),
-                idle_since: Some(Timestamp::from_millis(node.last_busy)),
-                cpus: 1,
-                ..blank.clone()
-            };
-            let nodes = world.slurm.now.nodes.iter();
-            (nodes.map(|(name, node)| (name.clone(), seen(node))).collect(), took)
+            (world.slurm.show_nodes(), took)
         };
         self.0.sleep(took).await;
-        Ok(Arc::new(nodes))
+        Ok(nodes)
     }
 
     async fn queue(&mut self) -> Result<Arc<Queue>, SchedulerError> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 use slurm_asg_core::ids::{InstanceId, NodeName};
+use slurm_asg_core::memory::Memory;
 use slurm_asg_core::node_state::NodeState;
 
 use crate::aws::Aws;
@@ -60,7 +61,7 @@ pub struct World {
     /// What asg.toml says of them.
     pub size_lines: String,
     pub faults: Faults,
-    pub disk: Option<String>,
+    pub disk: Option<Memory>,
     /// Counts the engine's starts.
     pub engine_life: u32,
     /// The engine's process is dead from now on.

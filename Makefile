@@ -45,7 +45,7 @@ packages: deps ## build the DEB and RPM packages (RELEASES=24.11 PACKAGES=direct
 test-packages: build ## install, use, upgrade and remove the packages with each release (RELEASES, root)
 	tools/test-packages $(RELEASES)
 
-# How many hours of clusters `make soak` simulates: at about 100,000 an hour on two cores.
+# How many hours of clusters `make soak` simulates: at about 200,000 an hour on two cores.
 HOURS ?= 100000
 soak: deps ## simulate clusters with faults, in virtual time (HOURS=100000)
 	SLURM_ASG_SIM_HOURS=$(HOURS) $(CARGO) test -p slurm-asg-engine --test sim no_seed_breaks_a_rule -- --nocapture

@@ -14,7 +14,9 @@ use crate::hostlist;
 use crate::ids::{AsgName, InstanceId, NodeName};
 use crate::memory::{Binding, Launched, Memory, Outcome};
 use crate::node_state::NodeState;
-use crate::plan::{Action, AnswerHook, HookAnswer, Launch, Plan, PowerDownCause, plan};
+use crate::plan::{
+    Action, AnswerHook, HookAnswer, Launch, Plan, PowerDownCause, plan, surely_watches_cloud,
+};
 use crate::policy::{self, Policy};
 use crate::snapshot::{
     Asg, FailureKind, Hook, Job, JobState, LaunchFailure, Lifecycle, Machine, MachineFacts, Member,
@@ -282,6 +284,8 @@ impl World {
         assert_eq!(broken, [], "the plan breaks its rules");
         let silent = check::unexplained(&self.policy, &self.snapshot, &made);
         assert_eq!(silent, Vec::<NodeName>::new(), "nodes without a word");
+        let watches = surely_watches_cloud(&self.policy, &self.memory, &self.snapshot);
+        assert!(made.watch_cloud || !watches, "the plan was to watch AWS");
         made
     }
 

@@ -490,7 +490,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
     async fn look_at_slurm(&mut self) -> Duration {
         let began = self.clock.now();
         let is_fresh = self.slurm_read_at.is_some_and(|at| began.since(at) < FRESH);
-        if self.queue.was_wanted() || is_fresh && !self.queue.is_wanted() {
+        if self.queue.holds() || is_fresh && !self.queue.is_wanted() {
             return Duration::ZERO;
         }
         let read = self.scheduler.nodes().await;

@@ -39,6 +39,8 @@ pub struct QueueView {
     wanted: bool,
     /// That was so in this turn, and it was read.
     was_wanted: bool,
+    /// It was read in this turn.
+    is_of_this_turn: bool,
 }
 
 impl QueueView {
@@ -52,6 +54,7 @@ impl QueueView {
             due: Timestamp::default(),
             wanted: false,
             was_wanted: false,
+            is_of_this_turn: false,
         }
     }
 
@@ -77,13 +80,14 @@ impl QueueView {
 
     /// A turn begins.
     pub const fn begin_turn(&mut self) {
-        self.was_wanted = false;
+        (self.was_wanted, self.is_of_this_turn) = (false, false);
     }
 
-    /// Whether it was wanted and read in this turn. What is planned then rests on it and on the nodes of
-    /// the same moment.
-    pub const fn was_wanted(&self) -> bool {
-        self.was_wanted && !self.wanted
+    /// Whether the next plan is to rest on it and on the nodes of the same moment: no plan has been made
+    /// of it yet, or somebody has wanted it.
+    pub fn holds(&self) -> bool {
+        let was_counted = self.counted.is_some() || self.seen.known().is_none();
+        self.is_of_this_turn && !self.wanted && (self.was_wanted || !was_counted)
     }
 
     /// Whether it is to be read with a look that is made now.
@@ -120,7 +124,7 @@ impl QueueView {
         ended: Timestamp,
     ) {
         let cost = ended.since(began);
-        (self.counted, self.is_earlier) = (None, false);
+        (self.counted, self.is_earlier, self.is_of_this_turn) = (None, false, true);
         self.was_wanted |= std::mem::take(&mut self.wanted);
         let rest = match read {
             Ok(queue) => {

@@ -378,6 +378,9 @@ impl World {
         let (mut resumed, mut suspended) = (Vec::new(), Vec::new());
         let nodes = self.slurm.now.nodes.iter().filter(|(_, node)| !node.sleeps());
         let names: Vec<_> = nodes.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
         let answering = self.answering();
         for name in names {
             self.ping(&name, answering.contains(&name));

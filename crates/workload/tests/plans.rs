@@ -95,7 +95,7 @@ fn what_jobs_have_launched_for_them_is_what_groups_launch() {
 #[test]
 fn a_job_that_is_not_counted_gets_nothing_and_one_that_is_gets_nodes() {
     each_world(|world| {
-        for (id, job) in &world.plan.jobs {
+        for (id, job) in world.plan.jobs.iter() {
             let counted = job.why.is_counted();
             assert_eq!(counted, job.nodes > 0, "{}: job {id} {job:?}", world.name);
             assert!(job.launch <= job.nodes, "{}: job {id} {job:?}", world.name);

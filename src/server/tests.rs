@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use slurm_asg_core::demand::Counted;
+use slurm_asg_core::demand::{Counted, Demand};
 use slurm_asg_core::memory::Memory;
 use slurm_asg_core::plan::Plan;
 use slurm_asg_core::policy::{self, Access};
@@ -225,9 +225,9 @@ async fn more_clients_than_there_are_places_are_turned_away_at_once_with_the_rea
 /// A look whose queue was counted so many seconds before.
 fn look(counted_before: Option<u64>) -> Look {
     let now = SystemClock.now();
-    let counted = counted_before.map(|secs| Counted {
-        at: Timestamp::from_millis(now.millis() - secs * 1000),
-        ..Counted::default()
+    let counted = counted_before.map(|secs| {
+        let at = Timestamp::from_millis(now.millis() - secs * 1000);
+        Counted::new(Demand::default(), &Arc::default(), at)
     });
     let snapshot = Snapshot {
         now,

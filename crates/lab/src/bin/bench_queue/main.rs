@@ -103,16 +103,16 @@ fn bench(arguments: &Arguments) -> Result<()> {
     add("busy.served", "a submission each second: answers to it, % of a core", busy.served, true);
     add("busy.plugin", "the same: the plugin's threads, % of a core", busy.plugin, false);
     add("busy.queues", "the same: answers with the whole queue, a minute", busy.queues, false);
+    let what = "the same: all of slurmctld with the plugin, % of a core";
+    add("busy.slurmctld", what, busy.slurmctld, false);
+    let what = "the same: all of slurmctld without it, % of a core";
+    add("busy.without", what, without.slurmctld, false);
     let what = "the same, with nodes on their way: answers to the plugin, % of a core";
     add("coming.served", what, coming.served, true);
     let what = "the same, with nodes on their way: the plugin's threads, % of a core";
     add("coming.plugin", what, coming.plugin, false);
     let what = "the same, with nodes on their way: answers with the whole queue, a minute";
     add("coming.queues", what, coming.queues, false);
-    let what = "the same: all of slurmctld with the plugin, % of a core";
-    add("busy.slurmctld", what, busy.slurmctld, false);
-    let what = "the same: all of slurmctld without it, % of a core";
-    add("busy.without", what, without.slurmctld, false);
     arguments.json.as_ref().map_or(Ok(()), |file| figures.write(file))
 }
 

@@ -52,9 +52,7 @@ impl Board {
             let nodes = look.plan.nodes.iter().map(node);
             let jobs = look.plan.jobs.iter().map(|(id, verdict)| job(*id, verdict));
             status.looked_at_ms = Some(look.at.millis());
-            let counted = look.snapshot.counted.as_ref();
-            let read_at = counted.map_or(look.snapshot.now, |counted| counted.at).millis();
-            status.queue_read_at_ms = look.snapshot.queue.known().map(|_| read_at);
+            status.queue_read_at_ms = look.snapshot.queue_read_at().map(Timestamp::millis);
             status.problems.clone_from(&look.troubles);
             status.currency.clone_from(&policy.currency);
             status.protected = protected(look);

@@ -268,7 +268,7 @@ impl<C: Cloud, S: Scheduler, K: Clock, T: Store, J: Journal> Engine<C, S, K, T, 
 
     /// Has those told whose jobs wait for nodes that cannot come now.
     fn tell_waiting_users(&mut self, began: Timestamp, snapshot: &Snapshot, plan: &Plan) {
-        if snapshot.counted.as_ref().is_some_and(|counted| counted.at < began) {
+        if snapshot.queue_read_at().is_some_and(|at| at < began) {
             // What jobs have been told is not known since then.
             return;
         }

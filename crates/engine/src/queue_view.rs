@@ -86,14 +86,17 @@ impl QueueView {
     /// Whether the next plan is to rest on it and on the nodes of the same moment: no plan has been made
     /// of it yet, or somebody has wanted it.
     pub fn holds(&self) -> bool {
-        let was_counted = self.counted.is_some() || self.seen.known().is_none();
-        self.is_of_this_turn && !self.wanted && (self.was_wanted || !was_counted)
+        self.is_of_this_turn && !self.wanted && (self.was_wanted || self.awaits_count())
     }
 
     /// Whether it is to be read with a look that is made now.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        let was_not_counted = self.counted.is_none() && self.seen.known().is_some();
-        self.wanted || was_not_counted || self.due <= now
+        self.wanted || self.awaits_count() || self.due <= now
+    }
+
+    /// Whether no plan has been made of it yet.
+    fn awaits_count(&self) -> bool {
+        self.counted.is_none() && self.seen.known().is_some()
     }
 
     /// If it is older than the nodes, in which time it will be read again.
@@ -134,8 +137,8 @@ impl QueueView {
                     let [last, _] = self.costs;
                     self.costs = [Some(cost), last];
                 }
-                let usual = self.costs.into_iter().flatten().min();
-                fair(usual.map_or(cost, |usual| usual.min(cost))).min(REST_MAX)
+                let usual = self.costs.into_iter().flatten().fold(cost, Duration::min);
+                fair(usual).min(REST_MAX)
             }
             Err(error) => {
                 self.seen = Seen::Unknown { why: error.to_string() };

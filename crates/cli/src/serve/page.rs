@@ -11,8 +11,7 @@ use crate::chart::{Chart, escaped};
 use crate::output::span;
 use crate::report::html::column;
 use crate::report::tally::STATES;
-use crate::status::text::of_when;
-use crate::status::text::parts;
+use crate::status::text::{of_when, parts};
 
 /// How many nodes and jobs the page shows.
 const NODES_SHOWN_MAX: usize = 200;

@@ -74,6 +74,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// When the queue was read, if it is known.
+    #[must_use]
+    pub fn queue_read_at(&self) -> Option<Timestamp> {
+        let at = self.counted.as_ref().map_or(self.now, |counted| counted.at);
+        self.queue.known().map(|_| at)
+    }
+
     /// The group as it was seen, if it was.
     #[must_use]
     pub fn asg(&self, name: &AsgName) -> Option<&Asg> {
